@@ -1,0 +1,82 @@
+// The engine of one node: the bricks that it hosts, compiled, and the KV of its sessions.
+//
+// A part is a contiguous run that is executed as one program: embedding? + layers + head?.
+// A worker has one part; an edge has two, front and back, which share one pool of KV pages
+// and, where the head is tied to the embedding, one copy of that matrix.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/layer_range.h"
+#include "common/status.h"
+#include "engine/batch/kv_pages.h"
+#include "engine/gguf/gguf.h"
+#include "engine/kernels/kernels.h"
+#include "engine/kernels/thread_pool.h"
+#include "engine/model/config.h"
+
+namespace mortar {
+
+struct PartSpec {
+  bool embedding = false;  // takes tokens instead of rows
+  LayerRange layers;       // may be empty
+  bool head = false;       // gives logits instead of rows
+};
+
+struct EngineOptions {
+  KvType kv_type = KvType::kF16;
+  int kv_positions_max = 0;  // over all sessions
+  int rows_max = 512;        // of one batch
+  int logit_rows_max = 1;    // of one batch
+};
+
+// One row of a batch: position `position` of the session whose pages are `kv`.
+struct BatchRow {
+  const KvTable* kv = nullptr;
+  int position = 0;
+};
+
+// One step of a part, for rows of one or many sessions. Rows of a session stand together in
+// ascending positions, with every earlier position already stored or in this batch; its
+// pages reach its last position.
+struct Batch {
+  std::span<const BatchRow> rows;            // n rows, at most rows_max
+  std::span<const int32_t> tokens;           // n, when the part has the embedding
+  const float* rows_in = nullptr;            // [n, n_embd] otherwise
+  float* rows_out = nullptr;                 // [n, n_embd], when the part has no head
+  std::span<const int> logit_rows;           // rows whose logits are wanted (may be empty)
+  float* logits = nullptr;                   // [logit_rows.size(), n_vocab]
+};
+
+// Used by one thread at a time. Run() cannot fail and allocates nothing.
+class Engine {
+ public:
+  // Reads from `file` the tensors of these parts alone, repacks them and drops the file's
+  // pages as it goes. InvalidArgument names the tensor that is missing or has a wrong shape.
+  // `pool` and `kernels` outlive the engine.
+  static absl::StatusOr<std::unique_ptr<Engine>> Load(const GgufFile& file,
+                                                      std::vector<PartSpec> parts,
+                                                      const EngineOptions& options,
+                                                      const KernelTable& kernels, ThreadPool& pool);
+  ~Engine();
+
+  const ModelConfig& config() const;
+  const EngineOptions& options() const;
+  KvPool& kv();
+  uint64_t weight_bytes() const;            // resident, after repacking
+  uint64_t touched_bytes(int part) const;   // weights read by one step of `part`
+
+  void Run(int part, const Batch& batch);
+
+ private:
+  Engine();
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace mortar

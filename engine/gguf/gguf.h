@@ -1,0 +1,97 @@
+// GGUF, versions 2 and 3: the file that holds a model's metadata and tensors.
+//
+// The file is mapped, never copied. Open() reads the header once and bounds every count,
+// offset, string and array before it is used, so that everything after Open() is total:
+// a tensor that is listed lies wholly inside the file, aligned, with a size that follows
+// from its shape and type. Hostile bytes give a Status that names the field.
+//
+// Source: the GGUF specification (ggml-org/ggml, docs/gguf.md).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "common/status.h"
+
+namespace mortar {
+
+// The type of a tensor's elements, with GGUF's numbers.
+enum class TensorType : uint32_t {
+  kF32 = 0,
+  kF16 = 1,
+  kQ4_0 = 2,
+  kQ4_1 = 3,
+  kQ8_0 = 8,
+  kBF16 = 30,
+};
+
+const char* Name(TensorType type);   // "Q4_1"
+int BlockElements(TensorType type);  // elements of one block: 32, or 1 for float types
+int BlockBytes(TensorType type);     // bytes of one block
+
+struct TensorInfo {
+  std::string name;
+  TensorType type = TensorType::kF32;
+  int n_dims = 0;                         // 1 to 4
+  std::array<uint64_t, 4> shape{1, 1, 1, 1};  // shape[0] varies fastest (the inputs of a matrix)
+  uint64_t offset = 0;                    // from the start of the file
+  uint64_t bytes = 0;
+
+  uint64_t n_elements() const { return shape[0] * shape[1] * shape[2] * shape[3]; }
+};
+
+using GgufArray = std::variant<std::vector<int64_t>, std::vector<uint64_t>, std::vector<double>,
+                               std::vector<bool>, std::vector<std::string>>;
+using GgufValue = std::variant<int64_t, uint64_t, double, bool, std::string, GgufArray>;
+
+// Thread-compatible: const after Open().
+class GgufFile {
+ public:
+  static absl::StatusOr<std::shared_ptr<GgufFile>> Open(const std::string& path);
+  ~GgufFile();
+  GgufFile(const GgufFile&) = delete;
+  GgufFile& operator=(const GgufFile&) = delete;
+
+  const std::string& path() const { return path_; }
+  uint64_t file_bytes() const { return file_bytes_; }
+  const std::map<std::string, GgufValue, std::less<>>& metadata() const { return metadata_; }
+  const std::vector<TensorInfo>& tensors() const { return tensors_; }
+
+  // Typed reads of one key. NotFound when it is absent, InvalidArgument (naming the key, the
+  // type wanted and the type found) when it has another type or does not fit.
+  absl::StatusOr<uint32_t> GetUint32(std::string_view key) const;
+  absl::StatusOr<float> GetFloat(std::string_view key) const;
+  absl::StatusOr<bool> GetBool(std::string_view key) const;
+  absl::StatusOr<std::string> GetString(std::string_view key) const;
+  absl::StatusOr<const std::vector<std::string>*> GetStrings(std::string_view key) const;
+  absl::StatusOr<std::vector<int32_t>> GetInts(std::string_view key) const;
+  absl::StatusOr<std::vector<float>> GetFloats(std::string_view key) const;
+
+  const TensorInfo* FindTensor(std::string_view name) const;  // null when absent
+  std::span<const uint8_t> Data(const TensorInfo& tensor) const;
+  std::span<const uint8_t> Bytes() const { return {base_, file_bytes_}; }  // the whole file
+
+  // Gives the mapped pages wholly inside this tensor back to the kernel: reading them again is
+  // allowed and reads the file again.
+  void DropPages(const TensorInfo& tensor) const;
+
+ private:
+  GgufFile() = default;
+
+  std::string path_;
+  const uint8_t* base_ = nullptr;  // the mapping, read-only
+  uint64_t file_bytes_ = 0;
+  std::map<std::string, GgufValue, std::less<>> metadata_;
+  std::vector<TensorInfo> tensors_;
+  std::map<std::string, size_t, std::less<>> tensor_index_;
+};
+
+}  // namespace mortar
