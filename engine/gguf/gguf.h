@@ -1,9 +1,9 @@
 // GGUF, versions 2 and 3: the file that holds a model's metadata and tensors.
 //
-// The file is mapped, never copied. Open() reads the header once and bounds every count,
-// offset, string and array before it is used, so that everything after Open() is total:
-// a tensor that is listed lies wholly inside the file, aligned, with a size that follows
-// from its shape and type. Hostile bytes give a Status that names the field.
+// The file is mapped, never copied. Open() reads the header once and bounds every count, offset,
+// string and array before it is used, so that everything after Open() is total: a tensor that is
+// listed lies wholly inside the file, aligned, with a size that follows from its shape and type.
+// Hostile bytes give a Status that names the field.
 //
 // Source: the GGUF specification (ggml-org/ggml, docs/gguf.md).
 #pragma once
@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "common/status.h"
+#include "engine/gguf/file_bytes.h"
 
 namespace mortar {
 
@@ -40,9 +41,9 @@ int BlockBytes(TensorType type);     // bytes of one block
 struct TensorInfo {
   std::string name;
   TensorType type = TensorType::kF32;
-  int n_dims = 0;                         // 1 to 4
+  int n_dims = 0;                             // 1 to 4
   std::array<uint64_t, 4> shape{1, 1, 1, 1};  // shape[0] varies fastest (the inputs of a matrix)
-  uint64_t offset = 0;                    // from the start of the file
+  uint64_t offset = 0;                        // from the start of the file
   uint64_t bytes = 0;
 
   uint64_t n_elements() const { return shape[0] * shape[1] * shape[2] * shape[3]; }
@@ -52,21 +53,28 @@ using GgufArray = std::variant<std::vector<int64_t>, std::vector<uint64_t>, std:
                                std::vector<bool>, std::vector<std::string>>;
 using GgufValue = std::variant<int64_t, uint64_t, double, bool, std::string, GgufArray>;
 
-// Thread-compatible: const after Open().
+// Thread-compatible: const after Open(). The file must not be cut short while it is open.
 class GgufFile {
  public:
+  // Maps a file. Errors begin with the path: NotFound and the like from the system, DataLoss for
+  // what is cut off, InvalidArgument for what the format forbids, ResourceExhausted for what
+  // exceeds limits.h, Unimplemented for versions and tensor types that are not read.
   static absl::StatusOr<std::shared_ptr<GgufFile>> Open(const std::string& path);
-  ~GgufFile();
+  // The same for bytes in memory, which are copied; `name` stands for the path in messages.
+  static absl::StatusOr<std::shared_ptr<GgufFile>> FromBytes(std::span<const uint8_t> bytes,
+                                                             const std::string& name);
+  ~GgufFile() = default;
   GgufFile(const GgufFile&) = delete;
   GgufFile& operator=(const GgufFile&) = delete;
 
   const std::string& path() const { return path_; }
-  uint64_t file_bytes() const { return file_bytes_; }
+  uint64_t file_bytes() const { return bytes_.span().size(); }
   const std::map<std::string, GgufValue, std::less<>>& metadata() const { return metadata_; }
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
 
   // Typed reads of one key. NotFound when it is absent, InvalidArgument (naming the key, the
-  // type wanted and the type found) when it has another type or does not fit.
+  // type wanted and the type found) when it has another type or does not fit. Either kind of
+  // integer will do where its value fits; GetFloat refuses what is not finite as a float.
   absl::StatusOr<uint32_t> GetUint32(std::string_view key) const;
   absl::StatusOr<float> GetFloat(std::string_view key) const;
   absl::StatusOr<bool> GetBool(std::string_view key) const;
@@ -77,18 +85,25 @@ class GgufFile {
 
   const TensorInfo* FindTensor(std::string_view name) const;  // null when absent
   std::span<const uint8_t> Data(const TensorInfo& tensor) const;
-  std::span<const uint8_t> Bytes() const { return {base_, file_bytes_}; }  // the whole file
+  std::span<const uint8_t> Bytes() const { return bytes_.span(); }  // the whole file
 
   // Gives the mapped pages wholly inside this tensor back to the kernel: reading them again is
   // allowed and reads the file again.
-  void DropPages(const TensorInfo& tensor) const;
+  void DropPages(const TensorInfo& tensor) const { DropPages(Data(tensor)); }
+  // The same for a part of Bytes(), so that a large tensor can be given back while it is read.
+  void DropPages(std::span<const uint8_t> part) const { bytes_.DropPages(part); }
 
  private:
   GgufFile() = default;
+  static absl::StatusOr<std::shared_ptr<GgufFile>> Parse(FileBytes bytes, const std::string& name);
+  // The value of a key, or NotFound.
+  absl::StatusOr<const GgufValue*> Find(std::string_view key) const;
+  // InvalidArgument: the key, what was wanted, what was found.
+  absl::Status Unfit(std::string_view key, const std::string& wanted,
+                     const std::string& found) const;
 
   std::string path_;
-  const uint8_t* base_ = nullptr;  // the mapping, read-only
-  uint64_t file_bytes_ = 0;
+  FileBytes bytes_;
   std::map<std::string, GgufValue, std::less<>> metadata_;
   std::vector<TensorInfo> tensors_;
   std::map<std::string, size_t, std::less<>> tensor_index_;

@@ -1,0 +1,95 @@
+#include "engine/gguf/file_bytes.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include "common/check.h"
+
+namespace mortar {
+namespace {
+
+constexpr std::align_val_t kHeldAlignment{64};
+
+// The mapping of all of an open file.
+absl::StatusOr<std::span<const uint8_t>> MapDescriptor(int fd) {
+  struct stat info = {};
+  if (fstat(fd, &info) != 0) return ErrnoStatus(errno, "cannot read its size");
+  if (S_ISDIR(info.st_mode)) return InvalidArgument("is a directory, expected a file");
+  if (!S_ISREG(info.st_mode)) return InvalidArgument("is not a regular file");
+  if (info.st_size == 0) return DataLoss("the file is empty (is the download complete?)");
+  const auto size = static_cast<size_t>(info.st_size);
+  void* const address = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  if (address == MAP_FAILED) return ErrnoStatus(errno, "cannot map it");
+  // Weights do not belong into core dumps. A kernel without the advice loses nothing else.
+  madvise(address, size, MADV_DONTDUMP);
+  return std::span(static_cast<const uint8_t*>(address), size);
+}
+
+}  // namespace
+
+absl::StatusOr<FileBytes> FileBytes::Map(const std::string& path) {
+  // O_NONBLOCK: a named pipe without a writer is refused instead of waited for.
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return ErrnoStatus(errno, "cannot open it");
+  const auto mapping = MapDescriptor(fd);
+  close(fd);  // the mapping keeps the file
+  if (!mapping.ok()) return mapping.status();
+  FileBytes bytes;
+  bytes.base_ = mapping->data();
+  bytes.size_ = mapping->size();
+  bytes.mapped_ = true;
+  return bytes;
+}
+
+FileBytes FileBytes::Copy(std::span<const uint8_t> source) {
+  auto* const held = static_cast<uint8_t*>(::operator new(source.size(), kHeldAlignment));
+  if (!source.empty()) std::memcpy(held, source.data(), source.size());
+  FileBytes bytes;
+  bytes.base_ = held;
+  bytes.size_ = source.size();
+  return bytes;
+}
+
+FileBytes::~FileBytes() { Release(); }
+
+FileBytes& FileBytes::operator=(FileBytes&& other) noexcept {
+  if (this == &other) return *this;
+  Release();
+  base_ = std::exchange(other.base_, nullptr);
+  size_ = std::exchange(other.size_, 0);
+  mapped_ = std::exchange(other.mapped_, false);
+  return *this;
+}
+
+void FileBytes::Release() {
+  if (base_ == nullptr) return;
+  auto* const address = const_cast<uint8_t*>(base_);
+  if (mapped_) {
+    munmap(address, size_);
+  } else {
+    ::operator delete(address, kHeldAlignment);
+  }
+}
+
+void FileBytes::DropPages(std::span<const uint8_t> part) const {
+  if (!mapped_ || part.empty()) return;
+  CHECK(part.data() >= base_ && part.size() <= size_);
+  const uint64_t begin = static_cast<uint64_t>(part.data() - base_);
+  CHECK(begin <= size_ - part.size());
+  const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  const uint64_t first = (begin + page - 1) / page * page;
+  const uint64_t end = begin + part.size();
+  // The file's last page is whole for the kernel although the file ends inside it.
+  const uint64_t last = end == size_ ? (end + page - 1) / page * page : end / page * page;
+  if (first >= last) return;
+  madvise(const_cast<uint8_t*>(base_) + first, last - first, MADV_DONTNEED);
+}
+
+}  // namespace mortar

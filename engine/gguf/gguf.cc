@@ -1,0 +1,173 @@
+#include "engine/gguf/gguf.h"
+
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "common/check.h"
+#include "engine/gguf/metadata.h"
+#include "engine/gguf/parse.h"
+#include "engine/gguf/reader.h"
+
+namespace mortar {
+namespace {
+
+// An integer of either kind as T, or nothing when it does not fit.
+template <typename T, typename Integer>
+std::optional<T> Fit(Integer value) {
+  if (!std::in_range<T>(value)) return std::nullopt;
+  return static_cast<T>(value);
+}
+
+// The first element that is no int32, or -1 when `out` holds them all.
+template <typename Integer>
+int64_t NarrowAll(const std::vector<Integer>& values, std::vector<int32_t>& out) {
+  out.reserve(values.size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    const auto fit = Fit<int32_t>(values[i]);
+    if (!fit) return static_cast<int64_t>(i);
+    out.push_back(*fit);
+  }
+  return -1;
+}
+
+bool FitsFloat(double value) { return std::abs(value) <= std::numeric_limits<float>::max(); }
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<GgufFile>> GgufFile::Open(const std::string& path) {
+  auto bytes = FileBytes::Map(path);
+  if (!bytes.ok()) return WithContext(bytes.status(), path);
+  return Parse(std::move(bytes).value(), path);
+}
+
+absl::StatusOr<std::shared_ptr<GgufFile>> GgufFile::FromBytes(std::span<const uint8_t> bytes,
+                                                              const std::string& name) {
+  return Parse(FileBytes::Copy(bytes), name);
+}
+
+absl::StatusOr<std::shared_ptr<GgufFile>> GgufFile::Parse(FileBytes bytes,
+                                                          const std::string& name) {
+  auto header = ParseGguf(bytes.span());
+  if (!header.ok()) return WithContext(header.status(), name);
+  const std::shared_ptr<GgufFile> file(new GgufFile());
+  file->path_ = name;
+  file->bytes_ = std::move(bytes);
+  file->metadata_ = std::move(header->metadata);
+  file->tensors_ = std::move(header->tensors);
+  for (size_t i = 0; i < file->tensors_.size(); ++i) {
+    file->tensor_index_.emplace(file->tensors_[i].name, i);
+  }
+  return file;
+}
+
+absl::StatusOr<const GgufValue*> GgufFile::Find(std::string_view key) const {
+  const auto entry = metadata_.find(key);
+  if (entry == metadata_.end()) {
+    return NotFound(path_ + ": key " + Quoted(key) + " is missing");
+  }
+  return &entry->second;
+}
+
+absl::Status GgufFile::Unfit(std::string_view key, const std::string& wanted,
+                             const std::string& found) const {
+  return InvalidArgument(path_ + ": key " + Quoted(key) + ": expected " + wanted + ", found " +
+                         found);
+}
+
+absl::StatusOr<uint32_t> GgufFile::GetUint32(std::string_view key) const {
+  constexpr char kWanted[] = "an unsigned integer of 32 bits";
+  ASSIGN_OR_RETURN(const GgufValue* value, Find(key));
+  std::optional<uint32_t> fit;
+  std::string found;
+  if (const auto* u = std::get_if<uint64_t>(value)) {
+    fit = Fit<uint32_t>(*u);
+    found = std::to_string(*u);
+  } else if (const auto* i = std::get_if<int64_t>(value)) {
+    fit = Fit<uint32_t>(*i);
+    found = std::to_string(*i);
+  } else {
+    found = KindName(*value);
+  }
+  if (!fit) return Unfit(key, kWanted, found);
+  return *fit;
+}
+
+absl::StatusOr<float> GgufFile::GetFloat(std::string_view key) const {
+  constexpr char kWanted[] = "a finite float of 32 bits";
+  ASSIGN_OR_RETURN(const GgufValue* value, Find(key));
+  const auto* number = std::get_if<double>(value);
+  if (number == nullptr) return Unfit(key, kWanted, KindName(*value));
+  if (!FitsFloat(*number)) return Unfit(key, kWanted, std::to_string(*number));
+  return static_cast<float>(*number);
+}
+
+absl::StatusOr<bool> GgufFile::GetBool(std::string_view key) const {
+  ASSIGN_OR_RETURN(const GgufValue* value, Find(key));
+  const auto* truth = std::get_if<bool>(value);
+  if (truth == nullptr) return Unfit(key, "a truth value", KindName(*value));
+  return *truth;
+}
+
+absl::StatusOr<std::string> GgufFile::GetString(std::string_view key) const {
+  ASSIGN_OR_RETURN(const GgufValue* value, Find(key));
+  const auto* text = std::get_if<std::string>(value);
+  if (text == nullptr) return Unfit(key, "a string", KindName(*value));
+  return *text;
+}
+
+absl::StatusOr<const std::vector<std::string>*> GgufFile::GetStrings(std::string_view key) const {
+  ASSIGN_OR_RETURN(const GgufValue* value, Find(key));
+  const auto* array = std::get_if<GgufArray>(value);
+  const auto* texts = array ? std::get_if<std::vector<std::string>>(array) : nullptr;
+  if (texts == nullptr) return Unfit(key, "an array of strings", KindName(*value));
+  return texts;
+}
+
+absl::StatusOr<std::vector<int32_t>> GgufFile::GetInts(std::string_view key) const {
+  constexpr char kWanted[] = "an array of integers of 32 bits";
+  ASSIGN_OR_RETURN(const GgufValue* value, Find(key));
+  const auto* array = std::get_if<GgufArray>(value);
+  std::vector<int32_t> ints;
+  int64_t misfit = -1;
+  if (const auto* i = array ? std::get_if<std::vector<int64_t>>(array) : nullptr) {
+    misfit = NarrowAll(*i, ints);
+    if (misfit >= 0) return Unfit(key, kWanted, std::to_string((*i)[misfit]));
+  } else if (const auto* u = array ? std::get_if<std::vector<uint64_t>>(array) : nullptr) {
+    misfit = NarrowAll(*u, ints);
+    if (misfit >= 0) return Unfit(key, kWanted, std::to_string((*u)[misfit]));
+  } else {
+    return Unfit(key, kWanted, KindName(*value));
+  }
+  return ints;
+}
+
+absl::StatusOr<std::vector<float>> GgufFile::GetFloats(std::string_view key) const {
+  constexpr char kWanted[] = "an array of floats of 32 bits";
+  ASSIGN_OR_RETURN(const GgufValue* value, Find(key));
+  const auto* array = std::get_if<GgufArray>(value);
+  const auto* numbers = array ? std::get_if<std::vector<double>>(array) : nullptr;
+  if (numbers == nullptr) return Unfit(key, kWanted, KindName(*value));
+  std::vector<float> floats;
+  floats.reserve(numbers->size());
+  for (const double number : *numbers) {
+    // Infinities and NaN are floats too; a finite double beyond the floats is not.
+    if (std::isfinite(number) && !FitsFloat(number)) {
+      return Unfit(key, kWanted, std::to_string(number));
+    }
+    floats.push_back(static_cast<float>(number));
+  }
+  return floats;
+}
+
+const TensorInfo* GgufFile::FindTensor(std::string_view name) const {
+  const auto entry = tensor_index_.find(name);
+  return entry == tensor_index_.end() ? nullptr : &tensors_[entry->second];
+}
+
+std::span<const uint8_t> GgufFile::Data(const TensorInfo& tensor) const {
+  CHECK(tensor.offset <= file_bytes() && tensor.bytes <= file_bytes() - tensor.offset);
+  return Bytes().subspan(tensor.offset, tensor.bytes);
+}
+
+}  // namespace mortar

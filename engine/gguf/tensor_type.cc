@@ -1,0 +1,64 @@
+#include <array>
+
+#include "common/check.h"
+#include "engine/gguf/gguf.h"
+#include "engine/gguf/parse.h"
+
+namespace mortar {
+namespace {
+
+struct TypeRow {
+  TensorType type;
+  const char* name;
+  int block_elements;
+  int block_bytes;
+};
+
+// Q4_0: an f16 scale and 16 bytes of nibbles; Q4_1: scale and minimum; Q8_0: scale and 32 bytes.
+constexpr std::array<TypeRow, 6> kTypes = {{
+    {TensorType::kF32, "F32", 1, 4},
+    {TensorType::kF16, "F16", 1, 2},
+    {TensorType::kBF16, "BF16", 1, 2},
+    {TensorType::kQ4_0, "Q4_0", 32, 18},
+    {TensorType::kQ4_1, "Q4_1", 32, 20},
+    {TensorType::kQ8_0, "Q8_0", 32, 34},
+}};
+
+const TypeRow& Row(TensorType type) {
+  for (const TypeRow& row : kTypes) {
+    if (row.type == type) return row;
+  }
+  CHECK(!"a TensorType outside the enumeration");
+  return kTypes[0];
+}
+
+// Names of the format's other types, so that a refusal can say which one came.
+const char* ForeignName(uint32_t number) {
+  constexpr const char* kNames[] = {
+      nullptr,   nullptr,  nullptr,   nullptr, nullptr,  nullptr, "Q5_0",  "Q5_1",
+      nullptr,   "Q8_1",   "Q2_K",    "Q3_K",  "Q4_K",   "Q5_K",  "Q6_K",  "Q8_K",
+      "IQ2_XXS", "IQ2_XS", "IQ3_XXS", "IQ1_S", "IQ4_NL", "IQ3_S", "IQ2_S", "IQ4_XS",
+      "I8",      "I16",    "I32",     "I64",   "F64",    "IQ1_M", nullptr, nullptr,
+      nullptr,   nullptr,  "TQ1_0",   "TQ2_0", nullptr,  nullptr, nullptr, "MXFP4"};
+  return number < std::size(kNames) ? kNames[number] : nullptr;
+}
+
+}  // namespace
+
+const char* Name(TensorType type) { return Row(type).name; }
+int BlockElements(TensorType type) { return Row(type).block_elements; }
+int BlockBytes(TensorType type) { return Row(type).block_bytes; }
+
+absl::StatusOr<TensorType> TensorTypeFromNumber(uint32_t number) {
+  std::string known;
+  for (const TypeRow& row : kTypes) {
+    if (static_cast<uint32_t>(row.type) == number) return row.type;
+    known += std::string(known.empty() ? "" : ", ") + row.name;
+  }
+  const char* const name = ForeignName(number);
+  return Unimplemented("type " + std::to_string(number) +
+                       (name ? std::string(" (") + name + ")" : "") +
+                       " is not known here; known are " + known);
+}
+
+}  // namespace mortar
