@@ -6,14 +6,12 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
-#include <span>
-#include <string>
 #include <vector>
 
 #include "common/layer_range.h"
 #include "common/status.h"
+#include "engine/batch/executor.h"
 #include "engine/batch/kv_pages.h"
 #include "engine/gguf/gguf.h"
 #include "engine/kernels/kernels.h"
@@ -31,26 +29,9 @@ struct PartSpec {
 struct EngineOptions {
   KvType kv_type = KvType::kF16;
   int kv_positions_max = 0;  // over all sessions
+  int context_max = 0;       // positions of one session: the length of the rotation table
   int rows_max = 512;        // of one batch
   int logit_rows_max = 1;    // of one batch
-};
-
-// One row of a batch: position `position` of the session whose pages are `kv`.
-struct BatchRow {
-  const KvTable* kv = nullptr;
-  int position = 0;
-};
-
-// One step of a part, for rows of one or many sessions. Rows of a session stand together in
-// ascending positions, with every earlier position already stored or in this batch; its
-// pages reach its last position.
-struct Batch {
-  std::span<const BatchRow> rows;            // n rows, at most rows_max
-  std::span<const int32_t> tokens;           // n, when the part has the embedding
-  const float* rows_in = nullptr;            // [n, n_embd] otherwise
-  float* rows_out = nullptr;                 // [n, n_embd], when the part has no head
-  std::span<const int> logit_rows;           // rows whose logits are wanted (may be empty)
-  float* logits = nullptr;                   // [logit_rows.size(), n_vocab]
 };
 
 // Used by one thread at a time. Run() cannot fail and allocates nothing.

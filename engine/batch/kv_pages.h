@@ -14,8 +14,6 @@
 
 namespace mortar {
 
-inline constexpr int kKvPagePositions = 64;
-
 // The pages of one session: page i holds positions [64 i, 64 (i + 1)).
 struct KvTable {
   std::vector<uint8_t*> pages;

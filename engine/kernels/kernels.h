@@ -1,19 +1,127 @@
-// The arithmetic of the engine, one table of functions per instruction set.
+// The arithmetic of the engine: one table of functions for each instruction set, all of them
+// equal bit for bit (docs/numerics.md is the recipe that they follow).
+//
+// A matrix is packed at load time into groups of eight output rows, interleaved so that one
+// SIMD lane holds one output row. Every sum then runs in ascending input order inside its
+// lane, and no result depends on tiles, threads or how many rows stand in a batch.
+//
+// Functions here are total: shapes are checked once, when bricks are compiled.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <string_view>
+
+#include "common/status.h"
 
 namespace mortar {
 
+inline constexpr int kLanes = 8;          // output rows of a group
+inline constexpr int kBlock = 32;         // inputs that share a scale
+inline constexpr int kSpan = 512;         // inputs (and keys) folded into one partial sum
+inline constexpr int kKvPagePositions = 64;
+
+enum class WeightType { kF32, kF16, kBF16, kQ4_0, kQ4_1, kQ8_0 };
+
+// Quantised weights are multiplied with int8 activations, float weights with f32.
+constexpr bool IsQuantized(WeightType type) { return type >= WeightType::kQ4_0; }
+
+// W[n_out, n_in], packed. Group g holds rows [8 g, 8 g + 8); rows beyond n_out are zero.
+// Inside a group, for each block of 32 inputs (k = 0..31 within it):
+//   Q4_0  d: 8 f16 | 4 x 32 bytes                Q4_1  d: 8 f16 | m: 8 f16 | 4 x 32 bytes
+//         where byte 4 r + j of vector v holds q[row r][4 v + j] in its low and
+//         q[row r][16 + 4 v + j] in its high nibble
+//   Q8_0  d: 8 f16 | 8 x 32 bytes, byte 4 r + j of vector v holds q[row r][4 v + j]
+// and for each input of a float matrix: 8 values, one for each row.
+struct PackedMatrix {
+  WeightType type = WeightType::kF32;
+  int n_out = 0;
+  int n_in = 0;
+  const uint8_t* data = nullptr;  // [n_groups][group_bytes], not owned
+
+  int n_groups() const { return (n_out + kLanes - 1) / kLanes; }
+  size_t group_bytes() const;
+  size_t bytes() const { return group_bytes() * static_cast<size_t>(n_groups()); }
+};
+
+// Rows as a linear map reads them.
+struct LinearInput {
+  const float* x = nullptr;     // [n_rows, n_in], stride n_in: for float weights
+  const int8_t* q = nullptr;    // [n_rows, n_in]: for quantised weights, x = d q by blocks
+  const float* d = nullptr;     // [n_rows, n_in / 32]
+  const float* s = nullptr;     // [n_rows, n_in / 32], d * float(sum of q)
+  const int32_t* sum = nullptr;  // [n_rows, n_in / 32], sum of q
+  int n_rows = 0;
+};
+
+// Where results go: row i of output o is y[i * stride + o], written, or added to what is there.
+struct LinearOutput {
+  float* y = nullptr;
+  int stride = 0;
+  bool add = false;
+};
+
 enum class KvType { kF32, kF16 };
 
-// One layer's KV of one page.
+// The KV of one layer in one page: K as [n_kv_heads][positions / 8][head_dim][8], so that a
+// lane holds a key, then V as [n_kv_heads][positions][head_dim].
 struct KvShape {
   KvType type = KvType::kF16;
   int n_kv_heads = 0;
   int head_dim = 0;
+
+  size_t element_bytes() const { return type == KvType::kF16 ? 2 : 4; }
+  size_t head_elements() const { return static_cast<size_t>(kKvPagePositions) * head_dim; }
+  size_t k_bytes() const { return head_elements() * n_kv_heads * element_bytes(); }
+  size_t layer_bytes() const { return 2 * k_bytes(); }
 };
 
-struct KernelTable;
+// Attention of one query head at one position.
+struct AttendArgs {
+  KvShape shape;
+  const uint8_t* const* pages = nullptr;  // page i holds positions [64 i, 64 i + 64)
+  size_t layer_offset = 0;                // of this layer inside each page
+  int kv_head = 0;
+  int n_keys = 0;                         // positions [0, n_keys) are seen
+  float scale = 0;                        // of q . k
+  const float* q = nullptr;               // [head_dim], rotated
+  float* out = nullptr;                   // [head_dim]
+  float* scores = nullptr;                // scratch, [kSpan]
+};
+inline constexpr int kHeadDimMax = 256;
+
+struct KernelTable {
+  const char* name;
+
+  // Blocks of 32: d = amax / 127, q = rne(x * (127 / amax)), s = d * float(sum q); q = 0 and
+  // d = 0 where amax < 2^-100.  x: [n], n % 32 == 0; d, s, sum: [n / 32].
+  void (*quantize)(const float* x, int n, int8_t* q, float* d, float* s, int32_t* sum);
+
+  // y = x / sqrt(mean(x^2) + eps) * w.  [n]; y may be x.
+  void (*rms_norm)(const float* x, const float* w, int n, float eps, float* y);
+
+  // y = silu(g) * u.  [n]; y may be g or u.
+  void (*silu_mul)(const float* g, const float* u, int n, float* y);
+
+  // Rotates pairs (2 i, 2 i + 1) of one head in place.  cos, sin: [n_pairs].
+  void (*rope)(float* x, const float* cos, const float* sin, int n_pairs);
+
+  // Groups [group_begin, group_end) of y = W x, for all rows of `x`.
+  void (*linear)(const PackedMatrix& w, int group_begin, int group_end, const LinearInput& x,
+                 const LinearOutput& y);
+
+  // Row `row` of a matrix in f32: y[n_in].
+  void (*unpack_row)(const PackedMatrix& w, int row, float* y);
+
+  // Stores k and v (all heads of one position, [n_kv_heads * head_dim] each) at `slot`, the
+  // position within a page, of the layer whose bytes begin at `layer`.
+  void (*store_kv)(const KvShape& shape, uint8_t* layer, int slot, const float* k, const float* v);
+
+  void (*attend)(const AttendArgs& args);
+};
+
+// The kernels for an instruction set, "scalar" or "avx2"; or the best that this CPU has for
+// "" . InvalidArgument when the name is unknown, FailedPrecondition when the CPU lacks it.
+absl::StatusOr<const KernelTable*> SelectKernels(std::string_view isa);
 
 }  // namespace mortar

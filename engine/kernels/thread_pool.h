@@ -1,22 +1,24 @@
 // The compute threads of one process.
 //
 // A Run() hands one function to all threads, the caller among them, and returns when all have
-// finished. Inside it, Barrier() makes them meet. Threads spin for a short while, since the
-// next piece of work is usually microseconds away, and then sleep.
+// finished. Inside it, Barrier() makes them meet. The next piece of work is usually
+// microseconds away, so that a waiting thread spins first and sleeps later: a wake-up from
+// sleep costs about as much as a layer of a small model.
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
+#include <cstdint>
 #include <functional>
-#include <mutex>
 #include <thread>
 #include <vector>
 
 namespace mortar {
 
+inline constexpr int kThreadsMax = 256;
+
 class ThreadPool {
  public:
-  // `n_threads` >= 1, the calling thread included.
+  // `n_threads` in [1, kThreadsMax], the calling thread included.
   explicit ThreadPool(int n_threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -24,39 +26,37 @@ class ThreadPool {
 
   int n_threads() const { return n_threads_; }
 
-  // Calls work(thread) once for each thread in [0, n_threads). One Run at a time.
+  // Calls work(thread) once for each thread in [0, n_threads), 0 being the caller. One Run at
+  // a time. Every thread computes in the floating-point environment of the numeric contract.
   void Run(const std::function<void(int thread)>& work);
 
-  // Called by every thread inside a Run.
+  // Called by every thread inside a Run: returns when all have called it.
   void Barrier();
 
  private:
   void Loop(int thread);
 
   const int n_threads_;
-  const int spin_count_;  // checks before a waiting thread sleeps or yields
+  const bool oversubscribed_;  // more threads than CPUs: spinning would keep others from working
   const std::function<void(int)>* work_ = nullptr;
-  alignas(64) std::atomic<uint32_t> generation_{0};
-  alignas(64) std::atomic<int> running_{0};
+  alignas(64) std::atomic<uint32_t> generation_{0};  // grows with each Run
+  alignas(64) std::atomic<int> running_{0};          // helpers that have not finished it
   alignas(64) std::atomic<int> arrived_{0};
-  alignas(64) std::atomic<uint32_t> barrier_phase_{0};
+  alignas(64) std::atomic<uint32_t> phase_{0};       // grows with each barrier
   std::atomic<bool> stopping_{false};
-  std::atomic<int> sleeping_{0};
-  std::mutex mutex_;
-  std::condition_variable wake_;
   std::vector<std::thread> threads_;
 };
 
-// Elements [begin, end) of n that `thread` of `n_threads` works on, in whole units.
+// Elements [begin, end) of [0, n) that are `thread`'s of `n_threads`, in whole units.
 struct Share {
   int begin;
   int end;
 };
 inline Share ShareOf(int n, int unit, int thread, int n_threads) {
-  const long units = (n + unit - 1) / unit;
+  const int64_t units = (n + unit - 1) / unit;
   const int begin = static_cast<int>(units * thread / n_threads) * unit;
   const int end = static_cast<int>(units * (thread + 1) / n_threads) * unit;
-  return {begin, end < n ? end : n};
+  return {begin < n ? begin : n, end < n ? end : n};
 }
 
 }  // namespace mortar

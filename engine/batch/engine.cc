@@ -1,0 +1,123 @@
+#include "engine/batch/engine.h"
+
+#include <string>
+#include <utility>
+
+#include "common/check.h"
+
+namespace mortar {
+
+struct Engine::State {
+  ModelConfig config;
+  EngineOptions options;
+  std::vector<PartSpec> parts;
+  std::vector<Program> programs;  // one for each part
+  std::unique_ptr<Weights> weights;
+  std::unique_ptr<KvPool> kv;
+  std::unique_ptr<Executor> executor;
+};
+
+namespace {
+
+// Bounds of one batch: scratch memory grows with both.
+constexpr int kRowsMax = 4096;
+constexpr int kLogitRowsMax = 4096;
+
+absl::Status CheckOptions(const EngineOptions& o, const ModelConfig& config) {
+  if (o.rows_max < 1 || o.rows_max > kRowsMax) {
+    return InvalidArgument("rows of a batch: expected 1 to " + std::to_string(kRowsMax) +
+                           ", got " + std::to_string(o.rows_max));
+  }
+  if (o.logit_rows_max < 0 || o.logit_rows_max > kLogitRowsMax) {
+    return InvalidArgument("rows of logits: expected 0 to " + std::to_string(kLogitRowsMax) +
+                           ", got " + std::to_string(o.logit_rows_max));
+  }
+  if (o.context_max < 1 || o.context_max > config.n_ctx_train) {
+    return InvalidArgument("context: expected 1 to the " + std::to_string(config.n_ctx_train) +
+                           " positions that the model was trained for, got " +
+                           std::to_string(o.context_max));
+  }
+  if (o.kv_positions_max < o.context_max) {
+    return InvalidArgument("KV for " + std::to_string(o.kv_positions_max) +
+                           " positions cannot hold a context of " + std::to_string(o.context_max));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckParts(const std::vector<PartSpec>& parts, const ModelConfig& config) {
+  std::vector<bool> taken(static_cast<size_t>(config.n_layers));
+  for (const PartSpec& part : parts) {
+    if (part.layers.begin < 0 || part.layers.end < part.layers.begin ||
+        part.layers.end > config.n_layers) {
+      return InvalidArgument("layers " + ToString(part.layers) + " do not lie within the model's " +
+                             ToString(LayerRange{0, config.n_layers}));
+    }
+    for (int i = part.layers.begin; i < part.layers.end; ++i) {
+      if (taken[static_cast<size_t>(i)]) {
+        return InvalidArgument("layer " + std::to_string(i) + " stands in two parts of one node");
+      }
+      taken[static_cast<size_t>(i)] = true;
+    }
+  }
+  return absl::OkStatus();
+}
+
+WeightSelection SelectionOf(const std::vector<PartSpec>& parts, int n_layers) {
+  WeightSelection selection;
+  selection.layers.resize(static_cast<size_t>(n_layers));
+  for (const PartSpec& part : parts) {
+    selection.embedding |= part.embedding;
+    selection.head |= part.head;
+    for (int i = part.layers.begin; i < part.layers.end; ++i) {
+      selection.layers[static_cast<size_t>(i)] = true;
+    }
+  }
+  return selection;
+}
+
+}  // namespace
+
+Engine::Engine() : state_(std::make_unique<State>()) {}
+Engine::~Engine() = default;
+
+absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const GgufFile& file,
+                                                     std::vector<PartSpec> parts,
+                                                     const EngineOptions& options,
+                                                     const KernelTable& kernels,
+                                                     ThreadPool& pool) {
+  std::unique_ptr<Engine> engine(new Engine());
+  State& s = *engine->state_;
+  ASSIGN_OR_RETURN(s.config, ReadModelConfig(file));
+  RETURN_IF_ERROR(CheckOptions(options, s.config));
+  RETURN_IF_ERROR(CheckParts(parts, s.config));
+  s.options = options;
+  s.parts = std::move(parts);
+  ASSIGN_OR_RETURN(
+      s.weights, Weights::Load(file, s.config, SelectionOf(s.parts, s.config.n_layers), pool));
+  const KvShape kv = {options.kv_type, s.config.n_kv_heads, s.config.head_dim};
+  int n_kv_layers = 0;
+  for (const PartSpec& part : s.parts) {
+    s.programs.push_back(CompilePart(s.config, *s.weights, part.embedding, part.layers, part.head,
+                                     kv, n_kv_layers));
+    n_kv_layers += part.layers.size();
+  }
+  ASSIGN_OR_RETURN(s.kv, KvPool::Create(kv, n_kv_layers, options.kv_positions_max));
+  s.executor = std::make_unique<Executor>(s.config, kv, options.rows_max, options.logit_rows_max,
+                                          options.context_max, kernels, pool);
+  return engine;
+}
+
+const ModelConfig& Engine::config() const { return state_->config; }
+const EngineOptions& Engine::options() const { return state_->options; }
+KvPool& Engine::kv() { return *state_->kv; }
+uint64_t Engine::weight_bytes() const { return state_->weights->bytes(); }
+uint64_t Engine::touched_bytes(int part) const {
+  return state_->programs[static_cast<size_t>(part)].touched_bytes;
+}
+
+void Engine::Run(int part, const Batch& batch) {
+  CHECK(part >= 0 && part < static_cast<int>(state_->programs.size()));
+  state_->executor->Run(state_->programs[static_cast<size_t>(part)], batch);
+}
+
+}  // namespace mortar

@@ -1,0 +1,256 @@
+#include "engine/batch/executor.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+#include "common/check.h"
+
+namespace mortar {
+namespace {
+
+constexpr size_t kAlignment = 64;
+
+int QkvWidth(const ModelConfig& c) { return (c.n_heads + 2 * c.n_kv_heads) * c.head_dim; }
+
+LinearInput InputOf(const ScratchRows& rows, int n_rows) {
+  return {rows.x, rows.q, rows.d, rows.s, rows.sum, n_rows};
+}
+
+// Heads whose outputs together fill whole blocks of 32, so that the thread that makes them can
+// quantise them.
+int HeadsPerTask(int head_dim) { return kBlock / std::gcd(kBlock, head_dim); }
+
+}  // namespace
+
+Executor::Executor(const ModelConfig& config, const KvShape& kv, int rows_max, int logit_rows_max,
+                   int positions_max, const KernelTable& kernels, ThreadPool& pool)
+    : config_(config),
+      kv_(kv),
+      rows_max_(rows_max),
+      logit_rows_max_(logit_rows_max),
+      kernels_(kernels),
+      pool_(pool),
+      rope_(MakeRopeTable(positions_max, config.rope_dims, config.rope_base)) {
+  // The same placements twice: first to measure, then in memory.
+  for (int pass = 0; pass < 2; ++pass) {
+    placed_bytes_ = 0;
+    x_ = PlaceFloats(rows_max, config_.n_embd);
+    normed_ = PlaceRows(rows_max, config_.n_embd);
+    qkv_ = PlaceFloats(rows_max, QkvWidth(config_));
+    attended_ = PlaceRows(rows_max, config_.n_heads * config_.head_dim);
+    hidden_ = PlaceRows(rows_max, config_.n_ff);
+    up_ = PlaceFloats(rows_max, config_.n_ff);
+    head_ = PlaceRows(logit_rows_max, config_.n_embd);
+    scores_ = PlaceFloats(pool_.n_threads(), kSpan);
+    if (pass == 0) {
+      memory_bytes_ = placed_bytes_;
+      void* memory = mmap(nullptr, memory_bytes_, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      CHECK(memory != MAP_FAILED);
+      madvise(memory, memory_bytes_, MADV_DONTDUMP);
+      memory_ = static_cast<uint8_t*>(memory);
+    }
+  }
+}
+
+Executor::~Executor() { munmap(memory_, memory_bytes_); }
+
+// Before there is memory this only counts.
+uint8_t* Executor::PlaceBytes(size_t bytes) {
+  uint8_t* at = memory_ == nullptr ? nullptr : memory_ + placed_bytes_;
+  placed_bytes_ += (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  return at;
+}
+
+float* Executor::PlaceFloats(int n_rows, int width) {
+  return reinterpret_cast<float*>(
+      PlaceBytes(sizeof(float) * static_cast<size_t>(n_rows) * static_cast<size_t>(width)));
+}
+
+ScratchRows Executor::PlaceRows(int n_rows, int width) {
+  const size_t elements = static_cast<size_t>(n_rows) * static_cast<size_t>(width);
+  ScratchRows rows;
+  rows.width = width;
+  rows.x = PlaceFloats(n_rows, width);
+  rows.q = reinterpret_cast<int8_t*>(PlaceBytes(elements));
+  rows.d = PlaceFloats(n_rows, width / kBlock);
+  rows.s = PlaceFloats(n_rows, width / kBlock);
+  rows.sum = reinterpret_cast<int32_t*>(PlaceFloats(n_rows, width / kBlock));
+  return rows;
+}
+
+void Executor::Run(const Program& program, const Batch& batch) {
+  CHECK(static_cast<int>(batch.rows.size()) <= rows_max_);
+  CHECK(static_cast<int>(batch.logit_rows.size()) <= logit_rows_max_);
+  pool_.Run([&](int thread) {
+    for (const Op& op : program.ops) {
+      Execute(op, batch, thread);
+      pool_.Barrier();
+    }
+  });
+}
+
+void Executor::Execute(const Op& op, const Batch& batch, int thread) {
+  const int n = static_cast<int>(batch.rows.size());
+  switch (op.kind) {
+    case OpKind::kEmbed: return Embed(op, batch, thread);
+    case OpKind::kTakeRows: return CopyRows(batch.rows_in, x_, n, thread);
+    case OpKind::kNorm: return Norm(op, n, thread);
+    case OpKind::kQkv: return Qkv(op, n, thread);
+    case OpKind::kRotate: return Rotate(op, batch, thread);
+    case OpKind::kAttention: return Attention(op, batch, thread);
+    case OpKind::kOutput: return Product(op.layer->o, attended_, x_, true, n, thread);
+    case OpKind::kGateUp: return GateUp(op, n, thread);
+    case OpKind::kDown: return Product(op.layer->down, hidden_, x_, true, n, thread);
+    case OpKind::kGiveRows: return CopyRows(x_, batch.rows_out, n, thread);
+    case OpKind::kHeadNorm: return HeadNorm(op, batch, thread);
+    case OpKind::kLogits:
+      return Product(*op.matrix, head_, batch.logits, false,
+                     static_cast<int>(batch.logit_rows.size()), thread);
+  }
+}
+
+void Executor::Embed(const Op& op, const Batch& batch, int thread) {
+  const Share share =
+      ShareOf(static_cast<int>(batch.rows.size()), 1, thread, pool_.n_threads());
+  for (int row = share.begin; row < share.end; ++row) {
+    const int32_t token = batch.tokens[static_cast<size_t>(row)];
+    DCHECK(token >= 0 && token < config_.n_vocab);
+    kernels_.unpack_row(*op.matrix, token, x_ + static_cast<size_t>(row) * config_.n_embd);
+  }
+}
+
+void Executor::CopyRows(const float* from, float* to, int n_rows, int thread) {
+  const Share share = ShareOf(n_rows, 1, thread, pool_.n_threads());
+  const size_t begin = static_cast<size_t>(share.begin) * config_.n_embd;
+  const size_t end = static_cast<size_t>(share.end) * config_.n_embd;
+  if (begin < end) std::memcpy(to + begin, from + begin, (end - begin) * sizeof(float));
+}
+
+void Executor::QuantizeRange(const ScratchRows& rows, int row, int begin, int end) {
+  const size_t at = static_cast<size_t>(row) * rows.width + begin;
+  const size_t block = static_cast<size_t>(row) * (rows.width / kBlock) + begin / kBlock;
+  kernels_.quantize(rows.x + at, end - begin, rows.q + at, rows.d + block, rows.s + block,
+                    rows.sum + block);
+}
+
+void Executor::NormRow(const Op& op, const float* x, const ScratchRows& to, int row) {
+  const int width = config_.n_embd;
+  kernels_.rms_norm(x, op.norm, width, config_.rms_eps, to.x + static_cast<size_t>(row) * width);
+  if (op.quantize) QuantizeRange(to, row, 0, width);
+}
+
+void Executor::Norm(const Op& op, int n_rows, int thread) {
+  const Share share = ShareOf(n_rows, 1, thread, pool_.n_threads());
+  for (int row = share.begin; row < share.end; ++row) {
+    NormRow(op, x_ + static_cast<size_t>(row) * config_.n_embd, normed_, row);
+  }
+}
+
+// The groups of q, k and v stand in one line and are shared out as one matrix.
+void Executor::Qkv(const Op& op, int n_rows, int thread) {
+  const PackedMatrix* matrices[] = {&op.layer->q, &op.layer->k, &op.layer->v};
+  int n_groups = 0;
+  for (const PackedMatrix* w : matrices) n_groups += w->n_groups();
+  const Share share = ShareOf(n_groups, 1, thread, pool_.n_threads());
+  const LinearInput in = InputOf(normed_, n_rows);
+  int first_group = 0;
+  int first_output = 0;
+  for (const PackedMatrix* w : matrices) {
+    const int begin = std::max(share.begin - first_group, 0);
+    const int end = std::min(share.end - first_group, w->n_groups());
+    if (begin < end) {
+      kernels_.linear(*w, begin, end, in, {qkv_ + first_output, QkvWidth(config_), false});
+    }
+    first_group += w->n_groups();
+    first_output += w->n_out;
+  }
+}
+
+void Executor::Rotate(const Op& op, const Batch& batch, int thread) {
+  const int n_rows = static_cast<int>(batch.rows.size());
+  const int n_heads = config_.n_heads + config_.n_kv_heads;  // v does not rotate
+  const Share share = ShareOf(n_rows, 1, thread, pool_.n_threads());
+  for (int row = share.begin; row < share.end; ++row) {
+    const BatchRow& place = batch.rows[static_cast<size_t>(row)];
+    float* q = qkv_ + static_cast<size_t>(row) * QkvWidth(config_);
+    const size_t at = static_cast<size_t>(place.position) * rope_.n_pairs;
+    for (int h = 0; h < n_heads; ++h) {
+      kernels_.rope(q + static_cast<size_t>(h) * config_.head_dim, rope_.cos.data() + at,
+                    rope_.sin.data() + at, rope_.n_pairs);
+    }
+    const float* k = q + static_cast<size_t>(config_.n_heads) * config_.head_dim;
+    const float* v = k + static_cast<size_t>(config_.n_kv_heads) * config_.head_dim;
+    uint8_t* page = place.kv->pages[static_cast<size_t>(place.position / kKvPagePositions)];
+    kernels_.store_kv(kv_, page + op.kv_offset, place.position % kKvPagePositions, k, v);
+  }
+}
+
+// Tasks are groups of heads of one row. They are dealt out in turn, since later rows see more
+// keys than earlier ones.
+void Executor::Attention(const Op& op, const Batch& batch, int thread) {
+  const int n_rows = static_cast<int>(batch.rows.size());
+  const int heads_per_task = HeadsPerTask(config_.head_dim);
+  const int tasks_per_row = (config_.n_heads + heads_per_task - 1) / heads_per_task;
+  const int heads_per_kv = config_.n_heads / config_.n_kv_heads;
+  const float scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim));
+  for (int task = thread; task < n_rows * tasks_per_row; task += pool_.n_threads()) {
+    const int row = task / tasks_per_row;
+    const int first = task % tasks_per_row * heads_per_task;
+    const int last = std::min(first + heads_per_task, config_.n_heads);
+    const BatchRow& place = batch.rows[static_cast<size_t>(row)];
+    for (int h = first; h < last; ++h) {
+      const size_t head = static_cast<size_t>(h) * config_.head_dim;
+      kernels_.attend({.shape = kv_,
+                       .pages = place.kv->pages.data(),
+                       .layer_offset = op.kv_offset,
+                       .kv_head = h / heads_per_kv,
+                       .n_keys = place.position + 1,
+                       .scale = scale,
+                       .q = qkv_ + static_cast<size_t>(row) * QkvWidth(config_) + head,
+                       .out = attended_.x + static_cast<size_t>(row) * attended_.width + head,
+                       .scores = scores_ + static_cast<size_t>(thread) * kSpan});
+    }
+    if (op.quantize) {
+      QuantizeRange(attended_, row, first * config_.head_dim, last * config_.head_dim);
+    }
+  }
+}
+
+void Executor::Product(const PackedMatrix& w, const ScratchRows& in, float* y, bool add,
+                       int n_rows, int thread) {
+  if (n_rows == 0) return;
+  const Share share = ShareOf(w.n_groups(), 1, thread, pool_.n_threads());
+  kernels_.linear(w, share.begin, share.end, InputOf(in, n_rows), {y, w.n_out, add});
+}
+
+// A thread makes whole blocks of 32 outputs, so that it can quantise them itself.
+void Executor::GateUp(const Op& op, int n_rows, int thread) {
+  const Share share = ShareOf(config_.n_ff, kBlock, thread, pool_.n_threads());
+  if (share.begin >= share.end) return;
+  const int group_begin = share.begin / kLanes;
+  const int group_end = (share.end + kLanes - 1) / kLanes;
+  const LinearInput in = InputOf(normed_, n_rows);
+  kernels_.linear(op.layer->gate, group_begin, group_end, in, {hidden_.x, config_.n_ff, false});
+  kernels_.linear(op.layer->up, group_begin, group_end, in, {up_, config_.n_ff, false});
+  for (int row = 0; row < n_rows; ++row) {
+    const size_t at = static_cast<size_t>(row) * config_.n_ff + share.begin;
+    kernels_.silu_mul(hidden_.x + at, up_ + at, share.end - share.begin, hidden_.x + at);
+    if (op.quantize) QuantizeRange(hidden_, row, share.begin, share.end);
+  }
+}
+
+void Executor::HeadNorm(const Op& op, const Batch& batch, int thread) {
+  const int n = static_cast<int>(batch.logit_rows.size());
+  const Share share = ShareOf(n, 1, thread, pool_.n_threads());
+  for (int i = share.begin; i < share.end; ++i) {
+    const size_t row = static_cast<size_t>(batch.logit_rows[static_cast<size_t>(i)]);
+    NormRow(op, x_ + row * config_.n_embd, head_, i);
+  }
+}
+
+}  // namespace mortar

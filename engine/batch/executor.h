@@ -1,0 +1,105 @@
+// Runs a program over the rows of a batch: scratch memory, and one function per kind of op.
+//
+// All threads execute the same list. Inside an op each takes its share, of rows where an op
+// works on rows, of outputs where it is a product, so that no sum is ever cut (the numeric
+// contract, rule 8).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/batch/kv_pages.h"
+#include "engine/kernels/kernels.h"
+#include "engine/kernels/thread_pool.h"
+#include "engine/model/config.h"
+#include "engine/model/program.h"
+#include "engine/model/rope.h"
+
+namespace mortar {
+
+// One row of a batch: position `position` of the session whose pages are `kv`.
+struct BatchRow {
+  const KvTable* kv = nullptr;
+  int position = 0;
+};
+
+// One step of a part, for rows of one or many sessions. Rows of a session stand together in
+// ascending positions, with every earlier position already stored or in this batch; its
+// pages reach its last position.
+struct Batch {
+  std::span<const BatchRow> rows;    // n rows, at most rows_max
+  std::span<const int32_t> tokens;   // n, when the part has the embedding
+  const float* rows_in = nullptr;    // [n, n_embd] otherwise
+  float* rows_out = nullptr;         // [n, n_embd], when the part has no head
+  std::span<const int> logit_rows;   // rows whose logits are wanted (may be empty)
+  float* logits = nullptr;           // [logit_rows.size(), n_vocab]
+};
+
+// Rows of `width` floats and the same rows quantised.
+struct ScratchRows {
+  int width = 0;
+  float* x = nullptr;      // [rows, width]
+  int8_t* q = nullptr;     // [rows, width]
+  float* d = nullptr;      // [rows, width / 32]
+  float* s = nullptr;      // [rows, width / 32]
+  int32_t* sum = nullptr;  // [rows, width / 32]
+};
+
+class Executor {
+ public:
+  // Scratch for `rows_max` rows and `logit_rows_max` rows of logits is allocated here, once.
+  Executor(const ModelConfig& config, const KvShape& kv, int rows_max, int logit_rows_max,
+           int positions_max, const KernelTable& kernels, ThreadPool& pool);
+  ~Executor();
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
+
+  // Total: shapes and sizes were checked before. Allocates nothing.
+  void Run(const Program& program, const Batch& batch);
+
+ private:
+  void Execute(const Op& op, const Batch& batch, int thread);
+
+  void Embed(const Op& op, const Batch& batch, int thread);
+  void CopyRows(const float* from, float* to, int n_rows, int thread);
+  void Norm(const Op& op, int n_rows, int thread);
+  void Qkv(const Op& op, int n_rows, int thread);
+  void Rotate(const Op& op, const Batch& batch, int thread);
+  void Attention(const Op& op, const Batch& batch, int thread);
+  void Product(const PackedMatrix& w, const ScratchRows& in, float* y, bool add, int n_rows,
+               int thread);
+  void GateUp(const Op& op, int n_rows, int thread);
+  void HeadNorm(const Op& op, const Batch& batch, int thread);
+
+  void NormRow(const Op& op, const float* x, const ScratchRows& to, int row);
+  // Quantises elements [begin, end) of a row, whole blocks.
+  void QuantizeRange(const ScratchRows& rows, int row, int begin, int end);
+  // Places in scratch: `n` floats, and rows with their quantised form.
+  uint8_t* PlaceBytes(size_t bytes);
+  float* PlaceFloats(int n_rows, int width);
+  ScratchRows PlaceRows(int n_rows, int width);
+
+  const ModelConfig config_;
+  const KvShape kv_;
+  const int rows_max_;
+  const int logit_rows_max_;
+  const KernelTable& kernels_;
+  ThreadPool& pool_;
+  const RopeTable rope_;
+
+  uint8_t* memory_ = nullptr;
+  size_t memory_bytes_ = 0;
+  size_t placed_bytes_ = 0;
+  float* x_ = nullptr;        // [rows, n_embd]
+  ScratchRows normed_;        // of n_embd
+  float* qkv_ = nullptr;      // [rows, (n_heads + 2 n_kv_heads) * head_dim]
+  ScratchRows attended_;      // of n_heads * head_dim
+  ScratchRows hidden_;        // of n_ff; x holds the gate, then silu(gate) * up
+  float* up_ = nullptr;       // [rows, n_ff]
+  ScratchRows head_;          // [logit rows] of n_embd
+  float* scores_ = nullptr;   // [threads, kSpan]
+};
+
+}  // namespace mortar

@@ -1,0 +1,112 @@
+// Kernels over the elements of one row.
+#include <immintrin.h>
+
+#include "engine/kernels/avx2/avx2.h"
+#include "engine/kernels/avx2/exp.h"
+#include "engine/kernels/shared.h"
+
+namespace mortar {
+namespace avx2 {
+namespace {
+
+float HorizontalMax(__m256 v) {
+  __m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+  m = _mm_max_ss(m, _mm_movehdup_ps(m));
+  return _mm_cvtss_f32(m);
+}
+
+int HorizontalSum(__m256i v) {
+  __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+  s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1));
+  return _mm_cvtsi128_si32(s);
+}
+
+}  // namespace
+
+void Quantize(const float* x, int n, int8_t* q, float* d, float* s, int32_t* sum) {
+  const __m256 sign = _mm256_set1_ps(-0.0f);
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  for (int b = 0; b < n / kBlock; ++b) {
+    __m256 v[4];
+    __m256 magnitude = _mm256_setzero_ps();
+    for (int i = 0; i < 4; ++i) {
+      v[i] = _mm256_loadu_ps(x + b * kBlock + 8 * i);
+      magnitude = _mm256_max_ps(_mm256_andnot_ps(sign, v[i]), magnitude);
+    }
+    const float amax = HorizontalMax(magnitude);
+    const bool tiny = amax < 0x1p-100f;
+    const __m256 inverse = _mm256_set1_ps(tiny ? 0.0f : 127.0f / amax);
+    // The same shift by 1.5 * 2^23 as the reference: the low byte is the nearest integer.
+    const __m256 magic = _mm256_set1_ps(0x1.8p23f);
+    const __m256i low = _mm256_set1_epi32(0xff);
+    __m256i bytes[4];
+    for (int i = 0; i < 4; ++i) {
+      const __m256 shifted = _mm256_add_ps(_mm256_mul_ps(v[i], inverse), magic);
+      bytes[i] = _mm256_and_si256(_mm256_castps_si256(shifted), low);
+    }
+    const __m256i words = _mm256_packus_epi32(bytes[0], bytes[1]);
+    const __m256i words2 = _mm256_packus_epi32(bytes[2], bytes[3]);
+    const __m256i packed =
+        _mm256_permutevar8x32_epi32(_mm256_packus_epi16(words, words2), order);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(q + b * kBlock), packed);
+    const __m256i ones = _mm256_set1_epi8(1);
+    const int total = HorizontalSum(
+        _mm256_madd_epi16(_mm256_maddubs_epi16(ones, packed), _mm256_set1_epi16(1)));
+    d[b] = tiny ? 0.0f : amax / 127.0f;
+    sum[b] = total;
+    s[b] = d[b] * static_cast<float>(total);
+  }
+}
+
+void RmsNorm(const float* x, const float* w, int n, float eps, float* y) {
+  __m256 low = _mm256_setzero_ps();
+  __m256 high = _mm256_setzero_ps();
+  int i = 0;
+  for (; i + 16 <= n; i += 16) {
+    const __m256 a = _mm256_loadu_ps(x + i);
+    const __m256 b = _mm256_loadu_ps(x + i + 8);
+    low = _mm256_add_ps(low, _mm256_mul_ps(a, a));
+    high = _mm256_add_ps(high, _mm256_mul_ps(b, b));
+  }
+  float partial[16];
+  _mm256_storeu_ps(partial, low);
+  _mm256_storeu_ps(partial + 8, high);
+  for (; i < n; ++i) partial[i % 16] += x[i] * x[i];
+  const float mean = FoldSixteen(partial) / static_cast<float>(n);
+  const float scale = 1.0f / __builtin_sqrtf(mean + eps);
+  for (int j = 0; j < n; ++j) y[j] = (x[j] * scale) * w[j];
+}
+
+void SiluMul(const float* g, const float* u, int n, float* y) {
+  const __m256 one = _mm256_set1_ps(1.0f);
+  const __m256 sign = _mm256_set1_ps(-0.0f);
+  int i = 0;
+  for (; i + 8 <= n; i += 8) {
+    const __m256 x = _mm256_loadu_ps(g + i);
+    const __m256 e = Exp8(_mm256_xor_ps(x, sign));
+    const __m256 silu = _mm256_div_ps(x, _mm256_add_ps(one, e));
+    _mm256_storeu_ps(y + i, _mm256_mul_ps(silu, _mm256_loadu_ps(u + i)));
+  }
+  for (; i < n; ++i) y[i] = SiluScalar(g[i]) * u[i];
+}
+
+}  // namespace avx2
+
+const KernelTable& Avx2Kernels() {
+  static constexpr KernelTable kTable = {
+      .name = "avx2",
+      .quantize = avx2::Quantize,
+      .rms_norm = avx2::RmsNorm,
+      .silu_mul = avx2::SiluMul,
+      .rope = RopeLoop,
+      .linear = avx2::Linear,
+      .unpack_row = UnpackRowLoop,
+      .store_kv = avx2::StoreKv,
+      .attend = avx2::Attend,
+  };
+  return kTable;
+}
+
+}  // namespace mortar

@@ -1,0 +1,203 @@
+// The reference: the numeric contract written down as plainly as C++ allows. Every other
+// instruction set must give these bits.
+#include "engine/kernels/scalar/scalar.h"
+
+#include "engine/kernels/arith.h"
+#include "engine/kernels/exp.h"
+#include "engine/kernels/shared.h"
+
+namespace mortar {
+namespace {
+
+void Quantize(const float* x, int n, int8_t* q, float* d, float* s, int32_t* sum) {
+  for (int b = 0; b < n / kBlock; ++b) {
+    float amax = 0;
+    for (int i = 0; i < kBlock; ++i) {
+      const float magnitude = x[b * kBlock + i] < 0 ? -x[b * kBlock + i] : x[b * kBlock + i];
+      if (magnitude > amax) amax = magnitude;
+    }
+    const bool tiny = amax < 0x1p-100f;
+    const float inverse = tiny ? 0.0f : 127.0f / amax;
+    int total = 0;
+    for (int i = 0; i < kBlock; ++i) {
+      // The low bits of v + 1.5 * 2^23 are the nearest integer in two's complement.
+      const float shifted = x[b * kBlock + i] * inverse + 0x1.8p23f;
+      const int8_t value = static_cast<int8_t>(std::bit_cast<uint32_t>(shifted) & 0xff);
+      q[b * kBlock + i] = value;
+      total += value;
+    }
+    d[b] = tiny ? 0.0f : amax / 127.0f;
+    sum[b] = total;
+    s[b] = d[b] * static_cast<float>(total);
+  }
+}
+
+void RmsNorm(const float* x, const float* w, int n, float eps, float* y) {
+  float partial[16] = {};
+  for (int i = 0; i < n; ++i) partial[i % 16] += x[i] * x[i];
+  const float mean = FoldSixteen(partial) / static_cast<float>(n);
+  const float scale = 1.0f / __builtin_sqrtf(mean + eps);
+  for (int i = 0; i < n; ++i) y[i] = (x[i] * scale) * w[i];
+}
+
+void SiluMul(const float* g, const float* u, int n, float* y) {
+  for (int i = 0; i < n; ++i) y[i] = SiluScalar(g[i]) * u[i];
+}
+
+// The sum of one output over one span of inputs, rule 4.
+float QuantizedSpan(const PackedMatrix& w, const uint8_t* group, int lane, const LinearInput& x,
+                    int row, int block_begin, int block_end) {
+  const int n_blocks = w.n_in / kBlock;
+  float acc = 0;
+  WeightBlock block;
+  for (int b = block_begin; b < block_end; ++b) {
+    LoadWeightBlock(w.type, group + QuantBlockBytes(w.type) * b, lane, block);
+    const int8_t* q = x.q + static_cast<size_t>(row) * w.n_in + b * kBlock;
+    int dot = 0;
+    for (int k = 0; k < kBlock; ++k) dot += block.q[k] * q[k];
+    const size_t at = static_cast<size_t>(row) * n_blocks + b;
+    acc = Fma(static_cast<float>(dot), block.d * x.d[at], acc);
+    if (w.type == WeightType::kQ4_1) acc = Fma(block.m, x.s[at], acc);
+  }
+  return acc;
+}
+
+float FloatSpan(const PackedMatrix& w, const uint8_t* group, int lane, const LinearInput& x,
+                int row, int begin, int end) {
+  float acc = 0;
+  for (int k = begin; k < end; ++k) {
+    acc = Fma(FloatWeight(w.type, group, k, lane), x.x[static_cast<size_t>(row) * w.n_in + k], acc);
+  }
+  return acc;
+}
+
+float DotOutput(const PackedMatrix& w, const uint8_t* group, int lane, const LinearInput& x,
+                int row) {
+  float total = 0;
+  for (int begin = 0; begin < w.n_in; begin += kSpan) {
+    const int end = begin + kSpan < w.n_in ? begin + kSpan : w.n_in;
+    const float span =
+        IsQuantized(w.type)
+            ? QuantizedSpan(w, group, lane, x, row, begin / kBlock, end / kBlock)
+            : FloatSpan(w, group, lane, x, row, begin, end);
+    total = begin == 0 ? span : total + span;
+  }
+  return total;
+}
+
+void Linear(const PackedMatrix& w, int group_begin, int group_end, const LinearInput& x,
+            const LinearOutput& y) {
+  for (int g = group_begin; g < group_end; ++g) {
+    const uint8_t* group = w.data + w.group_bytes() * static_cast<size_t>(g);
+    for (int row = 0; row < x.n_rows; ++row) {
+      for (int lane = 0; lane < kLanes && g * kLanes + lane < w.n_out; ++lane) {
+        const float total = DotOutput(w, group, lane, x, row);
+        float& out = y.y[static_cast<size_t>(row) * y.stride + g * kLanes + lane];
+        out = y.add ? out + total : total;
+      }
+    }
+  }
+}
+
+void StoreKv(const KvShape& shape, uint8_t* layer, int slot, const float* k, const float* v) {
+  uint8_t* v_base = layer + shape.k_bytes();
+  for (int h = 0; h < shape.n_kv_heads; ++h) {
+    for (int d = 0; d < shape.head_dim; ++d) {
+      const size_t head = shape.head_elements() * h;
+      const size_t k_at = head + (static_cast<size_t>(slot / 8) * shape.head_dim + d) * 8 + slot % 8;
+      const size_t v_at = head + static_cast<size_t>(slot) * shape.head_dim + d;
+      const float k_value = k[h * shape.head_dim + d];
+      const float v_value = v[h * shape.head_dim + d];
+      if (shape.type == KvType::kF16) {
+        const uint16_t k_half = FloatToHalf(k_value);
+        const uint16_t v_half = FloatToHalf(v_value);
+        std::memcpy(layer + 2 * k_at, &k_half, 2);
+        std::memcpy(v_base + 2 * v_at, &v_half, 2);
+      } else {
+        std::memcpy(layer + 4 * k_at, &k_value, 4);
+        std::memcpy(v_base + 4 * v_at, &v_value, 4);
+      }
+    }
+  }
+}
+
+float LoadKv(KvType type, const uint8_t* base, size_t at) {
+  return type == KvType::kF16 ? HalfToFloat(LoadU16(base + 2 * at)) : LoadF32(base + 4 * at);
+}
+
+struct SpanResult {
+  float max;
+  float sum;
+};
+
+// Rule 6 within one span: scores, their maximum, exp, the sum, and acc = sum of e v.
+SpanResult AttendSpan(const AttendArgs& a, int begin, int end, float* acc) {
+  const KvShape& shape = a.shape;
+  const size_t head = shape.head_elements() * a.kv_head;
+  float max = -__builtin_inff();
+  for (int p = begin; p < end; ++p) {
+    const uint8_t* k = a.pages[p / kKvPagePositions] + a.layer_offset;
+    const int slot = p % kKvPagePositions;
+    float dot = 0;
+    for (int d = 0; d < shape.head_dim; ++d) {
+      const size_t at = head + (static_cast<size_t>(slot / 8) * shape.head_dim + d) * 8 + slot % 8;
+      dot = Fma(a.q[d], LoadKv(shape.type, k, at), dot);
+    }
+    const float score = dot * a.scale;
+    a.scores[p - begin] = score;
+    if (score > max) max = score;
+  }
+  float partial[16] = {};
+  for (int d = 0; d < shape.head_dim; ++d) acc[d] = 0;
+  for (int p = begin; p < end; ++p) {
+    const float e = ExpScalar(a.scores[p - begin] - max);
+    partial[p % 16] += e;
+    const uint8_t* v = a.pages[p / kKvPagePositions] + a.layer_offset + shape.k_bytes();
+    const size_t row = head + static_cast<size_t>(p % kKvPagePositions) * shape.head_dim;
+    for (int d = 0; d < shape.head_dim; ++d) {
+      acc[d] = Fma(e, LoadKv(shape.type, v, row + d), acc[d]);
+    }
+  }
+  return {max, FoldSixteen(partial)};
+}
+
+// Spans in ascending order, merged by the online-softmax formula.
+void Attend(const AttendArgs& a) {
+  float acc[kHeadDimMax];
+  SpanResult whole{};
+  for (int begin = 0; begin < a.n_keys; begin += kSpan) {
+    const int end = begin + kSpan < a.n_keys ? begin + kSpan : a.n_keys;
+    if (begin == 0) {
+      whole = AttendSpan(a, begin, end, a.out);
+      continue;
+    }
+    const SpanResult span = AttendSpan(a, begin, end, acc);
+    const float max = span.max > whole.max ? span.max : whole.max;
+    const float keep = ExpScalar(whole.max - max);
+    const float join = ExpScalar(span.max - max);
+    whole = {max, Fma(span.sum, join, whole.sum * keep)};
+    for (int d = 0; d < a.shape.head_dim; ++d) {
+      a.out[d] = Fma(acc[d], join, a.out[d] * keep);
+    }
+  }
+  for (int d = 0; d < a.shape.head_dim; ++d) a.out[d] = a.out[d] / whole.sum;
+}
+
+}  // namespace
+
+const KernelTable& ScalarKernels() {
+  static constexpr KernelTable kTable = {
+      .name = "scalar",
+      .quantize = Quantize,
+      .rms_norm = RmsNorm,
+      .silu_mul = SiluMul,
+      .rope = RopeLoop,
+      .linear = Linear,
+      .unpack_row = UnpackRowLoop,
+      .store_kv = StoreKv,
+      .attend = Attend,
+  };
+  return kTable;
+}
+
+}  // namespace mortar

@@ -1,0 +1,10 @@
+#pragma once
+
+#include "engine/kernels/kernels.h"
+
+namespace mortar {
+
+// Runs on every CPU: the reference of the numeric contract.
+const KernelTable& ScalarKernels();
+
+}  // namespace mortar

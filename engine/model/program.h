@@ -1,0 +1,53 @@
+// A part of a model as a flat list of ops: what every thread of the pool executes, one op
+// after the other, meeting at a barrier behind each.
+//
+// Bricks are compiled once, when they are loaded. Nothing is looked up per token: an op holds
+// its weights, its place in the KV pages and nothing else; shapes are the config's.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "common/layer_range.h"
+#include "engine/kernels/kernels.h"
+#include "engine/model/config.h"
+#include "engine/model/weights.h"
+
+namespace mortar {
+
+// In the order in which a token meets them. x is the residual stream, [n, n_embd].
+enum class OpKind {
+  kEmbed,      // x = embedding rows of the tokens
+  kTakeRows,   // x = rows that came in
+  kNorm,       // normed = rms_norm(x), quantised where the next matrix wants it
+  kQkv,        // q, k, v = W normed
+  kRotate,     // rotates q and k; stores k and v in the pages
+  kAttention,  // attended = attention(q, pages), quantised where wanted
+  kOutput,     // x += W attended
+  kGateUp,     // hidden = silu(gate) * up, quantised where wanted
+  kDown,       // x += W hidden
+  kGiveRows,   // rows out = x
+  kHeadNorm,   // the rows whose logits are wanted, normed and quantised
+  kLogits,     // logits = W those rows
+};
+
+struct Op {
+  OpKind kind;
+  const LayerWeights* layer = nullptr;  // of ops inside a layer
+  const float* norm = nullptr;          // [n_embd], of kNorm and kHeadNorm
+  bool quantize = false;                // the result feeds a quantised matrix
+  const PackedMatrix* matrix = nullptr; // of kEmbed and kLogits
+  size_t kv_offset = 0;                 // of this layer inside each page
+};
+
+struct Program {
+  std::vector<Op> ops;
+  uint64_t touched_bytes = 0;  // weights that one step reads; one row of the embedding
+};
+
+// A contiguous run: embedding? + layers + head?. `first_kv_layer` is the place of
+// layers.begin among the layers that share the node's KV pages.
+Program CompilePart(const ModelConfig& config, const Weights& weights, bool embedding,
+                    LayerRange layers, bool head, const KvShape& kv, int first_kv_layer);
+
+}  // namespace mortar

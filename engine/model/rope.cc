@@ -1,0 +1,29 @@
+#include "engine/model/rope.h"
+
+#include "engine/kernels/math.h"
+
+namespace mortar {
+
+RopeTable MakeRopeTable(int n_positions, int rope_dims, double base) {
+  RopeTable table;
+  table.n_positions = n_positions;
+  table.n_pairs = rope_dims / 2;
+  std::vector<double> frequency(static_cast<size_t>(table.n_pairs));
+  for (int i = 0; i < table.n_pairs; ++i) {
+    frequency[i] = ExpTable(-2.0 * i / rope_dims * LogTable(base));
+  }
+  const size_t n = static_cast<size_t>(n_positions) * table.n_pairs;
+  table.cos.resize(n);
+  table.sin.resize(n);
+  for (int p = 0; p < n_positions; ++p) {
+    for (int i = 0; i < table.n_pairs; ++i) {
+      const size_t at = static_cast<size_t>(p) * table.n_pairs + i;
+      const double theta = p * frequency[i];
+      table.cos[at] = static_cast<float>(CosTable(theta));
+      table.sin[at] = static_cast<float>(SinTable(theta));
+    }
+  }
+  return table;
+}
+
+}  // namespace mortar

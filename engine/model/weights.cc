@@ -1,0 +1,172 @@
+#include "engine/model/weights.h"
+
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+#include "common/check.h"
+#include "engine/kernels/pack.h"
+
+namespace mortar {
+namespace {
+
+constexpr uint64_t kAlignment = 64;  // of each tensor: a cache line
+
+WeightType PackedTypeOf(TensorType type) {
+  switch (type) {
+    case TensorType::kF32: return WeightType::kF32;
+    case TensorType::kF16: return WeightType::kF16;
+    case TensorType::kBF16: return WeightType::kBF16;
+    case TensorType::kQ4_0: return WeightType::kQ4_0;
+    case TensorType::kQ4_1: return WeightType::kQ4_1;
+    case TensorType::kQ8_0: return WeightType::kQ8_0;
+  }
+  CHECK(false);
+}
+
+std::string ShapeText(const TensorInfo& t) {
+  std::string text = "[";
+  for (int i = 0; i < t.n_dims; ++i) text += (i ? ", " : "") + std::to_string(t.shape[i]);
+  return text + "]";
+}
+
+}  // namespace
+
+// Two passes over the same list of tensors: the first places them, the second packs them.
+class WeightLoader {
+ public:
+  WeightLoader(const GgufFile& file, ThreadPool& pool) : file_(file), pool_(pool) {}
+
+  // y = W x with W of n_out rows and n_in columns.
+  absl::Status AddMatrix(const std::string& name, int n_out, int n_in, PackedMatrix* to) {
+    ASSIGN_OR_RETURN(const TensorInfo* tensor, Find(name, n_out, n_in));
+    *to = {PackedTypeOf(tensor->type), n_out, n_in, nullptr};
+    items_.push_back({tensor, to, nullptr, Place(to->bytes())});
+    return absl::OkStatus();
+  }
+
+  absl::Status AddVector(const std::string& name, int n, const float** to) {
+    ASSIGN_OR_RETURN(const TensorInfo* tensor, Find(name, 1, n));
+    if (tensor->type != TensorType::kF32) {
+      return InvalidArgument("tensor '" + name + "': expected F32, got " + Name(tensor->type));
+    }
+    items_.push_back({tensor, nullptr, to, Place(sizeof(float) * static_cast<uint64_t>(n))});
+    return absl::OkStatus();
+  }
+
+  absl::Status Fill(Weights& weights) {
+    weights.bytes_ = bytes_;
+    void* memory = mmap(nullptr, bytes_ ? bytes_ : 1, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) {
+      return ErrnoStatus(errno, "map " + std::to_string(bytes_) + " bytes for weights");
+    }
+    weights.memory_ = static_cast<uint8_t*>(memory);
+    // Weights may be private: they stay out of core dumps. Large pages are a wish.
+    madvise(memory, bytes_, MADV_DONTDUMP);
+    madvise(memory, bytes_, MADV_HUGEPAGE);
+    for (const Item& item : items_) FillOne(item, weights.memory_ + item.offset);
+    return absl::OkStatus();
+  }
+
+ private:
+  struct Item {
+    const TensorInfo* tensor;
+    PackedMatrix* matrix;   // or
+    const float** vector;
+    uint64_t offset;
+  };
+
+  absl::StatusOr<const TensorInfo*> Find(const std::string& name, int n_out, int n_in) {
+    const TensorInfo* t = file_.FindTensor(name);
+    if (t == nullptr) return InvalidArgument("tensor '" + name + "' is missing");
+    if (t->shape[0] != static_cast<uint64_t>(n_in) || t->shape[1] != static_cast<uint64_t>(n_out) ||
+        t->shape[2] != 1 || t->shape[3] != 1) {
+      return InvalidArgument("tensor '" + name + "': expected shape [" + std::to_string(n_in) +
+                             ", " + std::to_string(n_out) + "], got " + ShapeText(*t));
+    }
+    return t;
+  }
+
+  uint64_t Place(uint64_t bytes) {
+    const uint64_t offset = bytes_;
+    bytes_ += (bytes + kAlignment - 1) / kAlignment * kAlignment;
+    return offset;
+  }
+
+  void FillOne(const Item& item, uint8_t* dst) {
+    const uint8_t* src = file_.Data(*item.tensor).data();
+    if (item.vector != nullptr) {
+      std::memcpy(dst, src, item.tensor->bytes);
+      *item.vector = reinterpret_cast<const float*>(dst);
+    } else {
+      item.matrix->data = dst;
+      const PackedMatrix& w = *item.matrix;
+      pool_.Run([&](int thread) {
+        const Share share = ShareOf(w.n_groups(), 1, thread, pool_.n_threads());
+        PackGroups(w, src, share.begin, share.end, dst);
+      });
+    }
+    file_.DropPages(*item.tensor);
+  }
+
+  const GgufFile& file_;
+  ThreadPool& pool_;
+  std::vector<Item> items_;
+  uint64_t bytes_ = 0;
+};
+
+namespace {
+
+absl::Status AddLayer(WeightLoader& loader, const ModelConfig& c, int index, LayerWeights& w) {
+  const std::string blk = "blk." + std::to_string(index) + '.';
+  const int q_width = c.n_heads * c.head_dim;
+  const int kv_width = c.n_kv_heads * c.head_dim;
+  RETURN_IF_ERROR(loader.AddVector(blk + "attn_norm.weight", c.n_embd, &w.attn_norm));
+  RETURN_IF_ERROR(loader.AddMatrix(blk + "attn_q.weight", q_width, c.n_embd, &w.q));
+  RETURN_IF_ERROR(loader.AddMatrix(blk + "attn_k.weight", kv_width, c.n_embd, &w.k));
+  RETURN_IF_ERROR(loader.AddMatrix(blk + "attn_v.weight", kv_width, c.n_embd, &w.v));
+  RETURN_IF_ERROR(loader.AddMatrix(blk + "attn_output.weight", c.n_embd, q_width, &w.o));
+  RETURN_IF_ERROR(loader.AddVector(blk + "ffn_norm.weight", c.n_embd, &w.ffn_norm));
+  RETURN_IF_ERROR(loader.AddMatrix(blk + "ffn_gate.weight", c.n_ff, c.n_embd, &w.gate));
+  RETURN_IF_ERROR(loader.AddMatrix(blk + "ffn_up.weight", c.n_ff, c.n_embd, &w.up));
+  return loader.AddMatrix(blk + "ffn_down.weight", c.n_embd, c.n_ff, &w.down);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Weights>> Weights::Load(const GgufFile& file,
+                                                       const ModelConfig& config,
+                                                       const WeightSelection& selection,
+                                                       ThreadPool& pool) {
+  std::unique_ptr<Weights> weights(new Weights());
+  weights->layers_.resize(static_cast<size_t>(config.n_layers));
+  WeightLoader loader(file, pool);
+  const bool tied = selection.head && config.tied_head;
+  if (selection.embedding || tied) {
+    RETURN_IF_ERROR(loader.AddMatrix("token_embd.weight", config.n_vocab, config.n_embd,
+                                     &weights->embedding_));
+  }
+  for (int i = 0; i < config.n_layers; ++i) {
+    if (!selection.layers[static_cast<size_t>(i)]) continue;
+    RETURN_IF_ERROR(AddLayer(loader, config, i, weights->layers_[static_cast<size_t>(i)]));
+  }
+  if (selection.head) {
+    RETURN_IF_ERROR(loader.AddVector("output_norm.weight", config.n_embd, &weights->output_norm_));
+    if (!tied) {
+      RETURN_IF_ERROR(loader.AddMatrix("output.weight", config.n_vocab, config.n_embd,
+                                       &weights->head_));
+    }
+  }
+  RETURN_IF_ERROR(loader.Fill(*weights));
+  if (tied) weights->head_ = weights->embedding_;
+  return weights;
+}
+
+Weights::~Weights() {
+  if (memory_ != nullptr) munmap(memory_, bytes_ ? bytes_ : 1);
+}
+
+}  // namespace mortar
