@@ -8,8 +8,8 @@ namespace mortar {
 
 }  // namespace mortar
 
-#define CHECK(condition)                                                       \
-  (static_cast<bool>(condition) ? static_cast<void>(0)                         \
+#define CHECK(condition)                               \
+  (static_cast<bool>(condition) ? static_cast<void>(0) \
                                 : ::mortar::CheckFailed(__FILE__, __LINE__, #condition))
 
 // DCHECK is for kernels' inner loops: compiled, but evaluated in debug builds alone.

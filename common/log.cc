@@ -8,11 +8,16 @@ namespace {
 
 const char* LevelName(LogLevel level) {
   switch (level) {
-    case LogLevel::kDebug: return "debug";
-    case LogLevel::kInfo: return "info";
-    case LogLevel::kWarning: return "warning";
-    case LogLevel::kError: return "error";
-    case LogLevel::kOff: return "off";
+    case LogLevel::kDebug:
+      return "debug";
+    case LogLevel::kInfo:
+      return "info";
+    case LogLevel::kWarning:
+      return "warning";
+    case LogLevel::kError:
+      return "error";
+    case LogLevel::kOff:
+      return "off";
   }
   return "unknown";
 }
@@ -45,8 +50,8 @@ std::string FormatLogLine(LogFormat format, LogLevel level, std::string_view eve
     line = std::string(LevelName(level)) + ": " + std::string(event);
     for (const LogField& field : fields) {
       const bool plain =
-          !field.quoted || (!field.value.empty() &&
-                            field.value.find_first_of(" =\"\\\n\r\t") == std::string::npos);
+          !field.quoted ||
+          (!field.value.empty() && field.value.find_first_of(" =\"\\\n\r\t") == std::string::npos);
       line += ' ' + field.key + '=' + (plain ? field.value : Quoted(field.value));
     }
     return line;

@@ -46,8 +46,7 @@ class Logger {
   void Error(std::string_view event, std::initializer_list<LogField> fields = {}) const;
 
  private:
-  void Write(LogLevel level, std::string_view event,
-             std::initializer_list<LogField> fields) const;
+  void Write(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) const;
 
   LogLevel level_;
   LogFormat format_;

@@ -39,8 +39,8 @@ std::string Message(const absl::Status& status);
 #define MORTAR_CONCAT(a, b) MORTAR_CONCAT_INNER(a, b)
 
 // Returns from the calling function when `expr` is not OK.
-#define RETURN_IF_ERROR(expr)                 \
-  do {                                        \
+#define RETURN_IF_ERROR(expr)                                         \
+  do {                                                                \
     if (absl::Status status_ = (expr); !status_.ok()) return status_; \
   } while (false)
 

@@ -25,8 +25,8 @@ constexpr int kLogitRowsMax = 4096;
 
 absl::Status CheckOptions(const EngineOptions& o, const ModelConfig& config) {
   if (o.rows_max < 1 || o.rows_max > kRowsMax) {
-    return InvalidArgument("rows of a batch: expected 1 to " + std::to_string(kRowsMax) +
-                           ", got " + std::to_string(o.rows_max));
+    return InvalidArgument("rows of a batch: expected 1 to " + std::to_string(kRowsMax) + ", got " +
+                           std::to_string(o.rows_max));
   }
   if (o.logit_rows_max < 0 || o.logit_rows_max > kLogitRowsMax) {
     return InvalidArgument("rows of logits: expected 0 to " + std::to_string(kLogitRowsMax) +
@@ -83,8 +83,7 @@ Engine::~Engine() = default;
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const GgufFile& file,
                                                      std::vector<PartSpec> parts,
                                                      const EngineOptions& options,
-                                                     const KernelTable& kernels,
-                                                     ThreadPool& pool) {
+                                                     const KernelTable& kernels, ThreadPool& pool) {
   std::unique_ptr<Engine> engine(new Engine());
   State& s = *engine->state_;
   ASSIGN_OR_RETURN(s.config, ReadModelConfig(file));
@@ -92,13 +91,13 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const GgufFile& file,
   RETURN_IF_ERROR(CheckParts(parts, s.config));
   s.options = options;
   s.parts = std::move(parts);
-  ASSIGN_OR_RETURN(
-      s.weights, Weights::Load(file, s.config, SelectionOf(s.parts, s.config.n_layers), pool));
+  ASSIGN_OR_RETURN(s.weights,
+                   Weights::Load(file, s.config, SelectionOf(s.parts, s.config.n_layers), pool));
   const KvShape kv = {options.kv_type, s.config.n_kv_heads, s.config.head_dim};
   int n_kv_layers = 0;
   for (const PartSpec& part : s.parts) {
-    s.programs.push_back(CompilePart(s.config, *s.weights, part.embedding, part.layers, part.head,
-                                     kv, n_kv_layers));
+    s.programs.push_back(
+        CompilePart(s.config, *s.weights, part.embedding, part.layers, part.head, kv, n_kv_layers));
     n_kv_layers += part.layers.size();
   }
   ASSIGN_OR_RETURN(s.kv, KvPool::Create(kv, n_kv_layers, options.kv_positions_max));

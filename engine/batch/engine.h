@@ -49,8 +49,8 @@ class Engine {
   const ModelConfig& config() const;
   const EngineOptions& options() const;
   KvPool& kv();
-  uint64_t weight_bytes() const;            // resident, after repacking
-  uint64_t touched_bytes(int part) const;   // weights read by one step of `part`
+  uint64_t weight_bytes() const;           // resident, after repacking
+  uint64_t touched_bytes(int part) const;  // weights read by one step of `part`
 
   void Run(int part, const Batch& batch);
 

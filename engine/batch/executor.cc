@@ -97,17 +97,28 @@ void Executor::Run(const Program& program, const Batch& batch) {
 void Executor::Execute(const Op& op, const Batch& batch, int thread) {
   const int n = static_cast<int>(batch.rows.size());
   switch (op.kind) {
-    case OpKind::kEmbed: return Embed(op, batch, thread);
-    case OpKind::kTakeRows: return CopyRows(batch.rows_in, x_, n, thread);
-    case OpKind::kNorm: return Norm(op, n, thread);
-    case OpKind::kQkv: return Qkv(op, n, thread);
-    case OpKind::kRotate: return Rotate(op, batch, thread);
-    case OpKind::kAttention: return Attention(op, batch, thread);
-    case OpKind::kOutput: return Product(op.layer->o, attended_, x_, true, n, thread);
-    case OpKind::kGateUp: return GateUp(op, n, thread);
-    case OpKind::kDown: return Product(op.layer->down, hidden_, x_, true, n, thread);
-    case OpKind::kGiveRows: return CopyRows(x_, batch.rows_out, n, thread);
-    case OpKind::kHeadNorm: return HeadNorm(op, batch, thread);
+    case OpKind::kEmbed:
+      return Embed(op, batch, thread);
+    case OpKind::kTakeRows:
+      return CopyRows(batch.rows_in, x_, n, thread);
+    case OpKind::kNorm:
+      return Norm(op, n, thread);
+    case OpKind::kQkv:
+      return Qkv(op, n, thread);
+    case OpKind::kRotate:
+      return Rotate(op, batch, thread);
+    case OpKind::kAttention:
+      return Attention(op, batch, thread);
+    case OpKind::kOutput:
+      return Product(op.layer->o, attended_, x_, true, n, thread);
+    case OpKind::kGateUp:
+      return GateUp(op, n, thread);
+    case OpKind::kDown:
+      return Product(op.layer->down, hidden_, x_, true, n, thread);
+    case OpKind::kGiveRows:
+      return CopyRows(x_, batch.rows_out, n, thread);
+    case OpKind::kHeadNorm:
+      return HeadNorm(op, batch, thread);
     case OpKind::kLogits:
       return Product(*op.matrix, head_, batch.logits, false,
                      static_cast<int>(batch.logit_rows.size()), thread);
@@ -115,8 +126,7 @@ void Executor::Execute(const Op& op, const Batch& batch, int thread) {
 }
 
 void Executor::Embed(const Op& op, const Batch& batch, int thread) {
-  const Share share =
-      ShareOf(static_cast<int>(batch.rows.size()), 1, thread, pool_.n_threads());
+  const Share share = ShareOf(static_cast<int>(batch.rows.size()), 1, thread, pool_.n_threads());
   for (int row = share.begin; row < share.end; ++row) {
     const int32_t token = batch.tokens[static_cast<size_t>(row)];
     DCHECK(token >= 0 && token < config_.n_vocab);
@@ -221,8 +231,8 @@ void Executor::Attention(const Op& op, const Batch& batch, int thread) {
   }
 }
 
-void Executor::Product(const PackedMatrix& w, const ScratchRows& in, float* y, bool add,
-                       int n_rows, int thread) {
+void Executor::Product(const PackedMatrix& w, const ScratchRows& in, float* y, bool add, int n_rows,
+                       int thread) {
   if (n_rows == 0) return;
   const Share share = ShareOf(w.n_groups(), 1, thread, pool_.n_threads());
   kernels_.linear(w, share.begin, share.end, InputOf(in, n_rows), {y, w.n_out, add});

@@ -29,12 +29,12 @@ struct BatchRow {
 // ascending positions, with every earlier position already stored or in this batch; its
 // pages reach its last position.
 struct Batch {
-  std::span<const BatchRow> rows;    // n rows, at most rows_max
-  std::span<const int32_t> tokens;   // n, when the part has the embedding
-  const float* rows_in = nullptr;    // [n, n_embd] otherwise
-  float* rows_out = nullptr;         // [n, n_embd], when the part has no head
-  std::span<const int> logit_rows;   // rows whose logits are wanted (may be empty)
-  float* logits = nullptr;           // [logit_rows.size(), n_vocab]
+  std::span<const BatchRow> rows;   // n rows, at most rows_max
+  std::span<const int32_t> tokens;  // n, when the part has the embedding
+  const float* rows_in = nullptr;   // [n, n_embd] otherwise
+  float* rows_out = nullptr;        // [n, n_embd], when the part has no head
+  std::span<const int> logit_rows;  // rows whose logits are wanted (may be empty)
+  float* logits = nullptr;          // [logit_rows.size(), n_vocab]
 };
 
 // Rows of `width` floats and the same rows quantised.
@@ -92,14 +92,14 @@ class Executor {
   uint8_t* memory_ = nullptr;
   size_t memory_bytes_ = 0;
   size_t placed_bytes_ = 0;
-  float* x_ = nullptr;        // [rows, n_embd]
-  ScratchRows normed_;        // of n_embd
-  float* qkv_ = nullptr;      // [rows, (n_heads + 2 n_kv_heads) * head_dim]
-  ScratchRows attended_;      // of n_heads * head_dim
-  ScratchRows hidden_;        // of n_ff; x holds the gate, then silu(gate) * up
-  float* up_ = nullptr;       // [rows, n_ff]
-  ScratchRows head_;          // [logit rows] of n_embd
-  float* scores_ = nullptr;   // [threads, kSpan]
+  float* x_ = nullptr;       // [rows, n_embd]
+  ScratchRows normed_;       // of n_embd
+  float* qkv_ = nullptr;     // [rows, (n_heads + 2 n_kv_heads) * head_dim]
+  ScratchRows attended_;     // of n_heads * head_dim
+  ScratchRows hidden_;       // of n_ff; x holds the gate, then silu(gate) * up
+  float* up_ = nullptr;      // [rows, n_ff]
+  ScratchRows head_;         // [logit rows] of n_embd
+  float* scores_ = nullptr;  // [threads, kSpan]
 };
 
 }  // namespace mortar

@@ -36,8 +36,8 @@ absl::StatusOr<std::unique_ptr<KvPool>> KvPool::Create(const KvShape& shape, int
     void* memory = mmap(nullptr, pool->mapped_bytes_, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) {
-      return ErrnoStatus(errno, "map " + std::to_string(pool->mapped_bytes_ >> 20) +
-                                    " MiB for the KV cache");
+      return ErrnoStatus(
+          errno, "map " + std::to_string(pool->mapped_bytes_ >> 20) + " MiB for the KV cache");
     }
     madvise(memory, pool->mapped_bytes_, MADV_DONTDUMP);
     pool->memory_ = static_cast<uint8_t*>(memory);

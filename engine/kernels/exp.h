@@ -15,7 +15,7 @@ struct ExpConstants {
   static constexpr float kMin = -104.0f;
   static constexpr float kMax = 89.0f;
   static constexpr float kLog2E = 0x1.715476p+0f;
-  static constexpr float kLn2High = 0x1.62e4p-1f;      // 15 bits: n times it is exact
+  static constexpr float kLn2High = 0x1.62e4p-1f;  // 15 bits: n times it is exact
   static constexpr float kLn2Low = 0x1.7f7d1cp-20f;
   static constexpr float kMagic = 0x1.8p23f;
   // 1 / k! for k = 7 .. 2.
@@ -48,8 +48,8 @@ static inline float ExpScalar(float x) {
   p = Fma(p, r, 1.0f);
   p = Fma(p, r, 1.0f);
   // n as an integer, read off the bits: defined for NaN as well, which passes through p.
-  const int32_t power = static_cast<int32_t>(std::bit_cast<uint32_t>(shifted) -
-                                             std::bit_cast<uint32_t>(C::kMagic));
+  const int32_t power =
+      static_cast<int32_t>(std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(C::kMagic));
   const int32_t half = power >> 1;
   const float first = PowerOfTwo(half);
   const float second = PowerOfTwo(power - half);

@@ -16,9 +16,9 @@
 
 namespace mortar {
 
-inline constexpr int kLanes = 8;          // output rows of a group
-inline constexpr int kBlock = 32;         // inputs that share a scale
-inline constexpr int kSpan = 512;         // inputs (and keys) folded into one partial sum
+inline constexpr int kLanes = 8;   // output rows of a group
+inline constexpr int kBlock = 32;  // inputs that share a scale
+inline constexpr int kSpan = 512;  // inputs (and keys) folded into one partial sum
 inline constexpr int kKvPagePositions = 64;
 
 enum class WeightType { kF32, kF16, kBF16, kQ4_0, kQ4_1, kQ8_0 };
@@ -46,10 +46,10 @@ struct PackedMatrix {
 
 // Rows as a linear map reads them.
 struct LinearInput {
-  const float* x = nullptr;     // [n_rows, n_in], stride n_in: for float weights
-  const int8_t* q = nullptr;    // [n_rows, n_in]: for quantised weights, x = d q by blocks
-  const float* d = nullptr;     // [n_rows, n_in / 32]
-  const float* s = nullptr;     // [n_rows, n_in / 32], d * float(sum of q)
+  const float* x = nullptr;      // [n_rows, n_in], stride n_in: for float weights
+  const int8_t* q = nullptr;     // [n_rows, n_in]: for quantised weights, x = d q by blocks
+  const float* d = nullptr;      // [n_rows, n_in / 32]
+  const float* s = nullptr;      // [n_rows, n_in / 32], d * float(sum of q)
   const int32_t* sum = nullptr;  // [n_rows, n_in / 32], sum of q
   int n_rows = 0;
 };
@@ -82,11 +82,11 @@ struct AttendArgs {
   const uint8_t* const* pages = nullptr;  // page i holds positions [64 i, 64 i + 64)
   size_t layer_offset = 0;                // of this layer inside each page
   int kv_head = 0;
-  int n_keys = 0;                         // positions [0, n_keys) are seen
-  float scale = 0;                        // of q . k
-  const float* q = nullptr;               // [head_dim], rotated
-  float* out = nullptr;                   // [head_dim]
-  float* scores = nullptr;                // scratch, [kSpan]
+  int n_keys = 0;            // positions [0, n_keys) are seen
+  float scale = 0;           // of q . k
+  const float* q = nullptr;  // [head_dim], rotated
+  float* out = nullptr;      // [head_dim]
+  float* scores = nullptr;   // scratch, [kSpan]
 };
 inline constexpr int kHeadDimMax = 256;
 

@@ -60,20 +60,28 @@ float Log(float x) { return static_cast<float>(LogTable(static_cast<double>(x)))
 double SinTable(double x) {
   const Reduced a = ReduceQuarter(x);
   switch (a.quadrant) {
-    case 0: return SinSeries(a.r);
-    case 1: return CosSeries(a.r);
-    case 2: return -SinSeries(a.r);
-    default: return -CosSeries(a.r);
+    case 0:
+      return SinSeries(a.r);
+    case 1:
+      return CosSeries(a.r);
+    case 2:
+      return -SinSeries(a.r);
+    default:
+      return -CosSeries(a.r);
   }
 }
 
 double CosTable(double x) {
   const Reduced a = ReduceQuarter(x);
   switch (a.quadrant) {
-    case 0: return CosSeries(a.r);
-    case 1: return -SinSeries(a.r);
-    case 2: return -CosSeries(a.r);
-    default: return SinSeries(a.r);
+    case 0:
+      return CosSeries(a.r);
+    case 1:
+      return -SinSeries(a.r);
+    case 2:
+      return -CosSeries(a.r);
+    default:
+      return SinSeries(a.r);
   }
 }
 

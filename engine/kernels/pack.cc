@@ -17,12 +17,18 @@ struct BlockFormat {
 
 constexpr BlockFormat FormatOf(WeightType type) {
   switch (type) {
-    case WeightType::kF32: return {1, 0, 4};
-    case WeightType::kF16: return {1, 0, 2};
-    case WeightType::kBF16: return {1, 0, 2};
-    case WeightType::kQ4_0: return {kBlock, 2, 16};
-    case WeightType::kQ4_1: return {kBlock, 4, 16};
-    case WeightType::kQ8_0: return {kBlock, 2, 32};
+    case WeightType::kF32:
+      return {1, 0, 4};
+    case WeightType::kF16:
+      return {1, 0, 2};
+    case WeightType::kBF16:
+      return {1, 0, 2};
+    case WeightType::kQ4_0:
+      return {kBlock, 2, 16};
+    case WeightType::kQ4_1:
+      return {kBlock, 4, 16};
+    case WeightType::kQ8_0:
+      return {kBlock, 2, 32};
   }
   return {1, 0, 0};
 }

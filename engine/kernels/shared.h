@@ -20,9 +20,12 @@ static inline void RopeLoop(float* x, const float* cos, const float* sin, int n_
 static inline float FloatWeight(WeightType type, const uint8_t* group, int k, int lane) {
   const size_t at = static_cast<size_t>(k) * kLanes + lane;
   switch (type) {
-    case WeightType::kF16: return HalfToFloat(LoadU16(group + 2 * at));
-    case WeightType::kBF16: return Bf16ToFloat(LoadU16(group + 2 * at));
-    default: return LoadF32(group + 4 * at);
+    case WeightType::kF16:
+      return HalfToFloat(LoadU16(group + 2 * at));
+    case WeightType::kBF16:
+      return Bf16ToFloat(LoadU16(group + 2 * at));
+    default:
+      return LoadF32(group + 4 * at);
   }
 }
 
@@ -35,9 +38,12 @@ struct WeightBlock {
 
 static inline size_t QuantBlockBytes(WeightType type) {
   switch (type) {
-    case WeightType::kQ4_0: return 144;
-    case WeightType::kQ4_1: return 160;
-    default: return 272;
+    case WeightType::kQ4_0:
+      return 144;
+    case WeightType::kQ4_1:
+      return 160;
+    default:
+      return 272;
   }
 }
 

@@ -42,7 +42,7 @@ class ThreadPool {
   alignas(64) std::atomic<uint32_t> generation_{0};  // grows with each Run
   alignas(64) std::atomic<int> running_{0};          // helpers that have not finished it
   alignas(64) std::atomic<int> arrived_{0};
-  alignas(64) std::atomic<uint32_t> phase_{0};       // grows with each barrier
+  alignas(64) std::atomic<uint32_t> phase_{0};  // grows with each barrier
   std::atomic<bool> stopping_{false};
   std::vector<std::thread> threads_;
 };

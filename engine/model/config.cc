@@ -9,10 +9,10 @@ namespace {
 
 // Bounds that no known model comes near; they keep sizes computed from them far from overflow.
 constexpr uint32_t kLayersMax = 1024;
-constexpr uint32_t kWidthMax = 1 << 17;       // of the residual stream and the feed-forward
+constexpr uint32_t kWidthMax = 1 << 17;  // of the residual stream and the feed-forward
 constexpr uint32_t kHeadsMax = 1024;
 constexpr uint32_t kVocabMax = 1 << 22;
-constexpr uint32_t kContextMax = 1 << 20;     // positions; the rotation table is exact to here
+constexpr uint32_t kContextMax = 1 << 20;  // positions; the rotation table is exact to here
 
 // Reads <architecture>.<name>, checked against [min, max].
 class Reader {
@@ -80,16 +80,16 @@ absl::Status ReadHeads(const Reader& reader, ModelConfig& c) {
   if (reader.Has("attention.key_length")) {
     ASSIGN_OR_RETURN(c.head_dim, reader.Int("attention.key_length", 2, kHeadDimMax));
   } else if (c.n_embd % c.n_heads != 0) {
-    return reader.Contradiction("attention.head_count",
-                                std::to_string(c.n_heads) + " does not divide the width " +
-                                    std::to_string(c.n_embd));
+    return reader.Contradiction(
+        "attention.head_count",
+        std::to_string(c.n_heads) + " does not divide the width " + std::to_string(c.n_embd));
   } else {
     c.head_dim = c.n_embd / c.n_heads;
   }
   if (c.head_dim > kHeadDimMax) {
-    return reader.Contradiction("attention.head_count",
-                                "heads of " + std::to_string(c.head_dim) + " are wider than " +
-                                    std::to_string(kHeadDimMax));
+    return reader.Contradiction("attention.head_count", "heads of " + std::to_string(c.head_dim) +
+                                                            " are wider than " +
+                                                            std::to_string(kHeadDimMax));
   }
   if (reader.Has("attention.value_length")) {
     ASSIGN_OR_RETURN(const int value, reader.Int("attention.value_length", 2, kHeadDimMax));

@@ -33,11 +33,11 @@ enum class OpKind {
 
 struct Op {
   OpKind kind;
-  const LayerWeights* layer = nullptr;  // of ops inside a layer
-  const float* norm = nullptr;          // [n_embd], of kNorm and kHeadNorm
-  bool quantize = false;                // the result feeds a quantised matrix
-  const PackedMatrix* matrix = nullptr; // of kEmbed and kLogits
-  size_t kv_offset = 0;                 // of this layer inside each page
+  const LayerWeights* layer = nullptr;   // of ops inside a layer
+  const float* norm = nullptr;           // [n_embd], of kNorm and kHeadNorm
+  bool quantize = false;                 // the result feeds a quantised matrix
+  const PackedMatrix* matrix = nullptr;  // of kEmbed and kLogits
+  size_t kv_offset = 0;                  // of this layer inside each page
 };
 
 struct Program {

@@ -16,12 +16,18 @@ constexpr uint64_t kAlignment = 64;  // of each tensor: a cache line
 
 WeightType PackedTypeOf(TensorType type) {
   switch (type) {
-    case TensorType::kF32: return WeightType::kF32;
-    case TensorType::kF16: return WeightType::kF16;
-    case TensorType::kBF16: return WeightType::kBF16;
-    case TensorType::kQ4_0: return WeightType::kQ4_0;
-    case TensorType::kQ4_1: return WeightType::kQ4_1;
-    case TensorType::kQ8_0: return WeightType::kQ8_0;
+    case TensorType::kF32:
+      return WeightType::kF32;
+    case TensorType::kF16:
+      return WeightType::kF16;
+    case TensorType::kBF16:
+      return WeightType::kBF16;
+    case TensorType::kQ4_0:
+      return WeightType::kQ4_0;
+    case TensorType::kQ4_1:
+      return WeightType::kQ4_1;
+    case TensorType::kQ8_0:
+      return WeightType::kQ8_0;
   }
   CHECK(false);
 }
@@ -74,7 +80,7 @@ class WeightLoader {
  private:
   struct Item {
     const TensorInfo* tensor;
-    PackedMatrix* matrix;   // or
+    PackedMatrix* matrix;  // or
     const float** vector;
     uint64_t offset;
   };
@@ -146,8 +152,8 @@ absl::StatusOr<std::unique_ptr<Weights>> Weights::Load(const GgufFile& file,
   WeightLoader loader(file, pool);
   const bool tied = selection.head && config.tied_head;
   if (selection.embedding || tied) {
-    RETURN_IF_ERROR(loader.AddMatrix("token_embd.weight", config.n_vocab, config.n_embd,
-                                     &weights->embedding_));
+    RETURN_IF_ERROR(
+        loader.AddMatrix("token_embd.weight", config.n_vocab, config.n_embd, &weights->embedding_));
   }
   for (int i = 0; i < config.n_layers; ++i) {
     if (!selection.layers[static_cast<size_t>(i)]) continue;
@@ -156,8 +162,8 @@ absl::StatusOr<std::unique_ptr<Weights>> Weights::Load(const GgufFile& file,
   if (selection.head) {
     RETURN_IF_ERROR(loader.AddVector("output_norm.weight", config.n_embd, &weights->output_norm_));
     if (!tied) {
-      RETURN_IF_ERROR(loader.AddMatrix("output.weight", config.n_vocab, config.n_embd,
-                                       &weights->head_));
+      RETURN_IF_ERROR(
+          loader.AddMatrix("output.weight", config.n_vocab, config.n_embd, &weights->head_));
     }
   }
   RETURN_IF_ERROR(loader.Fill(*weights));

@@ -50,8 +50,8 @@ class Weights {
 
   const PackedMatrix& embedding() const { return embedding_; }  // [n_vocab, n_embd]
   const LayerWeights& layer(int index) const { return layers_[static_cast<size_t>(index)]; }
-  const float* output_norm() const { return output_norm_; }     // [n_embd]
-  const PackedMatrix& head() const { return head_; }            // [n_vocab, n_embd]
+  const float* output_norm() const { return output_norm_; }  // [n_embd]
+  const PackedMatrix& head() const { return head_; }         // [n_vocab, n_embd]
   uint64_t bytes() const { return bytes_; }
 
  private:

@@ -29,8 +29,7 @@ static inline __m256 Exp8(__m256 x) {
   p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(C::kC2));
   p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f));
   p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f));
-  const __m256i power =
-      _mm256_sub_epi32(_mm256_castps_si256(shifted), _mm256_castps_si256(magic));
+  const __m256i power = _mm256_sub_epi32(_mm256_castps_si256(shifted), _mm256_castps_si256(magic));
   const __m256i half = _mm256_srai_epi32(power, 1);
   p = _mm256_mul_ps(p, PowerOfTwo8(half));
   return _mm256_mul_ps(p, PowerOfTwo8(_mm256_sub_epi32(power, half)));

@@ -25,9 +25,7 @@ struct TileInput {
   int n_in;
 };
 
-__m256i Load32(const uint8_t* p) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-}
+__m256i Load32(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 
 // Four bytes of a row, in every lane.
 __m256i Broadcast4(const int8_t* p) {
@@ -169,15 +167,24 @@ void LinearOf(const PackedMatrix& w, int group_begin, int group_end, const Linea
     const int n = w.n_out - output < kLanes ? w.n_out - output : kLanes;
     for (int row = 0; row < x.n_rows; row += kTileRows) {
       const size_t first = static_cast<size_t>(row);
-      const TileInput in = {x.q + first * w.n_in,     x.d + first * n_blocks, x.s + first * n_blocks,
-                            x.sum + first * n_blocks, x.x + first * w.n_in,   w.n_in};
+      const TileInput in = {x.q + first * w.n_in,   x.d + first * n_blocks,
+                            x.s + first * n_blocks, x.sum + first * n_blocks,
+                            x.x + first * w.n_in,   w.n_in};
       const int n_tile = x.n_rows - row < kTileRows ? x.n_rows - row : kTileRows;
       __m256 total[kTileRows];
       switch (n_tile) {
-        case 4: Tile<kType, 4>(group, in, total); break;
-        case 3: Tile<kType, 3>(group, in, total); break;
-        case 2: Tile<kType, 2>(group, in, total); break;
-        default: Tile<kType, 1>(group, in, total); break;
+        case 4:
+          Tile<kType, 4>(group, in, total);
+          break;
+        case 3:
+          Tile<kType, 3>(group, in, total);
+          break;
+        case 2:
+          Tile<kType, 2>(group, in, total);
+          break;
+        default:
+          Tile<kType, 1>(group, in, total);
+          break;
       }
       for (int r = 0; r < n_tile; ++r) WriteOutputs(y, row + r, output, n, total[r]);
     }
@@ -191,12 +198,18 @@ static_assert(kSpan % kBlock == 0 && kSpanBlocks == 16);
 void Linear(const PackedMatrix& w, int group_begin, int group_end, const LinearInput& x,
             const LinearOutput& y) {
   switch (w.type) {
-    case WeightType::kF32: return LinearOf<WeightType::kF32>(w, group_begin, group_end, x, y);
-    case WeightType::kF16: return LinearOf<WeightType::kF16>(w, group_begin, group_end, x, y);
-    case WeightType::kBF16: return LinearOf<WeightType::kBF16>(w, group_begin, group_end, x, y);
-    case WeightType::kQ4_0: return LinearOf<WeightType::kQ4_0>(w, group_begin, group_end, x, y);
-    case WeightType::kQ4_1: return LinearOf<WeightType::kQ4_1>(w, group_begin, group_end, x, y);
-    case WeightType::kQ8_0: return LinearOf<WeightType::kQ8_0>(w, group_begin, group_end, x, y);
+    case WeightType::kF32:
+      return LinearOf<WeightType::kF32>(w, group_begin, group_end, x, y);
+    case WeightType::kF16:
+      return LinearOf<WeightType::kF16>(w, group_begin, group_end, x, y);
+    case WeightType::kBF16:
+      return LinearOf<WeightType::kBF16>(w, group_begin, group_end, x, y);
+    case WeightType::kQ4_0:
+      return LinearOf<WeightType::kQ4_0>(w, group_begin, group_end, x, y);
+    case WeightType::kQ4_1:
+      return LinearOf<WeightType::kQ4_1>(w, group_begin, group_end, x, y);
+    case WeightType::kQ8_0:
+      return LinearOf<WeightType::kQ8_0>(w, group_begin, group_end, x, y);
   }
 }
 

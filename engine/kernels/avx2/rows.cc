@@ -48,12 +48,11 @@ void Quantize(const float* x, int n, int8_t* q, float* d, float* s, int32_t* sum
     }
     const __m256i words = _mm256_packus_epi32(bytes[0], bytes[1]);
     const __m256i words2 = _mm256_packus_epi32(bytes[2], bytes[3]);
-    const __m256i packed =
-        _mm256_permutevar8x32_epi32(_mm256_packus_epi16(words, words2), order);
+    const __m256i packed = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(words, words2), order);
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(q + b * kBlock), packed);
     const __m256i ones = _mm256_set1_epi8(1);
-    const int total = HorizontalSum(
-        _mm256_madd_epi16(_mm256_maddubs_epi16(ones, packed), _mm256_set1_epi16(1)));
+    const int total =
+        HorizontalSum(_mm256_madd_epi16(_mm256_maddubs_epi16(ones, packed), _mm256_set1_epi16(1)));
     d[b] = tiny ? 0.0f : amax / 127.0f;
     sum[b] = total;
     s[b] = d[b] * static_cast<float>(total);

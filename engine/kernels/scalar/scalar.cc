@@ -76,10 +76,9 @@ float DotOutput(const PackedMatrix& w, const uint8_t* group, int lane, const Lin
   float total = 0;
   for (int begin = 0; begin < w.n_in; begin += kSpan) {
     const int end = begin + kSpan < w.n_in ? begin + kSpan : w.n_in;
-    const float span =
-        IsQuantized(w.type)
-            ? QuantizedSpan(w, group, lane, x, row, begin / kBlock, end / kBlock)
-            : FloatSpan(w, group, lane, x, row, begin, end);
+    const float span = IsQuantized(w.type)
+                           ? QuantizedSpan(w, group, lane, x, row, begin / kBlock, end / kBlock)
+                           : FloatSpan(w, group, lane, x, row, begin, end);
     total = begin == 0 ? span : total + span;
   }
   return total;
@@ -104,7 +103,8 @@ void StoreKv(const KvShape& shape, uint8_t* layer, int slot, const float* k, con
   for (int h = 0; h < shape.n_kv_heads; ++h) {
     for (int d = 0; d < shape.head_dim; ++d) {
       const size_t head = shape.head_elements() * h;
-      const size_t k_at = head + (static_cast<size_t>(slot / 8) * shape.head_dim + d) * 8 + slot % 8;
+      const size_t k_at =
+          head + (static_cast<size_t>(slot / 8) * shape.head_dim + d) * 8 + slot % 8;
       const size_t v_at = head + static_cast<size_t>(slot) * shape.head_dim + d;
       const float k_value = k[h * shape.head_dim + d];
       const float v_value = v[h * shape.head_dim + d];

@@ -1,0 +1,114 @@
+// Goal: attention agrees with its definition and sees no more than it should, and every
+// instruction set gives the scalar reference's bits.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/unit/engine/kernels/random_rows.h"
+
+namespace mortar {
+namespace {
+
+// Pages of one layer, filled by a kernel table. What no position fills stays NaN, so that a
+// read beyond the keys would show.
+struct Keys {
+  KvShape shape;
+  int n;
+  std::vector<float> k, v;  // [n, n_kv_heads * head_dim]
+  std::vector<std::vector<uint8_t>> memory;
+  std::vector<const uint8_t*> pages;
+
+  Keys(const KernelTable& kernels, KvShape s, int n_keys, uint64_t seed)
+      : shape(s),
+        n(n_keys),
+        k(RandomRow(n_keys * s.n_kv_heads * s.head_dim, seed)),
+        v(RandomRow(n_keys * s.n_kv_heads * s.head_dim, seed + 1)) {
+    const size_t width = static_cast<size_t>(s.n_kv_heads) * s.head_dim;
+    for (int p = 0; p < n; ++p) {
+      if (p % kKvPagePositions == 0) memory.emplace_back(s.layer_bytes(), uint8_t{0xff});
+      kernels.store_kv(s, memory.back().data(), p % kKvPagePositions, k.data() + p * width,
+                       v.data() + p * width);
+    }
+    for (const auto& page : memory) pages.push_back(page.data());
+  }
+};
+
+std::vector<float> Attend(const KernelTable& kernels, const Keys& keys, int n_keys, int kv_head,
+                          const std::vector<float>& q) {
+  std::vector<float> out(q.size());
+  std::vector<float> scores(kSpan);
+  kernels.attend({.shape = keys.shape,
+                  .pages = keys.pages.data(),
+                  .layer_offset = 0,
+                  .kv_head = kv_head,
+                  .n_keys = n_keys,
+                  .scale = 0.3f,
+                  .q = q.data(),
+                  .out = out.data(),
+                  .scores = scores.data()});
+  return out;
+}
+
+TEST(Attend, AgreesWithSoftmaxInBinary64) {
+  for (const int n : {1, 5, 64, 512, 513, 1100}) {
+    const KvShape shape = {KvType::kF32, 2, 64};
+    const Keys keys(Scalar(), shape, n, 40);
+    const std::vector<float> q = RandomRow(64, 41);
+    const std::vector<float> out = Attend(Scalar(), keys, n, 1, q);
+    std::vector<double> weight(static_cast<size_t>(n)), want(64);
+    double sum = 0;
+    for (int p = 0; p < n; ++p) {
+      double dot = 0;
+      for (int d = 0; d < 64; ++d) dot += static_cast<double>(q[d]) * keys.k[p * 128 + 64 + d];
+      weight[p] = std::exp(dot * static_cast<double>(0.3f));
+      sum += weight[p];
+    }
+    for (int p = 0; p < n; ++p) {
+      for (int d = 0; d < 64; ++d) want[d] += weight[p] / sum * keys.v[p * 128 + 64 + d];
+    }
+    // Values are of order 1; scores up to 10 carry 2^-21 of error into exp.
+    for (int d = 0; d < 64; ++d) ASSERT_NEAR(out[d], want[d], 2e-5) << n << " keys";
+  }
+}
+
+TEST(Attend, SeesNoLaterKey) {
+  for (const KernelTable* kernels : {&Scalar(), *SelectKernels("")}) {
+    const KvShape shape = {KvType::kF16, 1, 64};
+    const Keys more(*kernels, shape, 700, 50);
+    const std::vector<float> q = RandomRow(64, 51);
+    for (const int n : {1, 3, 8, 9, 100, 511, 512, 513, 699}) {
+      Keys exact = more;  // the same keys, with everything behind them unset
+      for (int p = n; p < 700; ++p) {
+        const std::vector<float> nan(64, NAN);
+        kernels->store_kv(shape, exact.memory[p / 64].data(), p % 64, nan.data(), nan.data());
+      }
+      exact.pages.clear();
+      for (const auto& page : exact.memory) exact.pages.push_back(page.data());
+      const std::vector<float> a = Attend(*kernels, more, n, 0, q);
+      ASSERT_TRUE(SameBits(a, Attend(*kernels, exact, n, 0, q))) << kernels->name << ' ' << n;
+      ASSERT_FALSE(std::isnan(a[0]));
+    }
+  }
+}
+
+TEST(Attend, EveryInstructionSetGivesTheScalarBits) {
+  for (const KernelTable* other : OtherKernels()) {
+    for (const KvType type : {KvType::kF32, KvType::kF16}) {
+      for (const int head_dim : {2, 16, 20, 64, 80, 100, 128, 256}) {
+        const KvShape shape = {type, 3, head_dim};
+        const int n = head_dim == 64 ? 1300 : 530;
+        const Keys a(Scalar(), shape, n, 60);
+        const Keys b(*other, shape, n, 60);
+        for (size_t i = 0; i < a.memory.size(); ++i) ASSERT_TRUE(a.memory[i] == b.memory[i]);
+        const std::vector<float> q = RandomRow(head_dim, 61, 3.0f);
+        for (const int keys : {1, 2, 7, 8, 9, 15, 16, 17, 63, 64, 65, 511, 512, 513, 529, n}) {
+          ASSERT_TRUE(SameBits(Attend(Scalar(), a, keys, 2, q), Attend(*other, b, keys, 2, q)))
+              << other->name << " head_dim " << head_dim << " keys " << keys;
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace mortar

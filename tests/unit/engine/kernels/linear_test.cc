@@ -1,0 +1,162 @@
+// Goal: products agree with their definition, do not depend on tile, share or neighbours, and
+// every instruction set gives the scalar reference's bits.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "engine/kernels/pack.h"
+#include "tests/unit/engine/kernels/random_rows.h"
+
+namespace mortar {
+namespace {
+
+constexpr WeightType kTypes[] = {WeightType::kF32,  WeightType::kF16,  WeightType::kBF16,
+                                 WeightType::kQ4_0, WeightType::kQ4_1, WeightType::kQ8_0};
+
+// Rows ready for a product, quantised and not.
+struct Rows {
+  int n_rows, n_in;
+  std::vector<float> x;
+  std::vector<int8_t> q;
+  std::vector<float> d, s;
+  std::vector<int32_t> sum;
+
+  Rows(int rows, int width, uint64_t seed, bool extreme)
+      : n_rows(rows),
+        n_in(width),
+        x(extreme ? ExtremeRow(rows * width, seed) : RandomRow(rows * width, seed, 2.0f)),
+        q(x.size()),
+        d(x.size() / kBlock),
+        s(x.size() / kBlock),
+        sum(x.size() / kBlock) {
+    Scalar().quantize(x.data(), rows * width, q.data(), d.data(), s.data(), sum.data());
+  }
+  LinearInput From(int row, int n) const {
+    const size_t at = static_cast<size_t>(row) * n_in;
+    const size_t block = at / kBlock;
+    return {x.data() + at,    q.data() + at,      d.data() + block,
+            s.data() + block, sum.data() + block, n};
+  }
+};
+
+std::vector<float> Multiply(const KernelTable& kernels, const RandomMatrix& m, const Rows& rows,
+                            bool add = false) {
+  std::vector<float> y = RandomRow(rows.n_rows * m.w.n_out, 99);
+  kernels.linear(m.w, 0, m.w.n_groups(), rows.From(0, rows.n_rows), {y.data(), m.w.n_out, add});
+  return y;
+}
+
+TEST(Pack, UnpackedRowsAreTheFilesRows) {
+  for (const WeightType type : kTypes) {
+    const RandomMatrix m = MakeMatrix(type, 13, 96, 5);
+    for (int row = 0; row < 13; ++row) {
+      std::vector<float> y(96);
+      Scalar().unpack_row(m.w, row, y.data());
+      for (int k = 0; k < 96; ++k) {
+        const double want = FileWeight(m, row, k);
+        // One or two roundings of 2^-24 against the file's exact value.
+        ASSERT_NEAR(y[static_cast<size_t>(k)], want, (std::abs(want) + 2) * 0x1p-23)
+            << "type " << static_cast<int>(type) << " row " << row << " input " << k;
+      }
+    }
+  }
+}
+
+TEST(Linear, AgreesWithItsDefinitionInBinary64) {
+  for (const WeightType type : kTypes) {
+    const RandomMatrix m = MakeMatrix(type, 21, 1184, 7);
+    const Rows rows(3, 1184, 8, false);
+    const std::vector<float> y = Multiply(Scalar(), m, rows);
+    for (int row = 0; row < 3; ++row) {
+      for (int o = 0; o < 21; ++o) {
+        double want = 0, magnitude = 0;
+        for (int k = 0; k < 1184; ++k) {
+          const size_t at = static_cast<size_t>(row) * 1184 + k;
+          const double x = IsQuantized(type) ? static_cast<double>(rows.d[at / kBlock]) * rows.q[at]
+                                             : static_cast<double>(rows.x[at]);
+          want += FileWeight(m, o, k) * x;
+          magnitude += std::abs(FileWeight(m, o, k) * x);
+        }
+        // At most 1,184 roundings; they walk like their root.
+        ASSERT_NEAR(y[static_cast<size_t>(row) * 21 + o], want, magnitude * 0x1p-24 * 40)
+            << "type " << static_cast<int>(type);
+      }
+    }
+  }
+}
+
+TEST(Linear, DoesNotDependOnNeighboursOrShares) {
+  for (const WeightType type : kTypes) {
+    for (const KernelTable* kernels : {&Scalar(), *SelectKernels("")}) {
+      const RandomMatrix m = MakeMatrix(type, 40, 608, 17);
+      const Rows rows(9, 608, 18, false);
+      const std::vector<float> whole = Multiply(*kernels, m, rows);
+      std::vector<float> pieces(whole.size());
+      for (int row = 0; row < 9; ++row) {
+        for (int g = 0; g < m.w.n_groups(); ++g) {
+          kernels->linear(m.w, g, g + 1, rows.From(row, 1),
+                          {pieces.data() + static_cast<size_t>(row) * 40, 40, false});
+        }
+      }
+      ASSERT_TRUE(SameBits(whole, pieces)) << kernels->name << " type " << static_cast<int>(type);
+    }
+  }
+}
+
+TEST(Linear, AddsToWhatIsThere) {
+  const RandomMatrix m = MakeMatrix(WeightType::kQ4_1, 11, 64, 1);
+  const Rows rows(2, 64, 2, false);
+  const std::vector<float> before = RandomRow(22, 99);
+  const std::vector<float> product = Multiply(Scalar(), m, rows);
+  const std::vector<float> sum = Multiply(Scalar(), m, rows, true);
+  for (size_t i = 0; i < sum.size(); ++i) EXPECT_EQ(sum[i], before[i] + product[i]);
+}
+
+// The largest magnitudes that can meet in one integer sum: a saturating step would show.
+TEST(Linear, IntegerSumsNeverSaturate) {
+  for (const WeightType type : {WeightType::kQ4_0, WeightType::kQ4_1, WeightType::kQ8_0}) {
+    for (const uint8_t byte : {uint8_t{0xff}, uint8_t{0x80}, uint8_t{0x7f}, uint8_t{0x00}}) {
+      RandomMatrix m = MakeMatrix(type, 8, 512, 3);
+      const size_t header = type == WeightType::kQ4_1 ? 4 : 2;
+      const size_t block = header + (type == WeightType::kQ8_0 ? 32 : 16);
+      for (size_t i = 0; i < m.file.size(); ++i) {
+        if (i % block >= header) m.file[i] = byte;
+      }
+      PackGroups(m.w, m.file.data(), 0, 1, m.packed.data());
+      for (const float sign : {1.0f, -1.0f}) {
+        Rows rows(1, 512, 1, false);
+        for (float& x : rows.x) x = sign;
+        Scalar().quantize(rows.x.data(), 512, rows.q.data(), rows.d.data(), rows.s.data(),
+                          rows.sum.data());
+        const std::vector<float> want = Multiply(Scalar(), m, rows);
+        for (const KernelTable* other : OtherKernels()) {
+          ASSERT_TRUE(SameBits(want, Multiply(*other, m, rows))) << other->name << int{byte};
+        }
+      }
+    }
+  }
+}
+
+TEST(Linear, EveryInstructionSetGivesTheScalarBits) {
+  for (const KernelTable* other : OtherKernels()) {
+    for (const WeightType type : kTypes) {
+      for (const int n_in : {32, 64, 512, 544, 1536}) {
+        for (const int n_out : {1, 8, 13, 40}) {
+          for (const int n_rows : {1, 2, 3, 4, 5, 9}) {
+            for (const bool extreme : {false, true}) {
+              const uint64_t seed = static_cast<uint64_t>(n_in + n_out * 10 + n_rows);
+              const RandomMatrix m = MakeMatrix(type, n_out, n_in, seed);
+              const Rows rows(n_rows, n_in, seed + 1, extreme);
+              ASSERT_TRUE(SameBits(Multiply(Scalar(), m, rows), Multiply(*other, m, rows)))
+                  << other->name << " type " << static_cast<int>(type) << " [" << n_out << ", "
+                  << n_in << "] rows " << n_rows << (extreme ? " extreme" : "");
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace mortar

@@ -1,0 +1,121 @@
+// Goal: kernels over one row follow the contract, and every instruction set gives the scalar
+// reference's bits.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/unit/engine/kernels/random_rows.h"
+
+namespace mortar {
+namespace {
+
+struct Quantized {
+  std::vector<int8_t> q;
+  std::vector<float> d, s;
+  std::vector<int32_t> sum;
+
+  Quantized(const KernelTable& kernels, const std::vector<float>& x)
+      : q(x.size()), d(x.size() / kBlock), s(x.size() / kBlock), sum(x.size() / kBlock) {
+    kernels.quantize(x.data(), static_cast<int>(x.size()), q.data(), d.data(), s.data(),
+                     sum.data());
+  }
+};
+
+TEST(Quantize, IsWithinHalfAStepOfTheInput) {
+  const std::vector<float> x = RandomRow(32 * 50, 11, 3.0f);
+  const Quantized z(Scalar(), x);
+  for (size_t i = 0; i < x.size(); ++i) {
+    // Half a step, and a little for the roundings of d and of 127 / amax.
+    ASSERT_NEAR(z.d[i / 32] * static_cast<float>(z.q[i]), x[i], 0.5001f * z.d[i / 32]);
+  }
+}
+
+TEST(Quantize, TiesGoToEvenAndTheSumIsExact) {
+  std::vector<float> x(32, 0.0f);
+  x[0] = 127.0f;  // d = 1: inputs are their own quants
+  x[1] = 0.5f;
+  x[2] = 1.5f;
+  x[3] = -2.5f;
+  const Quantized z(Scalar(), x);
+  EXPECT_EQ(z.d[0], 1.0f);
+  EXPECT_EQ(z.q[1], 0);
+  EXPECT_EQ(z.q[2], 2);
+  EXPECT_EQ(z.q[3], -2);
+  EXPECT_EQ(z.sum[0], 127);
+  EXPECT_EQ(z.s[0], 127.0f);
+}
+
+TEST(Quantize, BlocksBelowTwoToMinusHundredAreZero) {
+  const Quantized z(Scalar(), std::vector<float>(32, 0x1p-101f));
+  EXPECT_EQ(z.d[0], 0.0f);
+  EXPECT_EQ(z.q, std::vector<int8_t>(32, 0));
+}
+
+TEST(RmsNorm, AgreesWithItsDefinition) {
+  const std::vector<float> x = RandomRow(576, 3, 2.0f);
+  const std::vector<float> w = RandomRow(576, 4);
+  std::vector<float> y(576);
+  Scalar().rms_norm(x.data(), w.data(), 576, 1e-5f, y.data());
+  double sum = 0;
+  for (const float v : x) sum += static_cast<double>(v) * v;
+  for (size_t i = 0; i < 576; ++i) {
+    const double want = x[i] / std::sqrt(sum / 576 + 1e-5) * w[i];
+    // Sum, mean, root, quotient and two products: a dozen roundings of 2^-24.
+    ASSERT_NEAR(y[i], want, std::abs(want) * 12 * 0x1p-24);
+  }
+}
+
+TEST(SiluMul, AgreesWithItsDefinition) {
+  std::vector<float> g = RandomRow(1000, 5, 10.0f);
+  g[0] = -200;
+  g[1] = 200;
+  const std::vector<float> u = RandomRow(1000, 6);
+  std::vector<float> y(1000);
+  Scalar().silu_mul(g.data(), u.data(), 1000, y.data());
+  for (size_t i = 0; i < 1000; ++i) {
+    const double want = g[i] / (1 + std::exp(-static_cast<double>(g[i]))) * u[i];
+    // Eight roundings. Beyond g = -88.7 exp(-g) is infinite and silu 0; it is below 1e-36 there.
+    ASSERT_NEAR(y[i], want, std::abs(want) * 8 * 0x1p-24 + 1e-35) << g[i];
+  }
+}
+
+TEST(Rope, RotatesNeighbouringPairs) {
+  std::vector<float> x = {1, 0, 3, 4};
+  const std::vector<float> cos = {0, 1};
+  const std::vector<float> sin = {1, 0};
+  Scalar().rope(x.data(), cos.data(), sin.data(), 2);
+  EXPECT_EQ(x, (std::vector<float>{0, 1, 3, 4}));
+}
+
+TEST(RowKernels, EveryInstructionSetGivesTheScalarBits) {
+  for (const KernelTable* other : OtherKernels()) {
+    for (uint64_t seed = 0; seed < 40; ++seed) {
+      SCOPED_TRACE(std::string(other->name) + ", seed " + std::to_string(seed));
+      const int n = 32 * (1 + static_cast<int>(seed) * 3);
+      const std::vector<float> x = seed % 2 ? ExtremeRow(n, seed) : RandomRow(n, seed, 4.0f);
+      const std::vector<float> w = RandomRow(n, seed + 1000);
+      const Quantized a(Scalar(), x);
+      const Quantized b(*other, x);
+      ASSERT_TRUE(SameBits(a.q, b.q) && SameBits(a.d, b.d) && SameBits(a.s, b.s) &&
+                  SameBits(a.sum, b.sum));
+      // Lengths that no vector divides as well.
+      for (const int length : {n, n - 1, n - 7, 13}) {
+        std::vector<float> y(static_cast<size_t>(length)), z(y);
+        Scalar().rms_norm(x.data(), w.data(), length, 1e-5f, y.data());
+        other->rms_norm(x.data(), w.data(), length, 1e-5f, z.data());
+        ASSERT_TRUE(SameBits(y, z)) << "rms_norm of " << length;
+        Scalar().silu_mul(x.data(), w.data(), length, y.data());
+        other->silu_mul(x.data(), w.data(), length, z.data());
+        ASSERT_TRUE(SameBits(y, z)) << "silu_mul of " << length;
+      }
+      std::vector<float> y = x, z = x;
+      const std::vector<float> cos = RandomRow(n / 2, seed + 7), sin = RandomRow(n / 2, seed + 8);
+      Scalar().rope(y.data(), cos.data(), sin.data(), n / 2);
+      other->rope(z.data(), cos.data(), sin.data(), n / 2);
+      ASSERT_TRUE(SameBits(y, z)) << "rope";
+    }
+  }
+}
+
+}  // namespace
+}  // namespace mortar

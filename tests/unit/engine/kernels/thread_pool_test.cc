@@ -1,0 +1,86 @@
+// Goal: every thread runs once per Run, barriers hold, and compute threads keep subnormals.
+#include "engine/kernels/thread_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <set>
+
+#include "engine/kernels/float_environment.h"
+#include "engine/kernels/kernels.h"
+
+namespace mortar {
+namespace {
+
+TEST(ThreadPool, EveryThreadRunsOncePerRun) {
+  for (const int n : {1, 2, 3, 7}) {
+    ThreadPool pool(n);
+    std::vector<int> calls(static_cast<size_t>(n));
+    for (int run = 0; run < 200; ++run) pool.Run([&](int t) { ++calls[static_cast<size_t>(t)]; });
+    EXPECT_EQ(calls, std::vector<int>(static_cast<size_t>(n), 200));
+  }
+}
+
+TEST(ThreadPool, BarrierSeparatesWhatStandsAroundIt) {
+  ThreadPool pool(3);
+  std::vector<int> value(3);
+  bool wrong = false;
+  pool.Run([&](int t) {
+    for (int round = 1; round <= 1000; ++round) {
+      value[static_cast<size_t>(t)] = round;
+      pool.Barrier();
+      for (const int v : value) {
+        if (v != round) wrong = true;
+      }
+      pool.Barrier();
+    }
+  });
+  EXPECT_FALSE(wrong);
+}
+
+TEST(ThreadPool, WakesFromSleep) {
+  ThreadPool pool(2);
+  std::atomic<int> calls{0};
+  for (int i = 0; i < 3; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    pool.Run([&](int) { ++calls; });
+  }
+  EXPECT_EQ(calls, 6);
+}
+
+TEST(ThreadPool, ComputesInTheContractsEnvironment) {
+  ThreadPool pool(3);
+#if defined(__x86_64__)
+  __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() | 0x8040);  // a library left FTZ and DAZ on
+#endif
+  std::vector<int> holds(3);
+  pool.Run([&](int t) { holds[static_cast<size_t>(t)] = FloatEnvironmentHolds(); });
+  EXPECT_EQ(holds, std::vector<int>(3, 1));
+}
+
+TEST(ShareOf, CoversEverythingOnceInWholeUnits) {
+  for (const int n : {0, 1, 31, 32, 33, 96, 1536}) {
+    for (const int unit : {1, 32}) {
+      for (const int threads : {1, 2, 3, 8}) {
+        int next = 0;
+        for (int t = 0; t < threads; ++t) {
+          const Share share = ShareOf(n, unit, t, threads);
+          EXPECT_EQ(share.begin, next);
+          EXPECT_TRUE(share.begin % unit == 0 || share.begin == n);
+          next = share.end;
+        }
+        EXPECT_EQ(next, n);
+      }
+    }
+  }
+}
+
+TEST(SelectKernels, KnowsItsNamesAndSaysSo) {
+  EXPECT_EQ((*SelectKernels("scalar"))->name, std::string("scalar"));
+  EXPECT_TRUE(SelectKernels("").ok());
+  EXPECT_EQ(Message(SelectKernels("sse9").status()),
+            "instruction set 'sse9' is unknown; known are scalar, avx2");
+}
+
+}  // namespace
+}  // namespace mortar
