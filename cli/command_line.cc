@@ -1,0 +1,103 @@
+#include "cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+namespace mortar {
+namespace {
+
+// "-c,--ctx-size,--context", as CLI11 names options. Short names of more than one letter are not
+// CLI11's (see ExpandLongShorts). A truth value is also had in the negative.
+std::string OptionNames(const FlagSpec& flag, bool positional) {
+  std::string names = "--" + std::string(flag.name);
+  for (const std::string& alias : SplitCommas(flag.aliases)) names += ",--" + alias;
+  for (const std::string& letter : SplitCommas(flag.shorts)) {
+    if (letter.size() == 1) names += ",-" + letter;
+  }
+  if (flag.type == FlagType::kBool) names += ",!--no-" + std::string(flag.name);
+  if (positional) names += "," + std::string(flag.name);
+  return names;
+}
+
+std::string Suggestion(std::string_view unknown, Command command) {
+  const size_t start = unknown.find_first_not_of('-');
+  if (start == std::string_view::npos) return "";
+  const std::string_view word = unknown.substr(start, unknown.find('=') - start);
+  for (const FlagSpec& flag : Flags()) {
+    if ((flag.commands & command) == 0 || word.size() < 3) continue;
+    if (flag.name.starts_with(word) || word.starts_with(flag.name)) {
+      return "did you mean --" + std::string(flag.name) + "? ";
+    }
+  }
+  return "";
+}
+
+// llama.cpp writes -ub, which CLI11 would read as -u -b.
+void ExpandLongShorts(Command command, std::vector<std::string>& arguments) {
+  for (const FlagSpec& flag : Flags()) {
+    if ((flag.commands & command) == 0) continue;
+    for (const std::string& letters : SplitCommas(flag.shorts)) {
+      if (letters.size() < 2) continue;
+      std::ranges::replace(arguments, "-" + letters, "--" + std::string(flag.name));
+    }
+  }
+}
+
+absl::Status UsageStatus(const CLI::ParseError& error, const std::vector<std::string>& leftover,
+                         const CommandSpec& spec) {
+  const std::string help = "see mortar " + std::string(spec.name) + " --help";
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && !leftover.empty()) {
+    const std::string& first = leftover.front();
+    const bool flag = first.starts_with("-") && first.size() > 1;
+    return InvalidArgument((flag ? "unknown flag " : "stray argument ") + first + "; " +
+                           Suggestion(first, spec.command) + help);
+  }
+  return InvalidArgument(std::string(error.what()) + "; " + help);
+}
+
+}  // namespace
+
+absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arguments) {
+  CommandLine line;
+  if (arguments.empty()) return InvalidArgument("no command; see mortar --help");
+  const CommandSpec* spec = FindCommand(arguments.front());
+  if (spec == nullptr) {
+    return InvalidArgument("unknown command " + arguments.front() + "; see mortar --help");
+  }
+  line.command = spec->command;
+  std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
+  ExpandLongShorts(line.command, rest);
+  std::ranges::reverse(rest);  // the order in which CLI11 takes a vector
+
+  CLI::App app;
+  app.set_help_flag();
+  try {
+    app.add_flag("-h,--help", line.help);
+    std::vector<std::pair<const FlagSpec*, CLI::Option*>> options;
+    for (const FlagSpec& flag : Flags()) {
+      if ((flag.commands & line.command) == 0) continue;
+      const std::string names = OptionNames(flag, (flag.positional & line.command) != 0);
+      CLI::Option* option = nullptr;
+      if (flag.type == FlagType::kBool) {
+        option = app.add_flag(names);
+      } else {
+        // One value each time; what is given more than once is kept and judged by the table.
+        option = app.add_option(names)->expected(1)->allow_extra_args(false);
+      }
+      option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      options.emplace_back(&flag, option);
+    }
+    app.parse(rest);
+    for (const auto& [flag, option] : options) {
+      if (option->count() > 0) line.given[std::string(flag->name)] = option->results();
+    }
+  } catch (const CLI::ParseError& error) {
+    if (line.help) return line;
+    return UsageStatus(error, app.remaining(), *spec);
+  } catch (const CLI::Error& error) {
+    return InvalidArgument(error.what());
+  }
+  return line;
+}
+
+}  // namespace mortar

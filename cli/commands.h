@@ -1,0 +1,27 @@
+// The subcommands. Each reads its settings, does its work and writes its result to the console.
+#pragma once
+
+#include "cli/console.h"
+#include "cli/settings.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/status.h"
+
+namespace mortar {
+
+// What a command is given. References outlive it.
+struct CommandContext {
+  const Settings& settings;
+  const Environment& environment;
+  Console& console;
+  const Logger& log;
+  const Clock& clock;
+  Time started;  // the first moment in main
+};
+
+// Cancelled when a signal came or nobody reads the result; UsageError for flags that contradict
+// each other.
+absl::Status VersionCommand(const CommandContext& context);
+absl::Status CompletionCommand(const CommandContext& context);
+
+}  // namespace mortar

@@ -1,0 +1,119 @@
+#include "cli/console.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+
+namespace mortar {
+namespace {
+
+constexpr char kUsagePayload[] = "mortar/usage";
+
+// The one piece of state that a signal handler may touch.
+volatile std::sig_atomic_t signal_received = 0;
+
+void OnSignal(int number) { signal_received = number; }
+
+void WriteToStderr(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = write(STDERR_FILENO, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return;  // nowhere left to complain
+    text.remove_prefix(static_cast<size_t>(n));
+  }
+}
+
+}  // namespace
+
+absl::Status UsageError(std::string message) {
+  absl::Status status = InvalidArgument(std::move(message));
+  status.SetPayload(kUsagePayload, absl::Cord());
+  return status;
+}
+
+bool IsUsageError(const absl::Status& status) {
+  return status.GetPayload(kUsagePayload).has_value();
+}
+
+Console::Console() {
+  stderr_is_terminal_ = isatty(STDERR_FILENO) == 1;
+  const char* no_colour = std::getenv("NO_COLOR");
+  const char* terminal = std::getenv("TERM");
+  const bool dumb = terminal == nullptr || std::strcmp(terminal, "dumb") == 0;
+  colour_ = stderr_is_terminal_ && !dumb && (no_colour == nullptr || *no_colour == '\0');
+}
+
+absl::Status Console::Write(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = write(STDOUT_FILENO, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EPIPE) {
+      pipe_broken_ = true;
+      return Cancelled("standard output was closed by its reader");
+    }
+    if (n < 0) return ErrnoStatus(errno, "write to standard output");
+    text.remove_prefix(static_cast<size_t>(n));
+  }
+  return absl::OkStatus();
+}
+
+void Console::Note(std::string_view line) {
+  Progress("");
+  WriteToStderr(std::string(line) + "\n");
+}
+
+void Console::Progress(std::string_view line) {
+  if (!stderr_is_terminal_ || (line.empty() && !progress_shown_)) return;
+  progress_shown_ = !line.empty();
+  WriteToStderr("\r\x1b[K" + std::string(line));
+}
+
+std::string Console::Dim(std::string_view text) const {
+  return colour_ ? "\x1b[2m" + std::string(text) + "\x1b[0m" : std::string(text);
+}
+
+int Console::Finish(const absl::Status& status) {
+  Progress("");
+  if (pipe_broken_) return 128 + SIGPIPE;
+  if (InterruptSignal() != 0) return 128 + InterruptSignal();
+  if (status.ok()) return kExitDone;
+  Note("mortar: " + OneLine(Message(status)));
+  return IsUsageError(status) ? kExitUsage : kExitFailed;
+}
+
+void InstallSignalHandlers() {
+  struct sigaction action = {};
+  action.sa_handler = OnSignal;
+  sigemptyset(&action.sa_mask);
+  action.sa_flags = static_cast<int>(SA_RESETHAND);  // the second one ends the program
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+int InterruptSignal() { return signal_received; }
+
+absl::Status CheckInterrupted() {
+  return InterruptSignal() == 0 ? absl::OkStatus() : Cancelled("interrupted");
+}
+
+std::string OneLine(std::string_view text) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string line;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte != 0x7f) {
+      line += c;
+    } else {
+      line += "\\x";
+      line += kHex[byte >> 4];
+      line += kHex[byte & 15];
+    }
+  }
+  return line;
+}
+
+}  // namespace mortar

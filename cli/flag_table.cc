@@ -1,0 +1,222 @@
+// The two tables: commands and flags. Names follow llama.cpp's where it has one.
+#include <array>
+
+#include "cli/flags.h"
+
+namespace mortar {
+namespace {
+
+constexpr uint32_t kModelCommands =
+    kRun | kBench | kPerplexity | kCompare | kTokenize | kInspect | kPlan;
+constexpr uint32_t kScoring = kPerplexity | kCompare;
+constexpr uint32_t kComputing = kRun | kBench | kPerplexity | kCompare | kPlan;
+constexpr uint32_t kWithJson = kAllCommands & ~kCompletion;
+
+constexpr CommandSpec kCommands[] = {
+    {kRun, "run", "answer one prompt, through edge, coordinator and worker in this process",
+     "The prompt comes from -p, from a file (-f), or from standard input (-p -, or nothing at all\n"
+     "when standard input is not a terminal). It is put into the model's chat template unless "
+     "--raw\n"
+     "is given. The answer goes to stdout; the route and one line of figures go to stderr.\n"
+     "Time to first token counts from the entry of main.",
+     "mortar run -p \"Why is the sky blue?\"\n"
+     "mortar run --raw -p \"The capital of France is\" -n 24 --temp 0\n"
+     "mortar run -f question.txt --workers 2 --front 3 --back 1 --json"},
+    {kBench, "bench", "measure the speed of prefill and decode, as llama-bench defines them",
+     "ppN: N random tokens from an empty KV. tgN: N tokens, one by one, from an empty KV. tgN@B: "
+     "the\n"
+     "same for B sessions in one batch. gb_s counts the bytes of weights and of KV that are read;\n"
+     "bandwidth_fraction divides it by this machine's memory bandwidth, measured in the same run\n"
+     "with the same number of threads. --roles measures the whole path through edge, coordinator "
+     "and\n"
+     "worker against the bare forward loop, in alternation.",
+     "mortar bench -t 2\nmortar bench -p 0 -n 128 -r 5 --roles\nmortar bench --batch 1,8,16 "
+     "--json"},
+    {kPerplexity, "perplexity", "how well a model predicts a text, as llama-perplexity defines it",
+     "The text is cut into windows of --ctx-size tokens; the second half of each is scored. "
+     "Prints\n"
+     "the perplexity and its standard error.",
+     "mortar perplexity -f text.txt -c 512\nmortar perplexity -f text.txt --chunks 4 --json"},
+    {kCompare, "compare", "how far two models, or two settings of one, differ over a text",
+     "Both sides predict the same text, teacher-forced: the mean divergence of Kullback and "
+     "Leibler\n"
+     "of side B from side A, how often the likeliest token is the same, and the largest "
+     "difference\n"
+     "between two logits. Side B is side A with what the --against flags change.",
+     "mortar compare -f text.txt --against other.gguf\nmortar compare -f text.txt --against-kv "
+     "f32\n"
+     "mortar compare -f text.txt --isa scalar --against-isa avx2"},
+    {kTokenize, "tokenize", "the tokens of a text",
+     "The text comes from -p, -f or standard input, as for run, and no chat template is applied.\n"
+     "What looks like a special token is plain text unless --special is given.",
+     "mortar tokenize -p \"Hello world\"\nmortar tokenize -f text.txt --json"},
+    {kInspect, "inspect", "what a model file holds, as bricks",
+     "Prints the model's shape and its manifest: every brick with its kind, tensors, bytes, "
+     "SHA-256\n"
+     "and sensitivity.",
+     "mortar inspect\nmortar inspect model.gguf --json"},
+    {kPlan, "plan", "who would host what, with bytes and predicted time per token",
+     "Layers are placed by the given sizes, as run would place them. The prediction divides the\n"
+     "bytes that a token reads by the memory bandwidth measured on this machine.",
+     "mortar plan --workers 2\nmortar plan --front 3 --back 1 --workers 2 --layers 20,6 --json"},
+    {kCompletion, "completion", "a shell's completion script",
+     "Prints a script for the shell named.", "source <(mortar completion bash)"},
+    {kVersion, "version", "version, numeric contract and instruction sets", "",
+     "mortar version --json"},
+};
+
+// clang-format off: a flag reads as a paragraph, not as a column.
+constexpr FlagSpec kFlags[] = {
+    // Where the text comes from.
+    {.name = "model", .type = FlagType::kString, .commands = kModelCommands,
+     .help = "the model, a GGUF file", .group = "Model", .shorts = "m", .value_name = "FILE",
+     .unset = "SmolLM2-135M-Instruct in the cache", .positional = kInspect},
+    {.name = "prompt", .type = FlagType::kString, .commands = kRun | kTokenize,
+     .help = "the text; - reads standard input", .group = "Text", .shorts = "p",
+     .value_name = "TEXT"},
+    {.name = "file", .type = FlagType::kString, .commands = kRun | kTokenize | kScoring,
+     .help = "a file that holds the text; - reads standard input", .group = "Text", .shorts = "f",
+     .value_name = "FILE"},
+    {.name = "system", .type = FlagType::kString, .commands = kRun,
+     .help = "the system message of the chat template", .group = "Text", .value_name = "TEXT",
+     .unset = "what the model's template says"},
+    {.name = "raw", .type = FlagType::kBool, .commands = kRun,
+     .help = "continue the prompt without a chat template", .group = "Text", .fallback = "false"},
+    {.name = "special", .type = FlagType::kBool, .commands = kTokenize,
+     .help = "read special tokens in the text as tokens", .group = "Text", .fallback = "false"},
+
+    // How much is generated and when it stops.
+    {.name = "n-predict", .type = FlagType::kInt, .commands = kRun,
+     .help = "at most this many tokens", .group = "Generation", .shorts = "n",
+     .aliases = "predict", .value_name = "N", .fallback = "128", .min = 1, .max = 1 << 20,
+     .refused = "-1",
+     .refused_why = "a run without an end holds its memory for ever; give a number, e.g. -n 256"},
+    {.name = "stop", .type = FlagType::kStrings, .commands = kRun,
+     .help = "end where this text would appear; may be repeated", .group = "Generation",
+     .value_name = "TEXT"},
+    {.name = "stream", .type = FlagType::kBool, .commands = kRun,
+     .help = "write text as it is generated", .group = "Generation", .fallback = "true"},
+
+    // Sampling.
+    {.name = "temp", .type = FlagType::kFloat, .commands = kRun,
+     .help = "temperature; 0 takes the likeliest token", .group = "Sampling",
+     .aliases = "temperature", .value_name = "T", .fallback = "0.8", .min = 0, .max = 100},
+    {.name = "top-k", .type = FlagType::kInt, .commands = kRun,
+     .help = "keep the K likeliest tokens; 0 keeps all", .group = "Sampling", .value_name = "K",
+     .fallback = "40", .min = 0, .max = 1 << 20},
+    {.name = "top-p", .type = FlagType::kFloat, .commands = kRun,
+     .help = "keep the likeliest tokens that make up this probability", .group = "Sampling",
+     .value_name = "P", .fallback = "0.95", .min = 0, .max = 1},
+    {.name = "min-p", .type = FlagType::kFloat, .commands = kRun,
+     .help = "drop tokens below this part of the likeliest one's probability", .group = "Sampling",
+     .value_name = "P", .fallback = "0.05", .min = 0, .max = 1},
+    {.name = "repeat-penalty", .type = FlagType::kFloat, .commands = kRun,
+     .help = "divide the logits of recent tokens by this; 1 is off", .group = "Sampling",
+     .value_name = "X", .fallback = "1", .min = 0.01, .max = 100},
+    {.name = "repeat-last-n", .type = FlagType::kInt, .commands = kRun,
+     .help = "how many recent tokens the penalties look at; 0 is none", .group = "Sampling",
+     .value_name = "N", .fallback = "64", .min = 0, .max = 1 << 20},
+    {.name = "presence-penalty", .type = FlagType::kFloat, .commands = kRun,
+     .help = "subtract this from the logits of recent tokens", .group = "Sampling",
+     .value_name = "X", .fallback = "0", .min = -2, .max = 2},
+    {.name = "frequency-penalty", .type = FlagType::kFloat, .commands = kRun,
+     .help = "subtract this for each time that a recent token appeared", .group = "Sampling",
+     .value_name = "X", .fallback = "0", .min = -2, .max = 2},
+    {.name = "seed", .type = FlagType::kInt, .commands = kRun, .help = "repeats a sampled run",
+     .group = "Sampling", .shorts = "s", .value_name = "S",
+     .unset = "a random one, shown in --json", .min = 0, .max = 9007199254740991.0},
+
+    // The machine.
+    {.name = "ctx-size", .type = FlagType::kInt, .commands = kRun | kPlan,
+     .help = "positions of context", .group = "Machine", .shorts = "c", .value_name = "N",
+     .unset = "the model's own, at most 4096", .min = 1, .max = 1 << 20},
+    {.name = "ctx-size", .type = FlagType::kInt, .commands = kScoring,
+     .help = "tokens of a window", .group = "Machine", .shorts = "c", .value_name = "N",
+     .fallback = "512", .min = 8, .max = 1 << 20},
+    {.name = "threads", .type = FlagType::kInt, .commands = kComputing, .help = "compute threads",
+     .group = "Machine", .shorts = "t", .value_name = "N",
+     .unset = "one for each physical core that may be used", .min = 1, .max = 512},
+    {.name = "ubatch-size", .type = FlagType::kInt, .commands = kRun | kBench | kScoring,
+     .help = "positions of one step of prefill", .group = "Machine", .shorts = "b,ub",
+     .aliases = "batch-size", .value_name = "N", .fallback = "512", .min = 1, .max = 512},
+    {.name = "kv", .type = FlagType::kChoice, .commands = kComputing,
+     .help = "what keys and values are stored as", .group = "Machine", .value_name = "TYPE",
+     .fallback = "f16", .choices = "f16,f32", .refused = "q8_0",
+     .refused_why = "this version stores f16 or f32"},
+    {.name = "isa", .type = FlagType::kChoice, .commands = kRun | kBench | kScoring | kPlan,
+     .help = "the kernels' instruction set", .group = "Machine", .value_name = "ISA",
+     .fallback = "auto", .choices = "auto,scalar,avx2"},
+
+    // The cut.
+    {.name = "front", .type = FlagType::kInt, .commands = kRun | kPlan | kBench,
+     .help = "first layers that stay on the edge", .group = "Cut", .value_name = "K",
+     .fallback = "2", .min = 0, .max = 1024},
+    {.name = "back", .type = FlagType::kInt, .commands = kRun | kPlan | kBench,
+     .help = "last layers that stay on the edge", .group = "Cut", .value_name = "K",
+     .fallback = "2", .min = 0, .max = 1024},
+    {.name = "workers", .type = FlagType::kInt, .commands = kRun | kPlan | kBench,
+     .help = "workers that share the layers between", .group = "Cut", .value_name = "W",
+     .fallback = "1", .min = 1, .max = 8},
+    {.name = "layers", .type = FlagType::kInts, .commands = kRun | kPlan | kBench,
+     .help = "how many layers each worker hosts, e.g. 20,6", .group = "Cut", .value_name = "N,N",
+     .unset = "equal parts", .min = 1, .max = 1024},
+    {.name = "show-tokens-to-cloud", .type = FlagType::kBool, .commands = kRun | kPlan | kBench,
+     .help = "allow --front 0 and --back 0, where workers can read the text", .group = "Cut",
+     .fallback = "false"},
+
+    // bench, perplexity, compare.
+    {.name = "n-prompt", .type = FlagType::kInts, .commands = kBench,
+     .help = "tokens of the prefill tests; 0 is none", .group = "Tests", .shorts = "p",
+     .value_name = "N,N", .fallback = "512", .min = 0, .max = 1 << 17},
+    {.name = "n-gen", .type = FlagType::kInts, .commands = kBench,
+     .help = "tokens of the decode tests; 0 is none", .group = "Tests", .shorts = "n",
+     .value_name = "N,N", .fallback = "128", .min = 0, .max = 1 << 17, .refused = "-1",
+     .refused_why = "a test needs an end; give a number, e.g. -n 128"},
+    {.name = "repetitions", .type = FlagType::kInt, .commands = kBench,
+     .help = "times that each test is measured, after one that is not", .group = "Tests",
+     .shorts = "r", .value_name = "N", .fallback = "3", .min = 1, .max = 1000},
+    {.name = "batch", .type = FlagType::kInts, .commands = kBench,
+     .help = "sessions that decode together", .group = "Tests", .value_name = "N,N",
+     .fallback = "1", .min = 1, .max = 512},
+    {.name = "roles", .type = FlagType::kBool, .commands = kBench,
+     .help = "also measure the path through edge, coordinator and worker", .group = "Tests",
+     .fallback = "false"},
+    {.name = "chunks", .type = FlagType::kInt, .commands = kScoring,
+     .help = "score the first N windows alone", .group = "Tests", .value_name = "N",
+     .unset = "all", .min = 1, .max = 1 << 20},
+    {.name = "against", .type = FlagType::kString, .commands = kCompare,
+     .help = "the model of side B", .group = "Tests", .value_name = "FILE",
+     .unset = "the model of side A"},
+    {.name = "against-kv", .type = FlagType::kChoice, .commands = kCompare,
+     .help = "--kv of side B", .group = "Tests", .value_name = "TYPE", .unset = "as side A",
+     .choices = "f16,f32", .refused = "q8_0", .refused_why = "this version stores f16 or f32"},
+    {.name = "against-isa", .type = FlagType::kChoice, .commands = kCompare,
+     .help = "--isa of side B", .group = "Tests", .value_name = "ISA", .unset = "as side A",
+     .choices = "auto,scalar,avx2"},
+
+    // General.
+    {.name = "shell", .type = FlagType::kChoice, .commands = kCompletion, .help = "the shell",
+     .value_name = "SHELL", .fallback = "bash", .choices = "bash,zsh,fish",
+     .positional = kCompletion},
+    {.name = "json", .type = FlagType::kBool, .commands = kWithJson,
+     .help = "print one JSON value and nothing else", .fallback = "false"},
+    {.name = "log-level", .type = FlagType::kChoice, .commands = kAllCommands,
+     .help = "which events are logged", .value_name = "LEVEL", .fallback = "warning",
+     .choices = "debug,info,warning,error,off"},
+    {.name = "log-format", .type = FlagType::kChoice, .commands = kAllCommands,
+     .help = "how events are logged", .value_name = "FORMAT", .fallback = "text",
+     .choices = "text,json"},
+    {.name = "verbose", .type = FlagType::kBool, .commands = kAllCommands,
+     .help = "the same as --log-level debug", .shorts = "v", .fallback = "false"},
+    {.name = "config", .type = FlagType::kString, .commands = kAllCommands,
+     .help = "a TOML file with flags as keys; not itself a key", .value_name = "FILE",
+     .unset = "none"},
+};
+// clang-format on
+
+}  // namespace
+
+std::span<const CommandSpec> Commands() { return kCommands; }
+std::span<const FlagSpec> Flags() { return kFlags; }
+
+}  // namespace mortar

@@ -1,0 +1,14 @@
+// Reports as JSON, one value with a newline behind it. Home of nlohmann-json.
+//
+// Field names are an interface (docs/cli.md): they are added to, never renamed.
+#pragma once
+
+#include <string>
+
+#include "cli/reports.h"
+
+namespace mortar {
+
+std::string ToJson(const VersionReport& report);
+
+}  // namespace mortar

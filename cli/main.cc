@@ -1,0 +1,84 @@
+// mortar: arguments → settings → one command → exit code.
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "cli/command_line.h"
+#include "cli/commands.h"
+#include "cli/console.h"
+#include "cli/help.h"
+#include "cli/settings.h"
+
+extern char** environ;
+
+namespace mortar {
+namespace {
+
+Environment ReadEnvironment() {
+  Environment environment;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text(*entry);
+    const size_t equals = text.find('=');
+    if (equals == std::string_view::npos) continue;
+    environment.emplace(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return environment;
+}
+
+LogLevel ReadLogLevel(const Settings& settings) {
+  if (settings.Bool("verbose")) return LogLevel::kDebug;
+  const std::string& level = settings.String("log-level");
+  if (level == "debug") return LogLevel::kDebug;
+  if (level == "info") return LogLevel::kInfo;
+  if (level == "warning") return LogLevel::kWarning;
+  if (level == "error") return LogLevel::kError;
+  return LogLevel::kOff;
+}
+
+absl::Status Dispatch(Command command, const CommandContext& context) {
+  switch (command) {
+    case kCompletion:
+      return CompletionCommand(context);
+    case kVersion:
+      return VersionCommand(context);
+    default:
+      break;
+  }
+  return Unimplemented("command");
+}
+
+int Main(const std::vector<std::string>& arguments, Time started) {
+  Console console;
+  const std::string first = arguments.empty() ? "" : arguments.front();
+  if (first == "--help" || first == "-h" || first == "help") {
+    const CommandSpec* spec = arguments.size() > 1 ? FindCommand(arguments[1]) : nullptr;
+    return console.Finish(console.Write(spec != nullptr ? CommandHelp(*spec) : ProgramHelp()));
+  }
+  absl::StatusOr<CommandLine> line =
+      ParseCommandLine(first == "--version" ? std::vector<std::string>{"version"} : arguments);
+  if (!line.ok()) return console.Finish(UsageError(Message(line.status())));
+  if (line->help) return console.Finish(console.Write(CommandHelp(SpecOf(line->command))));
+
+  const Environment environment = ReadEnvironment();
+  const absl::StatusOr<Resolved> resolved = Resolve(*line, environment);
+  if (!resolved.ok()) return console.Finish(UsageError(Message(resolved.status())));
+  for (const std::string& warning : resolved->warnings) {
+    console.Note("mortar: warning: " + OneLine(warning));
+  }
+
+  InstallSignalHandlers();
+  const Settings& settings = resolved->settings;
+  const Logger log(ReadLogLevel(settings),
+                   settings.String("log-format") == "json" ? LogFormat::kJson : LogFormat::kText);
+  const SteadyClock clock;
+  return console.Finish(
+      Dispatch(line->command, {settings, environment, console, log, clock, started}));
+}
+
+}  // namespace
+}  // namespace mortar
+
+int main(int argc, char** argv) {
+  const mortar::Time started = mortar::SteadyClock().Now();
+  return mortar::Main(std::vector<std::string>(argv + 1, argv + argc), started);
+}
