@@ -48,5 +48,5 @@ function(mortar_test)
     MORTAR_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
     MORTAR_BINARY="${CMAKE_BINARY_DIR}/mortar")
   add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME})
-  set_tests_properties(${ARG_NAME} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 600)
+  set_tests_properties(${ARG_NAME} PROPERTIES LABELS "${ARG_LABEL};gtest" TIMEOUT 600)
 endfunction()

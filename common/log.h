@@ -12,7 +12,7 @@
 #include <type_traits>
 
 namespace spdlog {
-class logger;
+class logger;  // NOLINT(readability-identifier-naming): a name of theirs
 }
 
 namespace mortar {

@@ -6,21 +6,23 @@
 
 namespace mortar {
 
-absl::Status InvalidArgument(std::string message) { return absl::InvalidArgumentError(message); }
-absl::Status NotFound(std::string message) { return absl::NotFoundError(message); }
-absl::Status OutOfRange(std::string message) { return absl::OutOfRangeError(message); }
-absl::Status ResourceExhausted(std::string message) {
+absl::Status InvalidArgument(const std::string& message) {
+  return absl::InvalidArgumentError(message);
+}
+absl::Status NotFound(const std::string& message) { return absl::NotFoundError(message); }
+absl::Status OutOfRange(const std::string& message) { return absl::OutOfRangeError(message); }
+absl::Status ResourceExhausted(const std::string& message) {
   return absl::ResourceExhaustedError(message);
 }
-absl::Status FailedPrecondition(std::string message) {
+absl::Status FailedPrecondition(const std::string& message) {
   return absl::FailedPreconditionError(message);
 }
-absl::Status Unavailable(std::string message) { return absl::UnavailableError(message); }
-absl::Status Unimplemented(std::string message) { return absl::UnimplementedError(message); }
-absl::Status DataLoss(std::string message) { return absl::DataLossError(message); }
-absl::Status Cancelled(std::string message) { return absl::CancelledError(message); }
+absl::Status Unavailable(const std::string& message) { return absl::UnavailableError(message); }
+absl::Status Unimplemented(const std::string& message) { return absl::UnimplementedError(message); }
+absl::Status DataLoss(const std::string& message) { return absl::DataLossError(message); }
+absl::Status Cancelled(const std::string& message) { return absl::CancelledError(message); }
 
-absl::Status ErrnoStatus(int error_number, std::string what) {
+absl::Status ErrnoStatus(int error_number, const std::string& what) {
   const std::string reason = std::generic_category().message(error_number);
   return absl::Status(absl::ErrnoToStatusCode(error_number), what + ": " + reason);
 }

@@ -14,18 +14,18 @@
 
 namespace mortar {
 
-absl::Status InvalidArgument(std::string message);
-absl::Status NotFound(std::string message);
-absl::Status OutOfRange(std::string message);
-absl::Status ResourceExhausted(std::string message);
-absl::Status FailedPrecondition(std::string message);
-absl::Status Unavailable(std::string message);
-absl::Status Unimplemented(std::string message);
-absl::Status DataLoss(std::string message);
-absl::Status Cancelled(std::string message);
+absl::Status InvalidArgument(const std::string& message);
+absl::Status NotFound(const std::string& message);
+absl::Status OutOfRange(const std::string& message);
+absl::Status ResourceExhausted(const std::string& message);
+absl::Status FailedPrecondition(const std::string& message);
+absl::Status Unavailable(const std::string& message);
+absl::Status Unimplemented(const std::string& message);
+absl::Status DataLoss(const std::string& message);
+absl::Status Cancelled(const std::string& message);
 
 // The status of errno value `error_number` for an operation on `what` ("open /a/b").
-absl::Status ErrnoStatus(int error_number, std::string what);
+absl::Status ErrnoStatus(int error_number, const std::string& what);
 
 // The same status with "context: " before its message; OK stays OK.
 absl::Status WithContext(const absl::Status& status, std::string_view context);
