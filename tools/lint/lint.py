@@ -6,6 +6,7 @@ usage: lint.py [--format] [--no-tidy]
 """
 import argparse
 import os
+import re
 import subprocess
 import sys
 
@@ -64,6 +65,19 @@ def check_tool(name, command, findings):
         findings.add_output(name, result.stdout + result.stderr)
 
 
+def check_format(cpp, findings):
+    result = subprocess.run([CLANG_FORMAT, "--dry-run", "-Werror"] + cpp, cwd=ROOT,
+                            capture_output=True, text=True)
+    if result.returncode == 0:
+        return
+    places = re.findall(r"^(\S+):(\d+):\d+: error:", result.stderr, re.MULTILINE)
+    first = {path: line for path, line in reversed(places)}
+    for path in sorted(first):
+        findings.add(f"{path}:{first[path]}", "not in the house format; ./dev format mends it")
+    if not first:
+        findings.add_output("clang-format", result.stderr)
+
+
 def shell_files(files):
     """Files that name a shell in their first line; what they source is followed from there."""
     for path in files:
@@ -86,8 +100,7 @@ def main():
 
     findings = Findings()
     check_rules(files, findings)
-    check_tool("clang-format (./dev format mends it)",
-               [CLANG_FORMAT, "--dry-run", "-Werror"] + cpp, findings)
+    check_format(cpp, findings)
     shell = list(shell_files(files))
     check_tool("shellcheck", ["shellcheck", "-x", "-a"] + shell, findings)
     looked = 0
