@@ -1,0 +1,22 @@
+// Floats as the bytes of a GGUF tensor, for writing test models. Plain and slow on purpose: it
+// stands apart from the engine, so that the engine's readers are checked against other code.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/gguf/gguf.h"
+
+namespace mortar {
+
+// The 16 bits of the nearest half, ties to even; beyond its range, infinity.
+uint16_t EncodeF16(float value);
+float DecodeF16(uint16_t half);
+// The 16 bits of the nearest bfloat16, ties to even. Needs: no NaN.
+uint16_t EncodeBf16(float value);
+
+// The bytes of `values` as `type`. Needs: whole blocks, finite values.
+std::vector<uint8_t> EncodeTensor(TensorType type, std::span<const float> values);
+
+}  // namespace mortar

@@ -1,0 +1,44 @@
+// A llama model small enough for unit tests, with every key and tensor that a real one has.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "engine/gguf/gguf.h"
+#include "tests/support/gguf_writer.h"
+
+namespace mortar {
+
+// The vocabulary is that of byte-level BPE: eight special tokens with SmolLM2's ids for the
+// first three (0 <|endoftext|>, 1 <|im_start|>, 2 <|im_end|>), the 256 bytes in the order of
+// their values (token 8 + b is byte b), and 24 merges. Further tokens are marked unused.
+inline constexpr int kTinySpecialTokens = 8;
+inline constexpr int kTinyVocab = 288;
+
+struct TinyModelOptions {
+  int n_embd = 64;  // a multiple of 32 for the quantised types, and of n_heads
+  int n_ff = 96;    // likewise a multiple of 32
+  int n_layers = 4;
+  int n_heads = 4;
+  int n_kv_heads = 2;
+  int n_vocab = kTinyVocab;  // at least kTinyVocab
+  int n_ctx = 512;
+  float rope_base = 10000;
+  float rms_eps = 1e-5f;
+  TensorType type = TensorType::kF32;  // of all matrices; norms are always F32
+  std::optional<TensorType> embedding_type =
+      std::nullopt;       // of token_embd and output, where it differs
+  bool tied_head = true;  // no output.weight
+  uint64_t seed = 1;
+};
+
+// Matrices are drawn from a bell curve of deviation 0.05 and norms from 1 + that, each tensor
+// from its own stream of the seed and its name: the same bytes on every machine, and a tensor
+// does not change when others are left out.
+GgufWriter MakeTinyModel(const TinyModelOptions& options);
+
+// MakeTinyModel, written to `path`.
+void WriteTinyModel(const TinyModelOptions& options, const std::string& path);
+
+}  // namespace mortar
