@@ -1,0 +1,26 @@
+// The bounds of engine/text, each with its unit and its reason. Reaching one is an error that
+// names it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace mortar {
+
+// Text of one Encode. A context of a million tokens is about 5 MB; the rest is somebody's abuse.
+inline constexpr size_t kEncodeBytesMax = size_t{64} << 20;
+
+// Tokens of one vocabulary: the largest public ones have about 262,000.
+inline constexpr size_t kVocabularyTokensMax = size_t{1} << 22;
+
+// Bytes of all token texts together, so that an offset fits 32 bits.
+inline constexpr size_t kVocabularyBytesMax = size_t{1} << 30;
+
+// Text of one special token. Finding them costs at most this many steps a byte of text.
+inline constexpr size_t kSpecialTokenBytesMax = 1024;
+
+// Steps of one search of the pre-tokenizer's pattern, as PCRE2 counts them where it has no
+// just-in-time compiler. A run of white space costs a few steps a character.
+inline constexpr uint32_t kPatternStepsMax = 1u << 30;
+
+}  // namespace mortar
