@@ -21,6 +21,8 @@ struct CommandContext {
 
 // Cancelled when a signal came or nobody reads the result; UsageError for flags that contradict
 // each other.
+absl::Status BenchCommand(const CommandContext& context);
+absl::Status TokenizeCommand(const CommandContext& context);
 absl::Status VersionCommand(const CommandContext& context);
 absl::Status CompletionCommand(const CommandContext& context);
 

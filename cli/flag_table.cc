@@ -135,7 +135,7 @@ constexpr FlagSpec kFlags[] = {
      .fallback = "512", .min = 8, .max = 1 << 20},
     {.name = "threads", .type = FlagType::kInt, .commands = kComputing, .help = "compute threads",
      .group = "Machine", .shorts = "t", .value_name = "N",
-     .unset = "one for each physical core that may be used", .min = 1, .max = 512},
+     .unset = "one for each physical core that may be used", .min = 1, .max = 256},
     {.name = "ubatch-size", .type = FlagType::kInt, .commands = kRun | kBench | kScoring,
      .help = "positions of one step of prefill", .group = "Machine", .shorts = "b,ub",
      .aliases = "batch-size", .value_name = "N", .fallback = "512", .min = 1, .max = 512},

@@ -11,4 +11,8 @@ namespace mortar {
 
 std::string ToJson(const VersionReport& report);
 
+std::string ToJson(const TokenizeReport& report);
+// An array, one object for each test.
+std::string ToJson(const BenchReport& report);
+
 }  // namespace mortar

@@ -37,6 +37,10 @@ LogLevel ReadLogLevel(const Settings& settings) {
 
 absl::Status Dispatch(Command command, const CommandContext& context) {
   switch (command) {
+    case kBench:
+      return BenchCommand(context);
+    case kTokenize:
+      return TokenizeCommand(context);
     case kCompletion:
       return CompletionCommand(context);
     case kVersion:

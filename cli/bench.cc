@@ -1,0 +1,94 @@
+#include "cli/bench.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "cli/console.h"
+#include "common/check.h"
+#include "common/random.h"
+
+namespace mortar {
+namespace {
+
+constexpr uint64_t kTokenSeed = 1;  // the same tokens in every run, so that runs compare
+
+// Token `index` of session `session`: any token will do, what is measured does not look at it.
+int32_t RandomToken(int session, int index, int n_vocab) {
+  const float draw =
+      UniformDraw(kTokenSeed, static_cast<uint32_t>(session), static_cast<uint64_t>(index), 0);
+  return std::min(static_cast<int32_t>(draw * static_cast<float>(n_vocab)), n_vocab - 1);
+}
+
+}  // namespace
+
+std::string BenchTest::Name() const {
+  if (n_gen == 0) return "pp" + std::to_string(n_prompt);
+  return "tg" + std::to_string(n_gen) + (batch > 1 ? "@" + std::to_string(batch) : "");
+}
+
+absl::StatusOr<BenchSample> RunBenchTest(ForwardLoop& loop, const BenchTest& test, int ubatch_size,
+                                         const Clock& clock) {
+  CHECK((test.n_prompt > 0) != (test.n_gen > 0));
+  const int n_vocab = loop.config().n_vocab;
+  loop.Clear();
+  RETURN_IF_ERROR(loop.Reserve(test.batch, std::max(test.n_prompt, test.n_gen)));
+  std::vector<int32_t> tokens(
+      static_cast<size_t>(test.n_prompt > 0 ? std::min(test.n_prompt, ubatch_size) : test.batch));
+  BenchSample sample;
+  const Time start = clock.Now();
+  for (int done = 0; done < test.n_prompt;) {
+    const int n = std::min(ubatch_size, test.n_prompt - done);
+    for (int i = 0; i < n; ++i) tokens[static_cast<size_t>(i)] = RandomToken(0, done + i, n_vocab);
+    loop.Prefill(std::span(tokens).first(static_cast<size_t>(n)));
+    done += n;
+    sample.bytes +=
+        loop.weight_bytes() + static_cast<uint64_t>(done) * loop.kv_bytes_per_position();
+    RETURN_IF_ERROR(CheckInterrupted());
+  }
+  for (int step = 0; step < test.n_gen; ++step) {
+    for (int i = 0; i < test.batch; ++i) {
+      tokens[static_cast<size_t>(i)] = RandomToken(i, step, n_vocab);
+    }
+    loop.Decode(tokens);
+    sample.bytes += loop.weight_bytes() + static_cast<uint64_t>(test.batch) *
+                                              static_cast<uint64_t>(step + 1) *
+                                              loop.kv_bytes_per_position();
+    RETURN_IF_ERROR(CheckInterrupted());
+  }
+  sample.seconds = Seconds(clock.Now() - start);
+  return sample;
+}
+
+Spread SpreadOf(const std::vector<double>& values) {
+  Spread spread;
+  if (values.empty()) return spread;
+  const auto n = static_cast<double>(values.size());
+  for (const double value : values) spread.mean += value / n;
+  if (values.size() < 2) return spread;
+  double squares = 0;
+  for (const double value : values) squares += (value - spread.mean) * (value - spread.mean);
+  spread.deviation = std::sqrt(squares / (n - 1));
+  return spread;
+}
+
+BenchResult Summarize(const BenchTest& test, const std::vector<BenchSample>& samples,
+                      double bandwidth) {
+  const double n_tokens = test.n_prompt + static_cast<double>(test.n_gen) * test.batch;
+  std::vector<double> speeds;
+  std::vector<double> rates;
+  for (const BenchSample& sample : samples) {
+    speeds.push_back(n_tokens / sample.seconds);
+    rates.push_back(static_cast<double>(sample.bytes) / sample.seconds);
+  }
+  const Spread speed = SpreadOf(speeds);
+  const double rate = SpreadOf(rates).mean;
+  BenchResult result;
+  result.test = test.Name();
+  result.tok_s = speed.mean;
+  result.stddev = speed.deviation;
+  result.gb_s = rate / 1e9;
+  result.bandwidth_fraction = rate / bandwidth;
+  return result;
+}
+
+}  // namespace mortar

@@ -1,0 +1,43 @@
+// The measurements of `mortar bench`, as llama-bench defines them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cli/forward_loop.h"
+#include "cli/reports.h"
+#include "common/clock.h"
+#include "common/status.h"
+
+namespace mortar {
+
+struct BenchTest {
+  int n_prompt = 0;  // a prefill test of so many tokens, or 0
+  int n_gen = 0;     // a decode test of so many steps, or 0
+  int batch = 1;     // sessions that decode together
+
+  std::string Name() const;  // "pp512", "tg128", "tg128@16"
+};
+
+// One run from an empty KV: random tokens, and how long they took. Cancelled by a signal.
+struct BenchSample {
+  double seconds = 0;
+  uint64_t bytes = 0;  // of weights and KV that were read
+};
+absl::StatusOr<BenchSample> RunBenchTest(ForwardLoop& loop, const BenchTest& test, int ubatch_size,
+                                         const Clock& clock);
+
+// Speed over the samples: the mean of tokens per second and its standard deviation.
+// `bandwidth` in bytes per second.
+BenchResult Summarize(const BenchTest& test, const std::vector<BenchSample>& samples,
+                      double bandwidth);
+
+// Mean and standard deviation (n - 1) of values; the deviation of one value is 0.
+struct Spread {
+  double mean = 0;
+  double deviation = 0;
+};
+Spread SpreadOf(const std::vector<double>& values);
+
+}  // namespace mortar

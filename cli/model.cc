@@ -1,0 +1,76 @@
+#include "cli/model.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "cli/console.h"
+#include "cli/machine.h"
+#include "common/check.h"
+
+namespace mortar {
+namespace {
+
+constexpr char kDefaultModel[] = "SmolLM2-135M-Instruct.Q4_1.gguf";
+// Memory for KV grows with the context; more than this is asked for, not assumed.
+constexpr int kContextAssumed = 4096;
+
+std::string Variable(const Environment& environment, std::string_view name) {
+  const auto found = environment.find(name);
+  return found == environment.end() ? "" : found->second;
+}
+
+}  // namespace
+
+std::string DefaultModelPath(const Environment& environment) {
+  std::string cache = Variable(environment, "XDG_CACHE_HOME");
+  if (cache.empty()) cache = Variable(environment, "HOME") + "/.cache";
+  return cache + "/mortar/models/" + kDefaultModel;
+}
+
+absl::StatusOr<std::shared_ptr<GgufFile>> OpenModelAt(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) {
+    return NotFound("no model at " + path + "; give one with -m FILE");
+  }
+  return GgufFile::Open(path);
+}
+
+absl::StatusOr<std::shared_ptr<GgufFile>> OpenModel(const Settings& settings,
+                                                    const Environment& environment) {
+  if (const auto given = settings.OptionalString("model")) return OpenModelAt(*given);
+  const std::string path = DefaultModelPath(environment);
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) {
+    return NotFound("the default model is not at " + path +
+                    "; ./dev run fetches it, or give another with -m FILE");
+  }
+  return GgufFile::Open(path);
+}
+
+absl::StatusOr<const KernelTable*> KernelsOf(const std::string& isa) {
+  return SelectKernels(isa == "auto" ? "" : isa);
+}
+
+absl::StatusOr<Compute> MakeCompute(const Settings& settings) {
+  Compute compute;
+  ASSIGN_OR_RETURN(compute.kernels, KernelsOf(settings.String("isa")));
+  const auto threads = settings.OptionalInt("threads");
+  compute.pool = std::make_unique<ThreadPool>(threads ? static_cast<int>(*threads) : UsableCores());
+  return compute;
+}
+
+KvType KvTypeOf(const std::string& name) {
+  CHECK(name == "f16" || name == "f32");
+  return name == "f16" ? KvType::kF16 : KvType::kF32;
+}
+
+absl::StatusOr<int> ContextSize(const Settings& settings, int n_ctx_train) {
+  const auto given = settings.OptionalInt("ctx-size");
+  if (!given) return std::min(n_ctx_train, kContextAssumed);
+  if (*given <= n_ctx_train) return static_cast<int>(*given);
+  return UsageError(settings.Where("ctx-size") + ": " + std::to_string(*given) +
+                    " is more than the " + std::to_string(n_ctx_train) +
+                    " positions that the model was trained for");
+}
+
+}  // namespace mortar

@@ -1,0 +1,38 @@
+// From settings to a model file and to what computes it.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cli/settings.h"
+#include "common/status.h"
+#include "engine/gguf/gguf.h"
+#include "engine/kernels/kernels.h"
+#include "engine/kernels/thread_pool.h"
+
+namespace mortar {
+
+// ${XDG_CACHE_HOME:-~/.cache}/mortar/models/SmolLM2-135M-Instruct.Q4_1.gguf
+std::string DefaultModelPath(const Environment& environment);
+
+// --model, or the default model. Where there is no such file the error says how to get one.
+absl::StatusOr<std::shared_ptr<GgufFile>> OpenModel(const Settings& settings,
+                                                    const Environment& environment);
+absl::StatusOr<std::shared_ptr<GgufFile>> OpenModelAt(const std::string& path);
+
+struct Compute {
+  const KernelTable* kernels = nullptr;
+  std::unique_ptr<ThreadPool> pool;
+};
+
+// --threads and --isa. FailedPrecondition when this CPU lacks the instruction set.
+absl::StatusOr<Compute> MakeCompute(const Settings& settings);
+absl::StatusOr<const KernelTable*> KernelsOf(const std::string& isa);
+
+KvType KvTypeOf(const std::string& name);  // a choice of --kv
+
+// Positions of a session: --ctx-size, or the model's own, at most 4096. UsageError when more than
+// the model was trained for is asked.
+absl::StatusOr<int> ContextSize(const Settings& settings, int n_ctx_train);
+
+}  // namespace mortar
