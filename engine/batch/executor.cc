@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <numeric>
 
 #include "common/check.h"
@@ -86,12 +87,13 @@ ScratchRows Executor::PlaceRows(int n_rows, int width) {
 void Executor::Run(const Program& program, const Batch& batch) {
   CHECK(static_cast<int>(batch.rows.size()) <= rows_max_);
   CHECK(static_cast<int>(batch.logit_rows.size()) <= logit_rows_max_);
-  pool_.Run([&](int thread) {
+  const auto work = [&](int thread) {
     for (const Op& op : program.ops) {
       Execute(op, batch, thread);
       pool_.Barrier();
     }
-  });
+  };
+  pool_.Run(std::ref(work));  // a reference: a copy would be allocated
 }
 
 void Executor::Execute(const Op& op, const Batch& batch, int thread) {

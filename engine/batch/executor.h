@@ -29,12 +29,12 @@ struct BatchRow {
 // ascending positions, with every earlier position already stored or in this batch; its
 // pages reach its last position.
 struct Batch {
-  std::span<const BatchRow> rows;   // n rows, at most rows_max
-  std::span<const int32_t> tokens;  // n, when the part has the embedding
-  const float* rows_in = nullptr;   // [n, n_embd] otherwise
-  float* rows_out = nullptr;        // [n, n_embd], when the part has no head
-  std::span<const int> logit_rows;  // rows whose logits are wanted (may be empty)
-  float* logits = nullptr;          // [logit_rows.size(), n_vocab]
+  std::span<const BatchRow> rows{};   // n rows, at most rows_max
+  std::span<const int32_t> tokens{};  // n, when the part has the embedding
+  const float* rows_in = nullptr;     // [n, n_embd] otherwise
+  float* rows_out = nullptr;          // [n, n_embd], when the part has no head
+  std::span<const int> logit_rows{};  // rows whose logits are wanted (may be empty)
+  float* logits = nullptr;            // [logit_rows.size(), n_vocab]
 };
 
 // Rows of `width` floats and the same rows quantised.

@@ -14,14 +14,18 @@ void Pause() {
 #endif
 }
 
-// About 200 us on current CPUs: longer than the gap between two steps of one session.
-constexpr int kSpins = 6000;
+// A waiting thread first looks at short intervals, for a few microseconds: the usual skew of
+// two threads at a barrier. Then it gives its CPU away between looks, which costs little when
+// nobody wants it and keeps a busy machine from waiting for a spinning thread.
+constexpr int kPauses = 100;
+// Looks of an idle helper before it sleeps: together longer than the gap between two steps.
+constexpr int kYields = 1000;
 
-// Returns when `done()` holds: spins, then gives the CPU away between looks.
+// Returns when `done()` holds.
 template <typename Done>
 void SpinUntil(bool oversubscribed, Done done) {
   for (int i = 0; !done(); ++i) {
-    if (oversubscribed || i > kSpins) {
+    if (oversubscribed || i >= kPauses) {
       std::this_thread::yield();
     } else {
       Pause();
@@ -78,8 +82,10 @@ void ThreadPool::Loop(int thread) {
   CHECK(FloatEnvironmentHolds());
   uint32_t seen = 0;
   for (;;) {
-    const int spins = oversubscribed_ ? 0 : kSpins;
-    for (int i = 0; i < spins && generation_.load(std::memory_order_acquire) == seen; ++i) Pause();
+    int looks = 0;
+    SpinUntil(oversubscribed_, [&] {
+      return generation_.load(std::memory_order_acquire) != seen || ++looks > kYields;
+    });
     generation_.wait(seen, std::memory_order_acquire);
     ++seen;
     if (stopping_.load()) return;
