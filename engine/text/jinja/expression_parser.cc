@@ -1,0 +1,465 @@
+#include "engine/text/jinja/expression_parser.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "engine/text/jinja/filters.h"
+#include "engine/text/jinja/limits.h"
+
+namespace mortar::jinja {
+namespace {
+
+// Attributes of Python's str, list, dict and int, which jinja2 finds before a dict's own items.
+constexpr std::string_view kPythonNames[] = {"append",       "as_integer_ratio",
+                                             "bit_count",    "bit_length",
+                                             "capitalize",   "casefold",
+                                             "center",       "clear",
+                                             "conjugate",    "copy",
+                                             "count",        "denominator",
+                                             "encode",       "endswith",
+                                             "expandtabs",   "extend",
+                                             "find",         "format",
+                                             "format_map",   "from_bytes",
+                                             "fromkeys",     "get",
+                                             "imag",         "index",
+                                             "insert",       "isalnum",
+                                             "isalpha",      "isascii",
+                                             "isdecimal",    "isdigit",
+                                             "isidentifier", "islower",
+                                             "isnumeric",    "isprintable",
+                                             "isspace",      "istitle",
+                                             "isupper",      "items",
+                                             "join",         "keys",
+                                             "ljust",        "lower",
+                                             "lstrip",       "maketrans",
+                                             "numerator",    "partition",
+                                             "pop",          "popitem",
+                                             "real",         "remove",
+                                             "removeprefix", "removesuffix",
+                                             "replace",      "reverse",
+                                             "rfind",        "rindex",
+                                             "rjust",        "rpartition",
+                                             "rsplit",       "rstrip",
+                                             "setdefault",   "sort",
+                                             "split",        "splitlines",
+                                             "startswith",   "strip",
+                                             "swapcase",     "title",
+                                             "to_bytes",     "translate",
+                                             "update",       "upper",
+                                             "values",       "zfill"};
+
+constexpr std::string_view kLoopNames[] = {"depth",    "depth0",   "first",    "index",
+                                           "index0",   "last",     "length",   "nextitem",
+                                           "previtem", "revindex", "revindex0"};
+
+// Names that jinja2 or Hugging Face define beside the variables.
+constexpr std::string_view kGlobals[] = {"cycler",          "dict",      "joiner",
+                                         "lipsum",          "namespace", "range",
+                                         "raise_exception", "self",      "strftime_now"};
+
+template <size_t kN>
+bool Among(const std::string_view (&names)[kN], std::string_view name) {
+  return std::find(names, names + kN, name) != names + kN;
+}
+
+// Counts how deep the parser stands in itself, for as long as it lives.
+class Deeper {
+ public:
+  explicit Deeper(int* depth) : depth_(depth) { ++*depth_; }
+  ~Deeper() { --*depth_; }
+  Deeper(const Deeper&) = delete;
+  Deeper& operator=(const Deeper&) = delete;
+
+ private:
+  int* const depth_;
+};
+
+absl::Status TooDeep(int line, int column) {
+  return ResourceExhausted(AtPlace(
+      line, column, "expressions nest deeper than " + std::to_string(kNestingMax) + " levels"));
+}
+
+}  // namespace
+
+std::string ReservedName(std::string_view name) {
+  if (name == "loop") return "'loop' other than its attributes";
+  return Among(kGlobals, name) ? "the global '" + std::string(name) + "'" : "";
+}
+
+ExprPtr ExpressionParser::New(ExprKind kind) const {
+  auto expr = std::make_unique<Expr>();
+  expr->kind = kind;
+  expr->line = stream_.current().line;
+  expr->column = stream_.current().column;
+  return expr;
+}
+
+absl::Status ExpressionParser::Adopt(Expr* parent, ExprPtr argument) const {
+  parent->depth = std::max(parent->depth, argument->depth + 1);
+  if (parent->depth > kNestingMax) return TooDeep(parent->line, parent->column);
+  parent->args.push_back(std::move(argument));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ExprPtr> ExpressionParser::ParseExpression() {
+  const Deeper deeper(&nesting_);
+  if (nesting_ > kNestingMax) return TooDeep(stream_.current().line, stream_.current().column);
+  ASSIGN_OR_RETURN(ExprPtr value, ParseOr());
+  while (stream_.IsName("if")) {
+    ExprPtr choice = New(ExprKind::kConditional);
+    stream_.Take();
+    ASSIGN_OR_RETURN(ExprPtr condition, ParseOr());
+    RETURN_IF_ERROR(Adopt(choice.get(), std::move(condition)));
+    RETURN_IF_ERROR(Adopt(choice.get(), std::move(value)));
+    if (stream_.TakeName("else")) {
+      ASSIGN_OR_RETURN(ExprPtr otherwise, ParseExpression());
+      RETURN_IF_ERROR(Adopt(choice.get(), std::move(otherwise)));
+    }
+    value = std::move(choice);
+  }
+  return value;
+}
+
+absl::StatusOr<ExprPtr> ExpressionParser::ParseChain(Rule operand, std::string_view word,
+                                                     ExprKind kind) {
+  ASSIGN_OR_RETURN(ExprPtr left, (this->*operand)());
+  while (stream_.IsName(word)) {
+    ExprPtr expr = New(kind);
+    stream_.Take();
+    RETURN_IF_ERROR(Adopt(expr.get(), std::move(left)));
+    ASSIGN_OR_RETURN(ExprPtr right, (this->*operand)());
+    RETURN_IF_ERROR(Adopt(expr.get(), std::move(right)));
+    left = std::move(expr);
+  }
+  return left;
+}
+
+absl::StatusOr<ExprPtr> ExpressionParser::ParseOr() {
+  return ParseChain(&ExpressionParser::ParseAnd, "or", ExprKind::kOr);
+}
+absl::StatusOr<ExprPtr> ExpressionParser::ParseAnd() {
+  return ParseChain(&ExpressionParser::ParseNot, "and", ExprKind::kAnd);
+}
+
+absl::StatusOr<ExprPtr> ExpressionParser::ParseNot() {
+  if (!stream_.IsName("not")) return ParseCompare();
+  const Deeper deeper(&nesting_);
+  if (nesting_ > kNestingMax) return TooDeep(stream_.current().line, stream_.current().column);
+  ExprPtr expr = New(ExprKind::kNot);
+  stream_.Take();
+  ASSIGN_OR_RETURN(ExprPtr operand, ParseNot());
+  RETURN_IF_ERROR(Adopt(expr.get(), std::move(operand)));
+  return expr;
+}
+
+bool ExpressionParser::TakeComparison(std::string* op) {
+  for (const char* const known : {"==", "!=", "<=", ">=", "<", ">"}) {
+    if (stream_.IsOperator(known)) *op = stream_.Take().text;
+    if (*op == known) return true;
+  }
+  if (stream_.TakeName("in")) {
+    *op = "in";
+  } else if (stream_.IsName("not") && stream_.next().kind == LexemeKind::kName &&
+             stream_.next().text == "in") {
+    stream_.Take();
+    stream_.Take();
+    *op = "not in";
+  }
+  return !op->empty();
+}
+
+absl::StatusOr<ExprPtr> ExpressionParser::ParseCompare() {
+  ASSIGN_OR_RETURN(ExprPtr first, ParseSum());
+  ExprPtr expr = New(ExprKind::kCompare);
+  std::string op;
+  while (TakeComparison(&op)) {
+    if (expr->args.empty()) RETURN_IF_ERROR(Adopt(expr.get(), std::move(first)));
+    expr->ops.push_back(std::move(op));
+    op.clear();
+    ASSIGN_OR_RETURN(ExprPtr operand, ParseSum());
+    RETURN_IF_ERROR(Adopt(expr.get(), std::move(operand)));
+  }
+  return expr->args.empty() ? std::move(first) : std::move(expr);
+}
+
+absl::StatusOr<ExprPtr> ExpressionParser::ParseArithmetic(Rule operand,
+                                                          std::vector<std::string_view> ops) {
+  ASSIGN_OR_RETURN(ExprPtr left, (this->*operand)());
+  for (;;) {
+    const bool known = std::any_of(ops.begin(), ops.end(),
+                                   [this](std::string_view op) { return stream_.IsOperator(op); });
+    if (!known) return left;
+    ExprPtr expr = New(ExprKind::kArithmetic);
+    expr->name = stream_.Take().text;
+    RETURN_IF_ERROR(Adopt(expr.get(), std::move(left)));
+    ASSIGN_OR_RETURN(ExprPtr right, (this->*operand)());
+    RETURN_IF_ERROR(Adopt(expr.get(), std::move(right)));
+    left = std::move(expr);
+  }
+}
+
+absl::StatusOr<ExprPtr> ExpressionParser::ParseSum() {
+  return ParseArithmetic(&ExpressionParser::ParseConcat, {"+", "-"});
+}
+
+absl::StatusOr<ExprPtr> ExpressionParser::ParseConcat() {
+  ASSIGN_OR_RETURN(ExprPtr first, ParseProduct());
+  if (!stream_.IsOperator("~")) return first;
+  ExprPtr expr = New(ExprKind::kConcat);
+  RETURN_IF_ERROR(Adopt(expr.get(), std::move(first)));
+  while (stream_.TakeOperator("~")) {
+    ASSIGN_OR_RETURN(ExprPtr operand, ParseProduct());
+    RETURN_IF_ERROR(Adopt(expr.get(), std::move(operand)));
+  }
+  return expr;
+}
+
+absl::StatusOr<ExprPtr> ExpressionParser::ParseProduct() {
+  ASSIGN_OR_RETURN(ExprPtr expr, ParseArithmetic(&ExpressionParser::ParseUnary, {"*", "//", "%"}));
+  if (stream_.IsOperator("/") || stream_.IsOperator("**")) {
+    return stream_.Unsupported("the operator '" + stream_.current().text + "'");
+  }
+  return expr;
+}
+
+// As in jinja2, filters and tests bind to the whole of -x.y, and a sign to x.y.
+absl::StatusOr<ExprPtr> ExpressionParser::ParseUnary() {
+  ASSIGN_OR_RETURN(ExprPtr expr, ParseUnaryPlain());
+  return ParseFilters(std::move(expr));
+}
+
+absl::StatusOr<ExprPtr> ExpressionParser::ParseUnaryPlain() {
+  const bool minus = stream_.IsOperator("-");
+  if (!minus && !stream_.IsOperator("+")) {
+    ASSIGN_OR_RETURN(ExprPtr primary, ParsePrimary());
+    return ParsePostfix(std::move(primary));
+  }
+  const Deeper deeper(&nesting_);
+  if (nesting_ > kNestingMax) return TooDeep(stream_.current().line, stream_.current().column);
+  ExprPtr expr = New(minus ? ExprKind::kNegate : ExprKind::kPlus);
+  stream_.Take();
+  ASSIGN_OR_RETURN(ExprPtr operand, ParseUnaryPlain());
+  RETURN_IF_ERROR(Adopt(expr.get(), std::move(operand)));
+  return ParsePostfix(std::move(expr));
+}
+
+absl::StatusOr<ExprPtr> ExpressionParser::ParseFilters(ExprPtr expr) {
+  for (;;) {
+    if (stream_.IsOperator("|")) {
+      ASSIGN_OR_RETURN(expr, ParseFilter(std::move(expr)));
+    } else if (stream_.IsName("is")) {
+      ASSIGN_OR_RETURN(expr, ParseTest(std::move(expr)));
+    } else if (stream_.IsOperator("(")) {
+      return stream_.Unsupported("calling the result of a filter");
+    } else {
+      return expr;
+    }
+  }
+}
+
+absl::StatusOr<ExprPtr> ExpressionParser::ParseFilter(ExprPtr expr) {
+  stream_.Take();
+  ExprPtr filtered = New(ExprKind::kFilter);
+  if (!stream_.Is(LexemeKind::kName)) return stream_.Unexpected("the name of a filter");
+  filtered->name = stream_.current().text;
+  const Filter* const filter = FindFilter(filtered->name);
+  if (filter == nullptr) {
+    return stream_.Unsupported("the filter '" + filtered->name + "' (known: " + FilterNames() +
+                               ")");
+  }
+  stream_.Take();
+  RETURN_IF_ERROR(Adopt(filtered.get(), std::move(expr)));
+  if (stream_.TakeOperator("(")) RETURN_IF_ERROR(ParseArguments(")", filtered.get()));
+  const size_t n = filtered->args.size() - 1;
+  if (n < filter->n_args_min || n > filter->n_args_max) {
+    return stream_.Unsupported("the filter '" + filtered->name + "' with " + std::to_string(n) +
+                               " arguments");
+  }
+  return filtered;
+}
+
+absl::StatusOr<ExprPtr> ExpressionParser::ParseTest(ExprPtr expr) {
+  stream_.Take();
+  ExprPtr negation = New(ExprKind::kNot);
+  const bool negated = stream_.TakeName("not");
+  ExprPtr test = New(ExprKind::kTest);
+  if (!stream_.Is(LexemeKind::kName)) return stream_.Unexpected("the name of a test");
+  test->name = stream_.current().text;
+  if (FindTest(test->name) == nullptr) {
+    return stream_.Unsupported("the test '" + test->name + "' (known: " + TestNames() + ")");
+  }
+  stream_.Take();
+  RETURN_IF_ERROR(Adopt(test.get(), std::move(expr)));
+  const bool argument = stream_.Is(LexemeKind::kString) || stream_.Is(LexemeKind::kInteger) ||
+                        stream_.IsOperator("(") || stream_.IsOperator("[") ||
+                        stream_.IsOperator("{") ||
+                        (stream_.Is(LexemeKind::kName) && !stream_.IsName("else") &&
+                         !stream_.IsName("or") && !stream_.IsName("and"));
+  if (argument) return stream_.Unsupported("an argument of the test '" + test->name + "'");
+  if (!negated) return test;
+  RETURN_IF_ERROR(Adopt(negation.get(), std::move(test)));
+  return negation;
+}
+
+absl::StatusOr<ExprPtr> ExpressionParser::ParsePostfix(ExprPtr expr) {
+  for (;;) {
+    if (stream_.IsOperator(".")) {
+      ASSIGN_OR_RETURN(expr, ParseAttribute(std::move(expr)));
+    } else if (stream_.IsOperator("[")) {
+      ASSIGN_OR_RETURN(expr, ParseSubscript(std::move(expr)));
+    } else if (stream_.IsOperator("(")) {
+      return stream_.Unsupported("calling this");
+    } else {
+      return expr;
+    }
+  }
+}
+
+absl::StatusOr<ExprPtr> ExpressionParser::ParseAttribute(ExprPtr expr) {
+  ExprPtr attribute = New(ExprKind::kAttribute);
+  stream_.Take();
+  if (stream_.Is(LexemeKind::kInteger)) return stream_.Unsupported("a number as an attribute");
+  if (!stream_.Is(LexemeKind::kName)) return stream_.Unexpected("the name of an attribute");
+  attribute->name = stream_.current().text;
+  const bool of_loop = expr->kind == ExprKind::kName && expr->name == "loop";
+  if (of_loop ? !Among(kLoopNames, attribute->name)
+              : Among(kPythonNames, attribute->name) || attribute->name.starts_with('_')) {
+    return stream_.Unsupported("the attribute '" + attribute->name + "'");
+  }
+  stream_.Take();
+  RETURN_IF_ERROR(Adopt(attribute.get(), std::move(expr)));
+  return attribute;
+}
+
+absl::StatusOr<ExprPtr> ExpressionParser::ParseSubscript(ExprPtr expr) {
+  ExprPtr item = New(ExprKind::kItem);
+  stream_.Take();
+  RETURN_IF_ERROR(Adopt(item.get(), std::move(expr)));
+  ExprPtr first;
+  if (!stream_.IsOperator(":")) {
+    const Lexeme& lexeme = stream_.current();
+    if (lexeme.kind == LexemeKind::kString && Among(kPythonNames, lexeme.text)) {
+      return stream_.Unsupported("the key '" + lexeme.text + "'");
+    }
+    ASSIGN_OR_RETURN(first, ParseExpression());
+  }
+  if (stream_.TakeOperator("]")) {
+    RETURN_IF_ERROR(Adopt(item.get(), std::move(first)));
+    return item;
+  }
+  if (stream_.IsOperator(",")) return stream_.Unsupported("a tuple as a key");
+  RETURN_IF_ERROR(stream_.Expect(":"));
+  item->kind = ExprKind::kSlice;
+  ExprPtr second;
+  if (!stream_.IsOperator("]") && !stream_.IsOperator(":")) {
+    ASSIGN_OR_RETURN(second, ParseExpression());
+  }
+  if (stream_.IsOperator(":")) return stream_.Unsupported("the step of a slice");
+  RETURN_IF_ERROR(stream_.Expect("]"));
+  for (ExprPtr* const bound : {&first, &second}) {
+    if (*bound == nullptr) *bound = New(ExprKind::kLiteral);  // None, which Python takes as open
+    RETURN_IF_ERROR(Adopt(item.get(), std::move(*bound)));
+  }
+  return item;
+}
+
+absl::StatusOr<ExprPtr> ExpressionParser::ParsePrimary() {
+  if (stream_.Is(LexemeKind::kName)) return ParseName();
+  if (stream_.Is(LexemeKind::kString)) return ParseString();
+  if (stream_.Is(LexemeKind::kInteger)) return ParseInteger();
+  if (stream_.IsOperator("[")) return ParseList();
+  if (stream_.IsOperator("{")) return stream_.Unsupported("a dict in braces");
+  if (!stream_.IsOperator("(")) return stream_.Unexpected("an expression");
+  stream_.Take();
+  if (stream_.IsOperator(")")) return stream_.Unsupported("a tuple");
+  ASSIGN_OR_RETURN(ExprPtr inner, ParseExpression());
+  if (stream_.IsOperator(",")) return stream_.Unsupported("a tuple");
+  RETURN_IF_ERROR(stream_.Expect(")"));
+  return inner;
+}
+
+absl::StatusOr<ExprPtr> ExpressionParser::ParseName() {
+  const std::string& name = stream_.current().text;
+  if (name == "true" || name == "True" || name == "false" || name == "False" || name == "none" ||
+      name == "None") {
+    ExprPtr literal = New(ExprKind::kLiteral);
+    if (name[0] != 'n' && name[0] != 'N') literal->value = Value(name[0] == 't' || name[0] == 'T');
+    stream_.Take();
+    return literal;
+  }
+  const bool called = stream_.next().kind == LexemeKind::kOperator && stream_.next().text == "(";
+  if (called) return ParseCall();
+  const bool attribute = stream_.next().kind == LexemeKind::kOperator && stream_.next().text == ".";
+  if (const std::string why = ReservedName(name); !why.empty() && !(name == "loop" && attribute)) {
+    return stream_.Unsupported(why);
+  }
+  ExprPtr expr = New(ExprKind::kName);
+  expr->name = stream_.Take().text;
+  return expr;
+}
+
+absl::StatusOr<ExprPtr> ExpressionParser::ParseCall() {
+  const std::string& name = stream_.current().text;
+  const bool raise = name == "raise_exception";
+  if (!raise && name != "range") {
+    return stream_.Unsupported("the function '" + name + "' (known: raise_exception, range)");
+  }
+  ExprPtr call = New(raise ? ExprKind::kRaise : ExprKind::kRange);
+  stream_.Take();
+  stream_.Take();
+  RETURN_IF_ERROR(ParseArguments(")", call.get()));
+  const size_t n = call->args.size();
+  if (n == 0 || n > (raise ? 1u : 3u)) {
+    return stream_.Unsupported(std::string(raise ? "raise_exception" : "range") + " with " +
+                               std::to_string(n) + " arguments");
+  }
+  return call;
+}
+
+// Neighbouring strings are one, as in jinja2.
+absl::StatusOr<ExprPtr> ExpressionParser::ParseString() {
+  ExprPtr literal = New(ExprKind::kLiteral);
+  std::string text;
+  while (stream_.Is(LexemeKind::kString)) text += stream_.Take().text;
+  literal->value = Value(Text(text, true));
+  return literal;
+}
+
+absl::StatusOr<ExprPtr> ExpressionParser::ParseInteger() {
+  ExprPtr literal = New(ExprKind::kLiteral);
+  const std::string& digits = stream_.current().text;
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (error != std::errc()) return stream_.Unsupported("an integer of more than 64 bits");
+  literal->value = Value(number);
+  stream_.Take();
+  return literal;
+}
+
+absl::StatusOr<ExprPtr> ExpressionParser::ParseList() {
+  ExprPtr list = New(ExprKind::kList);
+  stream_.Take();
+  RETURN_IF_ERROR(ParseArguments("]", list.get()));
+  return list;
+}
+
+// Expressions with commas between them, up to and with `closing`; one comma may end them.
+absl::Status ExpressionParser::ParseArguments(std::string_view closing, Expr* expr) {
+  bool first = true;
+  while (!stream_.TakeOperator(closing)) {
+    if (!first) {
+      RETURN_IF_ERROR(stream_.Expect(","));
+      if (stream_.TakeOperator(closing)) break;
+    }
+    first = false;
+    if (stream_.IsOperator("*") || stream_.IsOperator("**")) {
+      return stream_.Unsupported("unpacking arguments");
+    }
+    ASSIGN_OR_RETURN(ExprPtr argument, ParseExpression());
+    if (stream_.IsOperator("=")) return stream_.Unsupported("an argument given by name");
+    RETURN_IF_ERROR(Adopt(expr, std::move(argument)));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace mortar::jinja
