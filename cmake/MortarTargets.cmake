@@ -19,7 +19,8 @@ target_compile_options(mortar_flags INTERFACE
   -ffp-contract=off       # the numeric contract: an fma stands only where it is written
   -fno-math-errno
   -Wall -Wextra -Wshadow -Wnon-virtual-dtor
-  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>   # false alarms of g++ 12 at -O3
+  # False alarms of g++ 12 at -O3.
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict;-Wno-maybe-uninitialized>
   $<$<BOOL:${MORTAR_WERROR}>:-Werror>)
 if(MORTAR_SANITIZE)
   target_compile_options(mortar_flags INTERFACE

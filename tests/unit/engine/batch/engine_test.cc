@@ -1,0 +1,74 @@
+// Goal: an engine loads its parts alone, and what is wrong with a model or an option is said.
+#include "engine/batch/engine.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/unit/engine/batch/tiny_engine.h"
+
+namespace mortar {
+namespace {
+
+using testing::HasSubstr;
+
+absl::Status LoadStatus(const GgufWriter& writer, std::vector<PartSpec> parts,
+                        EngineOptions options = TinyEngineOptions().engine) {
+  auto file = GgufFile::FromBytes(writer.Bytes(), "tiny.gguf");
+  if (!file.ok()) return file.status();
+  ThreadPool pool(1);
+  return Engine::Load(**file, std::move(parts), options, **SelectKernels(""), pool).status();
+}
+
+TEST(Engine, HoldsTheWeightsOfItsPartsAlone) {
+  TinyEngineOptions options;
+  const uint64_t whole = TinyEngine(options).engine->weight_bytes();
+  options.parts = {{false, {1, 3}, false}};
+  const uint64_t middle = TinyEngine(options).engine->weight_bytes();
+  options.parts = {{true, {0, 1}, false}, {false, {3, 4}, true}};
+  const uint64_t ends = TinyEngine(options).engine->weight_bytes();
+  EXPECT_EQ(middle + ends, whole) << "a tied head is the embedding's own matrix";
+  EXPECT_LT(middle, whole / 2);
+}
+
+TEST(Engine, AMissingTensorIsNamedIfItIsNeeded) {
+  GgufWriter writer = MakeTinyModel({});
+  std::erase_if(writer.tensors,
+                [](const GgufWriter::Tensor& t) { return t.name == "blk.3.ffn_up.weight"; });
+  EXPECT_EQ(Message(LoadStatus(writer, {{true, {0, 4}, true}})),
+            "tensor 'blk.3.ffn_up.weight' is missing");
+  EXPECT_TRUE(LoadStatus(writer, {{true, {0, 3}, false}}).ok());
+}
+
+TEST(Engine, AWrongShapeIsNamedWithBothShapes) {
+  GgufWriter writer = MakeTinyModel({});
+  for (GgufWriter::Tensor& t : writer.tensors) {
+    if (t.name == "blk.1.attn_k.weight") t.shape = {32, 64};
+  }
+  EXPECT_EQ(Message(LoadStatus(writer, {{true, {0, 4}, true}})),
+            "tensor 'blk.1.attn_k.weight': expected shape [64, 32], got [32, 64]");
+}
+
+TEST(Engine, OptionsOutOfBoundsAreRefused) {
+  const GgufWriter writer = MakeTinyModel({});
+  const std::vector<PartSpec> parts = {{true, {0, 4}, true}};
+  EngineOptions options = TinyEngineOptions().engine;
+  options.context_max = 513;
+  EXPECT_THAT(Message(LoadStatus(writer, parts, options)),
+              HasSubstr("expected 1 to the 512 positions"));
+  options = TinyEngineOptions().engine;
+  options.rows_max = 0;
+  EXPECT_THAT(Message(LoadStatus(writer, parts, options)), HasSubstr("rows of a batch"));
+  options = TinyEngineOptions().engine;
+  options.kv_positions_max = 100;
+  EXPECT_THAT(Message(LoadStatus(writer, parts, options)), HasSubstr("cannot hold a context"));
+}
+
+TEST(Engine, PartsMustLieInTheModelAndNotOverlap) {
+  const GgufWriter writer = MakeTinyModel({});
+  EXPECT_THAT(Message(LoadStatus(writer, {{false, {2, 5}, false}})),
+              HasSubstr("layers [2, 5) do not lie within the model's [0, 4)"));
+  EXPECT_THAT(Message(LoadStatus(writer, {{true, {0, 2}, false}, {false, {1, 4}, true}})),
+              HasSubstr("layer 1 stands in two parts"));
+}
+
+}  // namespace
+}  // namespace mortar

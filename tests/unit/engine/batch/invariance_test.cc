@@ -1,0 +1,149 @@
+// Goal: promises 2 and 3 inside one engine: a row's result is the same bits whatever the
+// chunking, the neighbours in its batch, the threads, the order of its pages, the cut into
+// parts and the instruction set.
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "tests/unit/engine/batch/tiny_engine.h"
+
+namespace mortar {
+namespace {
+
+constexpr TensorType kTypes[] = {TensorType::kF32,  TensorType::kF16,  TensorType::kBF16,
+                                 TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ8_0};
+
+bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), 4 * a.size()) == 0;
+}
+
+TinyEngineOptions OfType(TensorType type, KvType kv = KvType::kF32) {
+  TinyEngineOptions options;
+  options.model.type = type;
+  options.engine.kv_type = kv;
+  return options;
+}
+
+TEST(Invariance, ChunksOfAnySizeGiveTheSameLogits) {
+  const std::vector<int32_t> tokens = RandomTokens(100, 1);
+  for (const TensorType type : kTypes) {
+    for (const KvType kv : {KvType::kF32, KvType::kF16}) {
+      TinyEngine tiny(OfType(type, kv));
+      const std::vector<float> whole = AllLogits(*tiny.engine, tokens, 100);
+      for (const int chunk : {1, 2, 7, 64}) {
+        ASSERT_TRUE(SameBits(whole, AllLogits(*tiny.engine, tokens, chunk)))
+            << Name(type) << " in chunks of " << chunk;
+      }
+    }
+  }
+}
+
+TEST(Invariance, ThreadsAndInstructionSetsGiveTheSameLogits) {
+  const std::vector<int32_t> tokens = RandomTokens(70, 2);
+  for (const TensorType type : kTypes) {
+    TinyEngineOptions options = OfType(type, KvType::kF16);
+    options.isa = "scalar";
+    TinyEngine reference(options);
+    const std::vector<float> want = AllLogits(*reference.engine, tokens, 33);
+    for (const int n_threads : {1, 2, 3}) {
+      TinyEngineOptions other = OfType(type, KvType::kF16);
+      other.n_threads = n_threads;
+      TinyEngine tiny(other);
+      ASSERT_TRUE(SameBits(want, AllLogits(*tiny.engine, tokens, 33)))
+          << Name(type) << " with " << n_threads << " threads";
+    }
+  }
+}
+
+// Each step takes rows of three sessions at different positions, prefill and decode mixed.
+TEST(Invariance, NeighboursInTheBatchChangeNothing) {
+  TinyEngine tiny(OfType(TensorType::kQ4_1));
+  const auto n_vocab = static_cast<size_t>(tiny.engine->config().n_vocab);
+  std::vector<std::vector<int32_t>> tokens;
+  std::vector<std::vector<float>> alone;
+  for (uint64_t s = 0; s < 3; ++s) {
+    tokens.push_back(RandomTokens(60, 10 + s));
+    alone.push_back(AllLogits(*tiny.engine, tokens.back(), 60));
+  }
+  std::vector<KvTable> kv(3);
+  std::vector<size_t> have(3);
+  for (KvTable& table : kv) ASSERT_TRUE(tiny.engine->kv().Reserve(table, 60).ok());
+  const size_t chunks[] = {1, 5, 3, 17, 2, 1, 8};
+  for (size_t step = 0; have[0] + have[1] + have[2] < 180; ++step) {
+    std::vector<BatchRow> rows;
+    std::vector<int32_t> ids;
+    std::vector<int> wanted;
+    for (size_t i = 0; i < 3; ++i) {
+      const size_t s = (i + step) % 3;  // another order each time
+      const size_t n = std::min(chunks[(step + s) % 7], 60 - have[s]);
+      for (size_t k = 0; k < n; ++k) {
+        wanted.push_back(static_cast<int>(rows.size()));
+        rows.push_back({&kv[s], static_cast<int>(have[s] + k)});
+        ids.push_back(tokens[s][have[s] + k]);
+      }
+      have[s] += n;
+    }
+    std::vector<float> logits(rows.size() * n_vocab);
+    tiny.engine->Run(0,
+                     {.rows = rows, .tokens = ids, .logit_rows = wanted, .logits = logits.data()});
+    for (size_t r = 0; r < rows.size(); ++r) {
+      const auto s = static_cast<size_t>(rows[r].kv - kv.data());
+      const float* want = alone[s].data() + static_cast<size_t>(rows[r].position) * n_vocab;
+      ASSERT_EQ(std::memcmp(want, logits.data() + r * n_vocab, 4 * n_vocab), 0)
+          << "step " << step << " session " << s << " position " << rows[r].position;
+    }
+  }
+}
+
+TEST(Invariance, TheOrderOfPagesChangesNothing) {
+  TinyEngine tiny(OfType(TensorType::kQ8_0, KvType::kF16));
+  const std::vector<int32_t> tokens = RandomTokens(300, 3);
+  const std::vector<float> want = AllLogits(*tiny.engine, tokens, 100);
+  // Freed in another order than taken, the pages come back shuffled.
+  KvTable a, b;
+  for (int n = 64; n <= 512; n += 64) {
+    ASSERT_TRUE(tiny.engine->kv().Reserve(a, n).ok());
+    ASSERT_TRUE(tiny.engine->kv().Reserve(b, n).ok());
+  }
+  tiny.engine->kv().Release(b);
+  tiny.engine->kv().Release(a);
+  EXPECT_TRUE(SameBits(want, AllLogits(*tiny.engine, tokens, 100)));
+}
+
+// The device's two parts and a worker's, each in its own engine: what crosses is f32 rows.
+TEST(Invariance, AnyCutGivesTheSameLogits) {
+  const std::vector<int32_t> tokens = RandomTokens(50, 4);
+  for (const bool tied : {true, false}) {
+    TinyEngineOptions options = OfType(TensorType::kQ4_0);
+    options.model.tied_head = tied;
+    TinyEngine whole(options);
+    const std::vector<float> want = AllLogits(*whole.engine, tokens, 50);
+    for (const LayerRange cloud : {LayerRange{1, 3}, {1, 2}, {0, 4}, {2, 2}, {3, 4}}) {
+      options.parts = {{true, {0, cloud.begin}, false}, {false, {cloud.end, 4}, true}};
+      TinyEngine edge(options);
+      options.parts = {{false, cloud, false}};
+      TinyEngine worker(options);
+      KvTable edge_kv, worker_kv;
+      ASSERT_TRUE(edge.engine->kv().Reserve(edge_kv, 50).ok());
+      ASSERT_TRUE(worker.engine->kv().Reserve(worker_kv, 50).ok());
+      std::vector<BatchRow> edge_rows, worker_rows;
+      std::vector<int> wanted;
+      for (int p = 0; p < 50; ++p) {
+        edge_rows.push_back({&edge_kv, p});
+        worker_rows.push_back({&worker_kv, p});
+        wanted.push_back(p);
+      }
+      std::vector<float> up(50 * 64), down(50 * 64), logits(want.size());
+      edge.engine->Run(0, {.rows = edge_rows, .tokens = tokens, .rows_out = up.data()});
+      worker.engine->Run(0, {.rows = worker_rows, .rows_in = up.data(), .rows_out = down.data()});
+      edge.engine->Run(1, {.rows = edge_rows,
+                           .rows_in = down.data(),
+                           .logit_rows = wanted,
+                           .logits = logits.data()});
+      ASSERT_TRUE(SameBits(want, logits)) << ToString(cloud) << (tied ? " tied" : " untied");
+    }
+  }
+}
+
+}  // namespace
+}  // namespace mortar

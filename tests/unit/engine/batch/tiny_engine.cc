@@ -1,0 +1,50 @@
+#include "tests/unit/engine/batch/tiny_engine.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "common/check.h"
+#include "common/random.h"
+
+namespace mortar {
+
+TinyEngine::TinyEngine(const TinyEngineOptions& options) : pool(options.n_threads) {
+  auto file = GgufFile::FromBytes(MakeTinyModel(options.model).Bytes(), "tiny.gguf");
+  CHECK(file.ok());
+  const absl::StatusOr<const KernelTable*> kernels = SelectKernels(options.isa);
+  CHECK(kernels.ok());
+  auto loaded = Engine::Load(**file, options.parts, options.engine, **kernels, pool);
+  CHECK(loaded.ok());
+  engine = std::move(*loaded);
+}
+
+std::vector<float> AllLogits(Engine& engine, const std::vector<int32_t>& tokens, int chunk) {
+  const auto n_vocab = static_cast<size_t>(engine.config().n_vocab);
+  std::vector<float> logits(tokens.size() * n_vocab);
+  KvTable kv;
+  CHECK(engine.kv().Reserve(kv, static_cast<int>(tokens.size())).ok());
+  for (size_t at = 0; at < tokens.size(); at += static_cast<size_t>(chunk)) {
+    const size_t n = std::min(static_cast<size_t>(chunk), tokens.size() - at);
+    std::vector<BatchRow> rows;
+    for (size_t i = 0; i < n; ++i) rows.push_back({&kv, static_cast<int>(at + i)});
+    std::vector<int> wanted(n);
+    std::iota(wanted.begin(), wanted.end(), 0);
+    engine.Run(0, {.rows = rows,
+                   .tokens = {tokens.data() + at, n},
+                   .logit_rows = wanted,
+                   .logits = logits.data() + at * n_vocab});
+  }
+  engine.kv().Release(kv);
+  return logits;
+}
+
+std::vector<int32_t> RandomTokens(int n, uint64_t seed) {
+  std::vector<int32_t> tokens(static_cast<size_t>(n));
+  for (int i = 0; i < n; ++i) {
+    tokens[static_cast<size_t>(i)] = static_cast<int32_t>(
+        UniformDraw(seed, 9, static_cast<uint64_t>(i), 0) * static_cast<float>(kTinyVocab));
+  }
+  return tokens;
+}
+
+}  // namespace mortar

@@ -1,0 +1,36 @@
+// A tiny random model in an engine, and the plainest way to run tokens through it.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/batch/engine.h"
+#include "tests/support/tiny_model.h"
+
+namespace mortar {
+
+struct TinyEngineOptions {
+  TinyModelOptions model;
+  std::vector<PartSpec> parts = {{true, {0, 4}, true}};
+  EngineOptions engine = {.kv_type = KvType::kF32,
+                          .kv_positions_max = 2048,
+                          .context_max = 512,
+                          .rows_max = 128,
+                          .logit_rows_max = 128};
+  std::string isa = "";
+  int n_threads = 1;
+};
+
+struct TinyEngine {
+  explicit TinyEngine(const TinyEngineOptions& options);
+
+  ThreadPool pool;
+  std::unique_ptr<Engine> engine;
+};
+
+// Logits of every position, [n, n_vocab]: `tokens` in chunks of `chunk` through part 0.
+std::vector<float> AllLogits(Engine& engine, const std::vector<int32_t>& tokens, int chunk);
+
+std::vector<int32_t> RandomTokens(int n, uint64_t seed);
+
+}  // namespace mortar

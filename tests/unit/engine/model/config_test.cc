@@ -1,0 +1,90 @@
+// Goal: a model's shape is read from its metadata, and what contradicts itself is refused by
+// the name of the key.
+#include "engine/model/config.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/support/tiny_model.h"
+
+namespace mortar {
+namespace {
+
+using testing::HasSubstr;
+
+absl::StatusOr<ModelConfig> ReadConfig(const GgufWriter& writer) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<GgufFile> file,
+                   GgufFile::FromBytes(writer.Bytes(), "tiny.gguf"));
+  return ReadModelConfig(*file);
+}
+
+// The tiny model with one unsigned key set to `value`.
+GgufWriter With(const std::string& key, uint32_t value) {
+  GgufWriter writer = MakeTinyModel({});
+  std::erase_if(writer.keys, [&](const GgufWriter::Key& k) { return k.name == key; });
+  writer.AddUint32(key, value);
+  return writer;
+}
+
+std::string ErrorOf(const GgufWriter& writer) { return Message(ReadConfig(writer).status()); }
+
+TEST(ModelConfig, HoldsWhatTheMetadataSays) {
+  const absl::StatusOr<ModelConfig> c = ReadConfig(MakeTinyModel({}));
+  ASSERT_TRUE(c.ok()) << c.status();
+  EXPECT_EQ(c->architecture, "llama");
+  EXPECT_EQ(c->n_layers, 4);
+  EXPECT_EQ(c->n_embd, 64);
+  EXPECT_EQ(c->n_heads, 4);
+  EXPECT_EQ(c->n_kv_heads, 2);
+  EXPECT_EQ(c->head_dim, 16);
+  EXPECT_EQ(c->n_ff, 96);
+  EXPECT_EQ(c->n_vocab, kTinyVocab);
+  EXPECT_EQ(c->n_ctx_train, 512);
+  EXPECT_EQ(c->rope_dims, 16);
+  EXPECT_TRUE(c->tied_head);
+}
+
+TEST(ModelConfig, AnUntiedHeadIsSeen) {
+  EXPECT_FALSE(ReadConfig(MakeTinyModel({.tied_head = false}))->tied_head);
+}
+
+TEST(ModelConfig, AnUnknownArchitectureIsRefusedWithTheKnownOnes) {
+  GgufWriter writer = MakeTinyModel({});
+  std::erase_if(writer.keys,
+                [](const GgufWriter::Key& k) { return k.name == "general.architecture"; });
+  writer.AddString("general.architecture", "mamba");
+  EXPECT_EQ(ErrorOf(writer), "architecture 'mamba' is not supported; known is llama");
+}
+
+TEST(ModelConfig, ValuesOutOfBoundsNameTheirKey) {
+  EXPECT_EQ(ErrorOf(With("llama.block_count", 0)), "llama.block_count: expected 1 to 1024, got 0");
+  EXPECT_THAT(ErrorOf(With("llama.embedding_length", 1u << 30)),
+              HasSubstr("llama.embedding_length: expected 1 to 131072"));
+  EXPECT_THAT(ErrorOf(With("llama.attention.head_count_kv", 3)),
+              HasSubstr("3 does not divide the 4 query heads"));
+  EXPECT_THAT(ErrorOf(With("llama.attention.head_count", 6)), HasSubstr("does not divide"));
+  EXPECT_THAT(ErrorOf(With("llama.rope.dimension_count", 15)), HasSubstr("even number"));
+  EXPECT_THAT(ErrorOf(With("llama.rope.dimension_count", 32)), HasSubstr("up to the head's 16"));
+  EXPECT_THAT(ErrorOf(With("llama.embedding_length", 128)),
+              HasSubstr("token_embd.weight': expected shape [128, vocabulary], got [64, 288]"));
+}
+
+TEST(ModelConfig, FeaturesThatWouldChangeTheResultAreRefusedByName) {
+  GgufWriter writer = MakeTinyModel({});
+  writer.AddString("llama.rope.scaling.type", "yarn");
+  EXPECT_THAT(ErrorOf(writer), HasSubstr("rope.scaling.type 'yarn' is not supported"));
+  EXPECT_THAT(ErrorOf(With("llama.expert_count", 8)), HasSubstr("experts are not supported"));
+}
+
+TEST(ModelConfig, EveryMissingKeyIsNamed) {
+  for (const std::string key :
+       {"general.architecture", "llama.block_count", "llama.context_length",
+        "llama.embedding_length", "llama.feed_forward_length", "llama.attention.head_count",
+        "llama.attention.layer_norm_rms_epsilon"}) {
+    GgufWriter writer = MakeTinyModel({});
+    std::erase_if(writer.keys, [&](const GgufWriter::Key& k) { return k.name == key; });
+    EXPECT_THAT(ErrorOf(writer), HasSubstr(key));
+  }
+}
+
+}  // namespace
+}  // namespace mortar
