@@ -44,55 +44,65 @@ void SiluMul(const float* g, const float* u, int n, float* y) {
   for (int i = 0; i < n; ++i) y[i] = SiluScalar(g[i]) * u[i];
 }
 
-// The sum of one output over one span of inputs, rule 4.
-float QuantizedSpan(const PackedMatrix& w, const uint8_t* group, int lane, const LinearInput& x,
-                    int row, int block_begin, int block_end) {
+// Rows that meet an unpacked block before the next one is unpacked.
+constexpr int kTileRows = 16;
+
+// Adds one span of inputs to acc[r], the sum of one output for rows [row, row + n), rule 4.
+void QuantizedSpan(const PackedMatrix& w, const uint8_t* group, int lane, const LinearInput& x,
+                   int row, int n, int begin, int end, float* acc) {
   const int n_blocks = w.n_in / kBlock;
-  float acc = 0;
   WeightBlock block;
-  for (int b = block_begin; b < block_end; ++b) {
-    LoadWeightBlock(w.type, group + QuantBlockBytes(w.type) * b, lane, block);
-    const int8_t* q = x.q + static_cast<size_t>(row) * w.n_in + b * kBlock;
-    int dot = 0;
-    for (int k = 0; k < kBlock; ++k) dot += block.q[k] * q[k];
-    const size_t at = static_cast<size_t>(row) * n_blocks + b;
-    acc = Fma(static_cast<float>(dot), block.d * x.d[at], acc);
-    if (w.type == WeightType::kQ4_1) acc = Fma(block.m, x.s[at], acc);
+  for (int b = begin / kBlock; b < end / kBlock; ++b) {
+    LoadWeightBlock(w.type, group + QuantBlockBytes(w.type) * static_cast<size_t>(b), lane, block);
+    for (int r = 0; r < n; ++r) {
+      const int8_t* q = x.q + static_cast<size_t>(row + r) * w.n_in + b * kBlock;
+      int dot = 0;
+      for (int k = 0; k < kBlock; ++k) dot += block.q[k] * q[k];
+      const size_t at = static_cast<size_t>(row + r) * n_blocks + b;
+      acc[r] = Fma(static_cast<float>(dot), block.d * x.d[at], acc[r]);
+      if (w.type == WeightType::kQ4_1) acc[r] = Fma(block.m, x.s[at], acc[r]);
+    }
   }
-  return acc;
 }
 
-float FloatSpan(const PackedMatrix& w, const uint8_t* group, int lane, const LinearInput& x,
-                int row, int begin, int end) {
-  float acc = 0;
+void FloatSpan(const PackedMatrix& w, const uint8_t* group, int lane, const LinearInput& x, int row,
+               int n, int begin, int end, float* acc) {
   for (int k = begin; k < end; ++k) {
-    acc = Fma(FloatWeight(w.type, group, k, lane), x.x[static_cast<size_t>(row) * w.n_in + k], acc);
+    const float weight = FloatWeight(w.type, group, k, lane);
+    for (int r = 0; r < n; ++r) {
+      acc[r] = Fma(weight, x.x[static_cast<size_t>(row + r) * w.n_in + k], acc[r]);
+    }
   }
-  return acc;
 }
 
-float DotOutput(const PackedMatrix& w, const uint8_t* group, int lane, const LinearInput& x,
-                int row) {
-  float total = 0;
+// total[r] = one output for rows [row, row + n).
+void Output(const PackedMatrix& w, const uint8_t* group, int lane, const LinearInput& x, int row,
+            int n, float* total) {
   for (int begin = 0; begin < w.n_in; begin += kSpan) {
     const int end = begin + kSpan < w.n_in ? begin + kSpan : w.n_in;
-    const float span = IsQuantized(w.type)
-                           ? QuantizedSpan(w, group, lane, x, row, begin / kBlock, end / kBlock)
-                           : FloatSpan(w, group, lane, x, row, begin, end);
-    total = begin == 0 ? span : total + span;
+    float acc[kTileRows] = {};
+    if (IsQuantized(w.type)) {
+      QuantizedSpan(w, group, lane, x, row, n, begin, end, acc);
+    } else {
+      FloatSpan(w, group, lane, x, row, n, begin, end, acc);
+    }
+    for (int r = 0; r < n; ++r) total[r] = begin == 0 ? acc[r] : total[r] + acc[r];
   }
-  return total;
 }
 
 void Linear(const PackedMatrix& w, int group_begin, int group_end, const LinearInput& x,
             const LinearOutput& y) {
   for (int g = group_begin; g < group_end; ++g) {
     const uint8_t* group = w.data + w.group_bytes() * static_cast<size_t>(g);
-    for (int row = 0; row < x.n_rows; ++row) {
+    for (int row = 0; row < x.n_rows; row += kTileRows) {
+      const int n = x.n_rows - row < kTileRows ? x.n_rows - row : kTileRows;
       for (int lane = 0; lane < kLanes && g * kLanes + lane < w.n_out; ++lane) {
-        const float total = DotOutput(w, group, lane, x, row);
-        float& out = y.y[static_cast<size_t>(row) * y.stride + g * kLanes + lane];
-        out = y.add ? out + total : total;
+        float total[kTileRows];
+        Output(w, group, lane, x, row, n, total);
+        for (int r = 0; r < n; ++r) {
+          float& out = y.y[static_cast<size_t>(row + r) * y.stride + g * kLanes + lane];
+          out = y.add ? out + total[r] : total[r];
+        }
       }
     }
   }
