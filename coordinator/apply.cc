@@ -1,0 +1,187 @@
+// How each event changes a coordinator's state: the table in state.h, row by row.
+#include <algorithm>
+#include <utility>
+
+#include "coordinator/state.h"
+
+namespace mortar {
+namespace {
+
+Member* Find(CoordinatorState& s, NodeId node) { return const_cast<Member*>(FindMember(s, node)); }
+
+void Owe(CoordinatorState& s, NodeId to, AnyMessage message) {
+  s.outbox.push_back({.to = to, .message = std::move(message)});
+}
+
+void Refuse(CoordinatorState& s, NodeId node, absl::Status why) {
+  ++s.refused;
+  Owe(s, node, Goodbye{.status = std::move(why)});
+}
+
+void Remove(CoordinatorState& s, NodeId node) {
+  std::erase_if(s.members, [&](const Member& m) { return m.node == node; });
+  std::erase_if(s.waiting, [&](const WaitingRequest& w) { return w.edge == node; });
+  if (s.placement) {
+    const auto uses = [&](const PlacedHop& hop) { return hop.node == node; };
+    if (std::any_of(s.placement->hops.begin(), s.placement->hops.end(), uses)) {
+      s.placement.reset();
+    }
+  }
+  s.placement_problem = absl::OkStatus();  // without this node it may be possible
+  if (s.members.empty()) {
+    s.model.reset();
+    s.placement.reset();
+    s.cut.reset();
+  }
+}
+
+absl::Status CheckHello(const CoordinatorState& s, NodeId from, const Hello& hello) {
+  if (hello.version != kProtocolVersion) {
+    return FailedPrecondition("protocol version " + std::to_string(hello.version) +
+                              ", this cluster speaks " + std::to_string(kProtocolVersion));
+  }
+  if (hello.contract != kNumericContract) {
+    return FailedPrecondition("numeric contract " + hello.contract + ", this cluster follows " +
+                              kNumericContract);
+  }
+  if (hello.role != Role::kWorker && hello.role != Role::kEdge) {
+    return InvalidArgument("only workers and edges join a coordinator");
+  }
+  if (hello.name.empty() || hello.name.size() > kNameBytesMax) {
+    return InvalidArgument("a node's name has 1 to " + std::to_string(kNameBytesMax) + " bytes");
+  }
+  if (hello.node != from || from.value < kReservedNodeIds) {
+    return InvalidArgument("node id " + ToString(hello.node) + " is not the sender's");
+  }
+  if (FindMember(s, from) == nullptr && s.members.size() >= static_cast<size_t>(kNodesMax)) {
+    return ResourceExhausted("the cluster has " + std::to_string(kNodesMax) + " nodes already");
+  }
+  return absl::OkStatus();
+}
+
+void On(CoordinatorState& s, Time now, NodeId from, SessionId, Hello& hello) {
+  absl::Status fits = CheckHello(s, from, hello);
+  if (!fits.ok()) return Refuse(s, from, std::move(fits));
+  Member* member = Find(s, from);
+  if (member == nullptr) {
+    s.members.push_back({.node = from});
+    member = &s.members.back();
+    s.placement_problem = absl::OkStatus();  // with this node it may be possible
+  }
+  member->role = hello.role;
+  member->name = std::move(hello.name);
+  member->heard = now;
+  Owe(s, from, Welcome{});
+}
+
+absl::Status CheckStatus(const CoordinatorState& s, const Member& member, const NodeStatus& st) {
+  if (st.role != member.role) return InvalidArgument("the status speaks of another role");
+  if (st.bricks.size() > kBricksMax) {
+    return InvalidArgument("more than " + std::to_string(kBricksMax) + " bricks in a status");
+  }
+  if (s.model && !(st.model == *s.model)) {
+    return FailedPrecondition("this cluster serves model " + s.model->name + ", file " +
+                              ToHex(s.model->digest).substr(0, 16) + "…, node " + member.name +
+                              " has " + st.model.name + ", file " +
+                              ToHex(st.model.digest).substr(0, 16) + "…");
+  }
+  return absl::OkStatus();
+}
+
+void On(CoordinatorState& s, Time now, NodeId from, SessionId, NodeStatus& status) {
+  Member* member = Find(s, from);
+  if (member == nullptr) return Refuse(s, from, Unavailable("not a member: say Hello"));
+  absl::Status fits = CheckStatus(s, *member, status);
+  if (!fits.ok()) {
+    Remove(s, from);
+    return Refuse(s, from, std::move(fits));
+  }
+  if (!s.model) s.model = status.model;
+  if (!member->status) s.placement_problem = absl::OkStatus();
+  member->heard = now;
+  member->status = std::move(status);
+}
+
+void On(CoordinatorState& s, Time now, NodeId from, SessionId fresh, RouteRequest& request) {
+  const Member* member = FindMember(s, from);
+  absl::Status status;
+  if (member == nullptr || member->role != Role::kEdge) {
+    status = FailedPrecondition("only an edge that has joined gets routes");
+  } else if (s.waiting.size() >= kRouteRequestsWaitingMax) {
+    status = ResourceExhausted(std::to_string(s.waiting.size()) + " requests wait for a route");
+  }
+  if (!status.ok()) {
+    return Owe(s, from, Route{.request = request.request, .status = std::move(status)});
+  }
+  // The same request again (its Route was lost, or is on its way): it waits once.
+  std::erase_if(s.waiting, [&](const WaitingRequest& w) {
+    return w.edge == from && w.request.request == request.request;
+  });
+  s.waiting.push_back({.edge = from,
+                       .request = std::move(request),
+                       .session = fresh,
+                       .deadline = now + kRouteWaitMax});
+}
+
+void On(CoordinatorState& s, Time, NodeId from, SessionId, Goodbye&) { Remove(s, from); }
+
+// What no node sends to a coordinator. Counted, not answered: a stranger gets no echo.
+template <typename Other>
+void On(CoordinatorState& s, Time, NodeId, SessionId, Other&) {
+  ++s.refused;
+}
+
+void On(CoordinatorState& s, Time now, Received& e) {
+  std::visit([&](auto& message) { On(s, now, e.from, e.fresh, message); }, e.message);
+}
+
+void On(CoordinatorState& s, Time, MemberLost& e) { Remove(s, e.node); }
+
+void On(CoordinatorState& s, Time, Placed& e) {
+  ++s.placement_id;
+  s.cut = e.cut;
+  s.placement = std::move(e.plan);
+  s.placement_problem = absl::OkStatus();
+  for (Member& member : s.members) member.placement_was_sent = false;
+}
+
+void On(CoordinatorState& s, Time, PlacementImpossible& e) {
+  s.placement_problem = std::move(e.status);
+}
+
+void On(CoordinatorState& s, Time now, PlacementSent& e) {
+  if (Member* member = Find(s, e.node); member != nullptr) {
+    member->placement_sent = now;
+    member->placement_was_sent = true;
+  }
+}
+
+void On(CoordinatorState& s, Time, RouteAnswered& e) {
+  std::erase_if(s.waiting, [&](const WaitingRequest& w) {
+    return w.edge == e.edge && w.request.request == e.request;
+  });
+}
+
+void On(CoordinatorState& s, Time now, Ticked&) {
+  const Duration stood_still = now - s.last_tick;
+  if (stood_still > kStallMax) {
+    for (Member& member : s.members) member.heard += stood_still;
+    for (WaitingRequest& w : s.waiting) w.deadline += stood_still;
+  }
+  s.last_tick = now;
+}
+
+}  // namespace
+
+const Member* FindMember(const CoordinatorState& state, NodeId node) {
+  for (const Member& member : state.members) {
+    if (member.node == node) return &member;
+  }
+  return nullptr;
+}
+
+void Apply(CoordinatorState& state, Time now, CoordinatorEvent event) {
+  std::visit([&](auto& e) { On(state, now, e); }, event);
+}
+
+}  // namespace mortar

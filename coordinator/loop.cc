@@ -1,0 +1,75 @@
+#include "coordinator/loop.h"
+
+#include <utility>
+
+namespace mortar {
+namespace {
+
+// One round takes at most so many messages, so that it plans even under a flood.
+constexpr int kMessagesPerStep = 256;
+
+void LogEvent(const Logger& log, const CoordinatorState& state, const CoordinatorEvent& event) {
+  if (const auto* lost = std::get_if<MemberLost>(&event)) {
+    const Member* member = FindMember(state, lost->node);
+    log.Warning("node_lost", {{"node", ToString(lost->node)},
+                              {"name", member == nullptr ? "" : member->name.c_str()},
+                              {"silent_s", Seconds(kStatusAgeMax)}});
+  } else if (const auto* placed = std::get_if<Placed>(&event)) {
+    for (const PlacedHop& hop : placed->plan.hops) {
+      log.Info("placed", {{"worker", hop.name},
+                          {"layers", ToString(hop.layers)},
+                          {"weight_bytes", hop.weight_bytes},
+                          {"why", hop.why}});
+    }
+  } else if (const auto* impossible = std::get_if<PlacementImpossible>(&event)) {
+    log.Warning("placement_impossible", {{"why", Message(impossible->status)}});
+  }
+}
+
+}  // namespace
+
+Coordinator::Coordinator(CoordinatorOptions options, Parts parts) : parts_(parts) {
+  state_.options = std::move(options);
+  state_.last_tick = parts_.clock.Now();
+}
+
+bool Coordinator::Step() {
+  const Time now = parts_.clock.Now();
+  Apply(state_, now, Ticked{});
+  int received = 0;
+  while (received < kMessagesPerStep) {
+    std::optional<Incoming> incoming = parts_.transport.Poll();
+    if (!incoming) break;
+    ++received;
+    SessionId fresh;
+    if (std::holds_alternative<RouteRequest>(incoming->message)) {
+      fresh = NewSessionId(parts_.random);
+    }
+    Apply(state_, now, Received{incoming->from, std::move(incoming->message), fresh});
+  }
+  SendOwed();
+  std::vector<CoordinatorAction> actions = Plan(state_, now);
+  const bool worked = received > 0 || !actions.empty();
+  for (CoordinatorAction& action : actions) {
+    LogEvent(parts_.log, state_, action.then);
+    if (action.send) Send(std::move(*action.send));
+    Apply(state_, now, std::move(action.then));
+  }
+  return worked;
+}
+
+void Coordinator::SendOwed() {
+  for (Outgoing& outgoing : state_.outbox) Send(std::move(outgoing));
+  state_.outbox.clear();
+}
+
+void Coordinator::Send(Outgoing outgoing) {
+  const NodeId to = outgoing.to;
+  const absl::Status sent = parts_.transport.Send(to, std::move(outgoing.message));
+  // Whoever misses a message asks again; what is left to do is to say so.
+  if (!sent.ok()) {
+    parts_.log.Warning("not_sent", {{"to", ToString(to)}, {"why", Message(sent)}});
+  }
+}
+
+}  // namespace mortar

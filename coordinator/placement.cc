@@ -1,0 +1,177 @@
+#include "coordinator/placement.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+namespace mortar {
+namespace {
+
+struct Assignment {
+  const WorkerOffer* worker;
+  LayerRange layers;
+  std::string why;
+};
+
+std::string Layers(int n) { return std::to_string(n) + (n == 1 ? " layer" : " layers"); }
+
+// Adds the bricks of `worker` that make up `layers`.
+absl::StatusOr<PlacedHop> MakeHop(const Assignment& a) {
+  PlacedHop hop{.node = a.worker->node, .name = a.worker->name, .layers = a.layers, .why = a.why};
+  for (const LayerBrick& brick : a.worker->bricks) {
+    if (brick.layers.empty() || brick.layers.begin < a.layers.begin ||
+        brick.layers.end > a.layers.end) {
+      continue;
+    }
+    if (brick.sensitivity == Sensitivity::kPrivate) {
+      return FailedPrecondition("layers " + ToString(brick.layers) +
+                                " are private: they stay on their owner's edge");
+    }
+    hop.bricks.push_back(brick);
+    hop.weight_bytes += brick.weight_bytes;
+  }
+  std::sort(hop.bricks.begin(), hop.bricks.end(),
+            [](const LayerBrick& x, const LayerBrick& y) { return x.layers < y.layers; });
+  int covered = a.layers.begin;
+  for (const LayerBrick& brick : hop.bricks) {
+    if (brick.layers.begin == covered) covered = brick.layers.end;
+  }
+  if (covered != a.layers.end) {
+    return FailedPrecondition("worker " + hop.name + " has no brick for layer " +
+                              std::to_string(covered) + " of its share " + ToString(a.layers));
+  }
+  return hop;
+}
+
+absl::StatusOr<std::vector<Assignment>> PlaceBySizes(LayerRange middle,
+                                                     const std::vector<int>& sizes,
+                                                     const std::vector<WorkerOffer>& workers) {
+  if (sizes.size() > workers.size()) {
+    return FailedPrecondition(std::to_string(sizes.size()) + " sizes are given for " +
+                              std::to_string(workers.size()) + " workers");
+  }
+  const int total = std::accumulate(sizes.begin(), sizes.end(), 0);
+  if (std::any_of(sizes.begin(), sizes.end(), [](int n) { return n < 1; }) ||
+      total != middle.size()) {
+    return FailedPrecondition("the sizes given must be 1 or more and add up to the " +
+                              Layers(middle.size()) + " between the edge's, not " +
+                              std::to_string(total));
+  }
+  std::vector<Assignment> out;
+  int begin = middle.begin;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    const LayerRange layers{begin, begin + sizes[i]};
+    out.push_back({&workers[i], layers, Layers(sizes[i]) + ": the size given for this worker"});
+    begin = layers.end;
+  }
+  return out;
+}
+
+// Workers that host fixed layers, first come first served; the same layers again are a spare.
+absl::StatusOr<std::vector<Assignment>> PlaceFixed(LayerRange middle,
+                                                   const std::vector<WorkerOffer>& workers) {
+  std::vector<Assignment> out;
+  for (const WorkerOffer& worker : workers) {
+    const LayerRange want = worker.layers_only;
+    if (want.empty()) continue;
+    if (want.begin < middle.begin || want.end > middle.end) {
+      return FailedPrecondition("worker " + worker.name + " hosts only " + ToString(want) +
+                                ", outside " + ToString(middle) + " between the edge's layers");
+    }
+    const auto same = [&](const Assignment& a) { return a.layers == want; };
+    if (std::any_of(out.begin(), out.end(), same)) continue;
+    for (const Assignment& a : out) {
+      if (want.begin < a.layers.end && a.layers.begin < want.end) {
+        return FailedPrecondition("workers " + a.worker->name + " and " + worker.name +
+                                  " host overlapping layers " + ToString(a.layers) + " and " +
+                                  ToString(want));
+      }
+    }
+    out.push_back({&worker, want, Layers(want.size()) + ": the worker hosts only these"});
+  }
+  std::sort(out.begin(), out.end(),
+            [](const Assignment& a, const Assignment& b) { return a.layers < b.layers; });
+  return out;
+}
+
+std::vector<LayerRange> GapsBetween(LayerRange middle, const std::vector<Assignment>& fixed) {
+  std::vector<LayerRange> gaps;
+  int begin = middle.begin;
+  for (const Assignment& a : fixed) {
+    if (a.layers.begin > begin) gaps.push_back({begin, a.layers.begin});
+    begin = a.layers.end;
+  }
+  if (begin < middle.end) gaps.push_back({begin, middle.end});
+  return gaps;
+}
+
+absl::StatusOr<std::vector<Assignment>> PlaceEvenly(LayerRange middle,
+                                                    const std::vector<WorkerOffer>& workers) {
+  ASSIGN_OR_RETURN(std::vector<Assignment> out, PlaceFixed(middle, workers));
+  const std::vector<LayerRange> gaps = GapsBetween(middle, out);
+  std::vector<const WorkerOffer*> free;
+  for (const WorkerOffer& worker : workers) {
+    if (worker.layers_only.empty()) free.push_back(&worker);
+  }
+  if (gaps.size() > free.size()) {
+    return FailedPrecondition("no worker hosts layers " + ToString(gaps[free.size()]));
+  }
+  // Several gaps only arise between fixed ranges; each is one worker's, and a single gap is
+  // shared by all who are free.
+  size_t next = 0;
+  for (const LayerRange gap : gaps) {
+    const int sharers = gaps.size() == 1 ? static_cast<int>(free.size()) : 1;
+    int begin = gap.begin;
+    for (const int size : EvenSizes(gap.size(), sharers)) {
+      if (size == 0) continue;
+      out.push_back({free[next++],
+                     {begin, begin + size},
+                     Layers(size) + ": an even share of " + std::to_string(gap.size())});
+      begin += size;
+    }
+  }
+  std::sort(out.begin(), out.end(),
+            [](const Assignment& a, const Assignment& b) { return a.layers < b.layers; });
+  return out;
+}
+
+}  // namespace
+
+std::vector<int> EvenSizes(int n_layers, int workers) {
+  std::vector<int> sizes;
+  for (int i = 0; i < workers; ++i) {
+    sizes.push_back(n_layers / workers + (i < n_layers % workers ? 1 : 0));
+  }
+  return sizes;
+}
+
+absl::StatusOr<LayerPlan> PlaceLayers(int n_layers, LayerCut cut, const std::vector<int>& sizes,
+                                      const std::vector<WorkerOffer>& workers) {
+  if (cut.front < 0 || cut.back < 0 || cut.front > n_layers - cut.back) {
+    return FailedPrecondition("the edge cannot keep " + std::to_string(cut.front) + " + " +
+                              std::to_string(cut.back) + " of " + Layers(n_layers));
+  }
+  const LayerRange middle{cut.front, n_layers - cut.back};
+  LayerPlan plan;
+  if (!middle.empty()) {
+    ASSIGN_OR_RETURN(
+        const std::vector<Assignment> assignments,
+        sizes.empty() ? PlaceEvenly(middle, workers) : PlaceBySizes(middle, sizes, workers));
+    if (assignments.size() > static_cast<size_t>(kHopsMax)) {
+      return FailedPrecondition(std::to_string(assignments.size()) + " workers in a row, at most " +
+                                std::to_string(kHopsMax) + " are allowed");
+    }
+    for (const Assignment& a : assignments) {
+      ASSIGN_OR_RETURN(PlacedHop hop, MakeHop(a));
+      plan.hops.push_back(std::move(hop));
+    }
+  }
+  for (const WorkerOffer& worker : workers) {
+    const auto hosts = [&](const PlacedHop& hop) { return hop.node == worker.node; };
+    if (std::any_of(plan.hops.begin(), plan.hops.end(), hosts)) continue;
+    plan.notes.push_back("worker " + worker.name + " is spare: every layer is hosted");
+  }
+  return plan;
+}
+
+}  // namespace mortar

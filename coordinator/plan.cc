@@ -1,0 +1,153 @@
+// What a coordinator should do now: drop the lost, place layers, tell workers, grant routes.
+//
+//   state                                                   | action
+//   --------------------------------------------------------+-----------------------------------
+//   a member's status is older than kStatusAgeMax           | MemberLost
+//   no placement, model and cut known, workers enough       | Placed, or PlacementImpossible
+//   a worker's status names another placement               | Placement to it, every
+//                                                           | kHelloInterval until it does
+//   a request waits and all hops are ready                  | Route with a grant
+//   a request waits and can never be met                    | Route with the reason
+//   a request waits beyond its deadline                     | Route, Unavailable, with the reason
+#include <algorithm>
+#include <utility>
+
+#include "coordinator/state.h"
+
+namespace mortar {
+namespace {
+
+// Workers that have said what they can host, in joining order.
+std::vector<WorkerOffer> Offers(const CoordinatorState& s) {
+  std::vector<WorkerOffer> offers;
+  for (const Member& m : s.members) {
+    if (m.role != Role::kWorker || !m.status) continue;
+    offers.push_back({.node = m.node,
+                      .name = m.name,
+                      .layers_only = m.status->layers_only,
+                      .bricks = m.status->bricks});
+  }
+  return offers;
+}
+
+std::optional<LayerCut> WantedCut(const CoordinatorState& s) {
+  if (s.options.cut) return s.options.cut;
+  if (s.cut) return s.cut;  // a cluster keeps its cut when a worker is replaced
+  for (const Member& m : s.members) {
+    if (m.role == Role::kEdge && m.status) {
+      return LayerCut{m.status->front_layers, m.status->back_layers};
+    }
+  }
+  return std::nullopt;
+}
+
+void PlanLost(const CoordinatorState& s, Time now, std::vector<CoordinatorAction>& out) {
+  for (const Member& m : s.members) {
+    if (now - m.heard > kStatusAgeMax) out.push_back({.send = {}, .then = MemberLost{m.node}});
+  }
+}
+
+void PlanPlacement(const CoordinatorState& s, std::vector<CoordinatorAction>& out) {
+  if (s.placement || !s.model || !s.placement_problem.ok()) return;
+  const std::optional<LayerCut> cut = WantedCut(s);
+  if (!cut) return;
+  const std::vector<WorkerOffer> offers = Offers(s);
+  const bool needs_workers = cut->front + cut->back < s.model->n_layers;
+  // After the first placement any number that suffices will do: serving beats waiting.
+  const int expected = s.placement_id == 0 ? std::max(1, s.options.workers_expected) : 1;
+  if (needs_workers && static_cast<int>(offers.size()) < expected) return;
+  // Sizes name the workers of the first placement; a replacement is shared out evenly.
+  const std::vector<int> sizes = s.placement_id == 0 ? s.options.sizes : std::vector<int>{};
+  absl::StatusOr<LayerPlan> plan = PlaceLayers(s.model->n_layers, *cut, sizes, offers);
+  if (plan.ok()) {
+    out.push_back({.send = {}, .then = Placed{*cut, std::move(*plan)}});
+  } else {
+    out.push_back({.send = {}, .then = PlacementImpossible{plan.status()}});
+  }
+}
+
+void PlanTelling(const CoordinatorState& s, Time now, std::vector<CoordinatorAction>& out) {
+  if (!s.placement) return;
+  for (const Member& m : s.members) {
+    if (m.role != Role::kWorker || !m.status || m.status->placement == s.placement_id) continue;
+    if (m.placement_was_sent && now - m.placement_sent < kHelloInterval) continue;
+    Placement message{.id = s.placement_id, .model = *s.model, .layers = {}, .bricks = {}};
+    for (const PlacedHop& hop : s.placement->hops) {
+      if (hop.node != m.node) continue;
+      message.layers = hop.layers;
+      message.bricks = hop.bricks;
+    }
+    out.push_back({.send = Outgoing{.to = m.node, .message = std::move(message)},
+                   .then = PlacementSent{m.node}});
+  }
+}
+
+RouteGrant Grant(const CoordinatorState& s, const WaitingRequest& w) {
+  RouteGrant grant{.session = w.session,
+                   .edge = w.edge,
+                   .model = *s.model,
+                   .positions_max = w.request.positions_max};
+  for (const PlacedHop& placed : s.placement->hops) {
+    Hop hop{.node = placed.node, .name = placed.name, .layers = placed.layers, .bricks = {}};
+    for (const LayerBrick& brick : placed.bricks) hop.bricks.push_back(brick.digest);
+    grant.hops.push_back(std::move(hop));
+  }
+  return grant;
+}
+
+void PlanRoutes(const CoordinatorState& s, Time now, std::vector<CoordinatorAction>& out) {
+  for (const WaitingRequest& w : s.waiting) {
+    absl::Status status = RouteStatus(s, w.request);
+    if (absl::IsUnavailable(status) && now < w.deadline) continue;
+    Route route{.request = w.request.request, .status = status, .grant = {}};
+    if (status.ok()) route.grant = Grant(s, w);
+    out.push_back({.send = Outgoing{.to = w.edge, .message = std::move(route)},
+                   .then = RouteAnswered{w.edge, w.request.request}});
+  }
+}
+
+}  // namespace
+
+absl::Status RouteStatus(const CoordinatorState& s, const RouteRequest& request) {
+  if (!s.model) return Unavailable("no node has said which model it has");
+  if (!(request.model == *s.model)) {
+    return FailedPrecondition("this cluster serves model " + s.model->name + ", not " +
+                              request.model.name);
+  }
+  if (!s.placement_problem.ok()) return s.placement_problem;
+  if (!s.placement) {
+    const int want = s.placement_id == 0 ? std::max(1, s.options.workers_expected) : 1;
+    return Unavailable(std::to_string(Offers(s).size()) + " of " + std::to_string(want) +
+                       " workers have joined");
+  }
+  if (!(LayerCut{request.front_layers, request.back_layers} == *s.cut)) {
+    return FailedPrecondition("the edge keeps " + std::to_string(request.front_layers) + " + " +
+                              std::to_string(request.back_layers) +
+                              " layers, the cluster hosts what lies between " +
+                              std::to_string(s.cut->front) + " + " + std::to_string(s.cut->back));
+  }
+  for (const PlacedHop& hop : s.placement->hops) {
+    const Member* m = FindMember(s, hop.node);
+    if (m->status->placement != s.placement_id || m->status->phase == LoadPhase::kLoading ||
+        m->status->phase == LoadPhase::kNone) {
+      return Unavailable("worker " + hop.name + " is loading layers " + ToString(hop.layers));
+    }
+    if (m->status->phase == LoadPhase::kFailed) {
+      return FailedPrecondition("worker " + hop.name + " could not load layers " +
+                                ToString(hop.layers) + ": " + Message(m->status->load_status));
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::vector<CoordinatorAction> Plan(const CoordinatorState& state, Time now) {
+  std::vector<CoordinatorAction> actions;
+  PlanLost(state, now, actions);
+  if (!actions.empty()) return actions;  // the rest follows from who is left
+  PlanPlacement(state, actions);
+  PlanTelling(state, now, actions);
+  PlanRoutes(state, now, actions);
+  return actions;
+}
+
+}  // namespace mortar

@@ -1,0 +1,113 @@
+// What a coordinator knows, and the pure functions that change it and draw conclusions.
+//
+// A coordinator decides who hosts what and grants routes. It sees no tensor and no token.
+//
+//   event                 | what the state becomes
+//   ----------------------+------------------------------------------------------------------
+//   Hello, fits           | member; Welcome is owed
+//   Hello, does not fit   | no member; Goodbye with the reason is owed (version, contract, role,
+//                         | name, table full, or the id of a live member on another link)
+//   NodeStatus of member  | its newest status; the first one names the cluster's model, another
+//                         | model is refused by Goodbye
+//   NodeStatus of stranger| Goodbye(UNAVAILABLE): it must say Hello again
+//   RouteRequest          | waits; refused when the sender is no edge, the table is full, the model
+//                         | or the cut is another, or the placement is impossible
+//   Goodbye, MemberLost   | member gone, with its requests; a placement that used it is void
+//   Placed                | the placement, under a new id; every hop must be told
+//   PlacementImpossible   | why, for whoever asks for a route
+//   PlacementSent         | not again before kHelloInterval has passed
+//   RouteAnswered         | the request no longer waits
+//   Ticked                | after standing still itself, it gives every member that time again
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/clock.h"
+#include "coordinator/placement.h"
+#include "protocol/messages.h"
+
+namespace mortar {
+
+struct CoordinatorOptions {
+  int workers_expected = 1;     // the first placement waits for so many
+  std::vector<int> sizes;       // layers per worker; empty: even
+  std::optional<LayerCut> cut;  // absent: the first edge's
+};
+
+struct Member {
+  NodeId node;
+  Role role = Role::kWorker;
+  std::string name{};
+  Time heard{};
+  std::optional<NodeStatus> status{};  // the newest
+  Time placement_sent{};               // when the current placement was last sent to it
+  bool placement_was_sent = false;
+};
+
+struct WaitingRequest {
+  NodeId edge;
+  RouteRequest request;
+  SessionId session;  // what the session will be called
+  Time deadline{};
+};
+
+struct CoordinatorState {
+  CoordinatorOptions options;
+  std::vector<Member> members;  // in joining order
+  std::optional<ModelId> model;
+  uint64_t placement_id = 0;    // 0: none yet
+  std::optional<LayerCut> cut;  // of the placement
+  std::optional<LayerPlan> placement;
+  absl::Status placement_problem;  // why there is none, though workers are here
+  std::vector<WaitingRequest> waiting;
+  std::vector<Outgoing> outbox;  // what apply owes; the loop sends and empties it
+  Time last_tick{};
+  uint64_t refused = 0;  // Hellos and statuses turned away
+};
+
+// --- Events ---
+struct Received {
+  NodeId from;
+  AnyMessage message;
+  SessionId fresh;  // unguessable, drawn by the loop; used by a RouteRequest alone
+};
+struct MemberLost {
+  NodeId node;
+};
+struct Placed {
+  LayerCut cut;
+  LayerPlan plan;
+};
+struct PlacementImpossible {
+  absl::Status status;
+};
+struct PlacementSent {
+  NodeId node;
+};
+struct RouteAnswered {
+  NodeId edge;
+  uint64_t request = 0;
+};
+struct Ticked {};
+using CoordinatorEvent = std::variant<Received, MemberLost, Placed, PlacementImpossible,
+                                      PlacementSent, RouteAnswered, Ticked>;
+
+void Apply(CoordinatorState& state, Time now, CoordinatorEvent event);
+
+// --- Actions ---
+// Each is executed by sending `send`, where there is one, and then applying `then`.
+struct CoordinatorAction {
+  std::optional<Outgoing> send;
+  CoordinatorEvent then;
+};
+std::vector<CoordinatorAction> Plan(const CoordinatorState& state, Time now);
+
+// --- Questions ---
+const Member* FindMember(const CoordinatorState& state, NodeId node);
+// OK when a route can be granted now. Unavailable: not yet, and why; other codes: not like this.
+absl::Status RouteStatus(const CoordinatorState& state, const RouteRequest& request);
+
+}  // namespace mortar

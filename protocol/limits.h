@@ -1,0 +1,69 @@
+// Every bound of what crosses between nodes, with its unit and its reason. Reaching one is an
+// answer (RESOURCE_EXHAUSTED or INVALID_ARGUMENT), never a stall.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+#include "common/clock.h"
+
+namespace mortar {
+
+// Agreed by Hello. A route never mixes nodes of different versions or contracts.
+inline constexpr uint32_t kProtocolVersion = 1;
+// Id of the arithmetic that all hops of a route follow, bit for bit (docs/numerics.md).
+inline constexpr char kNumericContract[] = "N1";
+
+// --- One session ---
+// Frames not yet answered. Four keep a chain of three workers and the link busy in prefill.
+inline constexpr int kFramesInFlightMax = 4;
+// Bytes of rows not yet answered. Bounds what a worker queues for one session.
+inline constexpr size_t kRowBytesInFlightMax = size_t{1} << 20;
+// Bytes of rows of one frame. A longer prompt is cut into chunks, so that decoding sessions
+// wait for at most one chunk.
+inline constexpr size_t kFrameRowBytesMax = size_t{256} << 10;
+// Workers of one route. The envelope has room for one fewer: the receiver is no remaining hop.
+inline constexpr int kHopsMax = 8;
+
+// Positions of one frame for rows of n_embd floats. Zero when a single row is too large.
+inline constexpr int FrameRowsMax(int n_embd) {
+  return static_cast<int>(kFrameRowBytesMax / (sizeof(float) * static_cast<size_t>(n_embd)));
+}
+
+// --- One node ---
+// Bytes that wait for one peer, each way: 16 sessions with all that they may have in flight.
+inline constexpr size_t kQueueBytesPerPeerMax = size_t{16} << 20;
+// Messages that wait for one peer: small ones are bounded too.
+inline constexpr size_t kQueueMessagesPerPeerMax = 4096;
+// Sessions of one worker. Each has a slot whose size does not depend on its prompt.
+inline constexpr int kWorkerSessionsMax = 1024;
+// Rows of a frame that counts as decode: one token and its drafts. Goes before prefill.
+inline constexpr int kDecodeRowsMax = 16;
+// Decode batches in a row while prefill waits; then one prefill frame runs, so that many
+// decoding sessions cannot hold a new one off for ever.
+inline constexpr int kDecodeStreakMax = 8;
+// Ended sessions that a worker remembers, so that a late frame cannot bring one back.
+inline constexpr size_t kEndedSessionsRemembered = 1024;
+// Silence after which a worker frees a session: its edge is gone or has long given up.
+inline constexpr Duration kSessionIdleMax = std::chrono::minutes(10);
+
+// --- Membership ---
+inline constexpr int kNodesMax = 4096;       // of one coordinator; bounds its tables
+inline constexpr size_t kNameBytesMax = 64;  // a node's name, for people
+inline constexpr size_t kBricksMax = 4096;   // in one NodeStatus or Placement
+inline constexpr Duration kHelloInterval = std::chrono::seconds(1);  // until a Welcome comes
+inline constexpr Duration kStatusInterval = std::chrono::milliseconds(500);
+// Age of the last status at which a node counts as lost: ten were missed.
+inline constexpr Duration kStatusAgeMax = std::chrono::seconds(5);
+// A coordinator that itself stood still for longer than this judges nobody by that time.
+inline constexpr Duration kStallMax = std::chrono::seconds(1);
+
+// --- Routes ---
+inline constexpr size_t kRouteRequestsWaitingMax = 256;  // while workers load
+// How long a request for a route waits for workers that are loading.
+inline constexpr Duration kRouteWaitMax = std::chrono::seconds(30);
+// Life of a grant: longer than any answer, short enough that a lost edge frees its workers.
+inline constexpr Duration kRouteLifetime = std::chrono::hours(1);
+
+}  // namespace mortar

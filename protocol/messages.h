@@ -1,0 +1,188 @@
+// What nodes say to one another, as plain values. Who sends each, when, and what is lost if it
+// is lost stands with the message.
+//
+// No message has a field for text, token ids, logits or the parameters of a brick: what must
+// not cross has no place to cross in.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/digest.h"
+#include "common/layer_range.h"
+#include "common/status.h"
+#include "protocol/envelope.h"
+#include "protocol/ids.h"
+#include "protocol/rows.h"
+
+namespace mortar {
+
+enum class Role : uint8_t { kCoordinator = 0, kWorker = 1, kEdge = 2 };
+inline const char* Name(Role role) {
+  return role == Role::kCoordinator ? "coordinator" : role == Role::kWorker ? "worker" : "edge";
+}
+
+// Which model a node speaks of: two nodes mean the same model when all fields agree.
+struct ModelId {
+  std::string name;
+  Digest digest;  // of the model's file
+  int n_layers = 0;
+  int n_embd = 0;
+  bool operator==(const ModelId&) const = default;
+};
+
+// A run of whole layers as a brick that can be hosted.
+enum class Sensitivity : uint8_t { kPublic = 0, kPrivate = 1 };
+struct LayerBrick {
+  LayerRange layers;
+  Digest digest;
+  uint64_t weight_bytes = 0;
+  Sensitivity sensitivity = Sensitivity::kPublic;
+  bool operator==(const LayerBrick&) const = default;
+};
+
+// Node -> coordinator, first on a link, repeated until it is answered. Nodes of another version
+// or contract are refused by Goodbye.
+struct Hello {
+  uint32_t version = kProtocolVersion;
+  uint64_t features = 0;  // bits agreed by both ends; none are defined yet
+  std::string contract = kNumericContract;
+  NodeId node;
+  Role role = Role::kWorker;
+  std::string name;  // for people; at most kNameBytesMax
+};
+
+// Coordinator -> node: the answer. Lost: the node says Hello again.
+struct Welcome {
+  uint32_t version = kProtocolVersion;
+  uint64_t features = 0;  // those that both ends have
+  std::string contract = kNumericContract;
+  Duration status_interval = kStatusInterval;
+};
+
+enum class LoadPhase : uint8_t { kNone = 0, kLoading = 1, kReady = 2, kFailed = 3 };
+
+// Node -> coordinator, every status_interval and at once when something changed. It is whole:
+// a lost one is replaced by the next. An edge says which layers it keeps and nothing of the
+// bricks it hosts.
+struct NodeStatus {
+  Role role = Role::kWorker;
+  ModelId model;
+  // Worker:
+  std::vector<LayerBrick> bricks;  // public layers that it can load
+  LayerRange layers_only;          // hosts these and no others; empty: as the coordinator likes
+  uint64_t placement = 0;          // the Placement that it speaks of below; 0 before the first
+  LoadPhase phase = LoadPhase::kNone;
+  absl::Status load_status;  // why, when phase is kFailed
+  int sessions = 0;
+  int kv_positions_free = 0;
+  int rows_queued = 0;
+  // Edge:
+  int front_layers = 0;  // keeps [0, front) and [n_layers - back, n_layers)
+  int back_layers = 0;
+};
+
+// Coordinator -> worker: host these layers and drop what else was hosted. Ids grow. Lost: sent
+// again while the worker's status names an older one. A worker refuses a private brick.
+struct Placement {
+  uint64_t id = 0;
+  ModelId model;
+  LayerRange layers;  // empty: host nothing
+  std::vector<LayerBrick> bricks{};
+};
+
+// Edge -> coordinator, once per generation (and again when a route fails).
+struct RouteRequest {
+  uint64_t request = 0;  // the edge's number for it; comes back in the Route
+  ModelId model;
+  int front_layers = 0;
+  int back_layers = 0;
+  int positions_max = 0;  // the longest that this session may become
+};
+
+struct Hop {
+  NodeId node;
+  std::string name;
+  LayerRange layers;
+  std::vector<Digest> bricks{};  // one for each layer brick, ascending
+  bool operator==(const Hop&) const = default;
+};
+
+// What a coordinator grants, whole and as a value: all hops and their replacements follow it.
+struct RouteGrant {
+  SessionId session;
+  NodeId edge;
+  ModelId model;
+  std::vector<Hop> hops{};  // in the order of layers, at most kHopsMax; empty: the edge hosts all
+  std::string contract = kNumericContract;
+  int positions_max = 0;  // quota: positions of KV at each hop
+  int frames_in_flight_max = kFramesInFlightMax;
+  uint64_t row_bytes_in_flight_max = kRowBytesInFlightMax;
+  Duration lifetime = kRouteLifetime;  // from its receipt
+};
+
+// Coordinator -> edge: the answer to a RouteRequest: a grant, or why there is none.
+struct Route {
+  uint64_t request = 0;
+  absl::Status status;
+  RouteGrant grant{};
+};
+
+// Hop -> next hop, and last hop -> edge. Lost: the edge's deadline for the step passes, and it
+// sends again under the next epoch.
+struct Activation {
+  Envelope envelope;
+  Rows rows;  // [n, n_embd]; none in an empty answer
+};
+
+// Worker -> edge: the frame begins after what the worker has; nothing was applied.
+struct NeedPrefix {
+  SessionId session;
+  uint32_t epoch = 0;
+  uint64_t step = 0;
+  int have = 0;  // positions that the worker holds
+};
+
+// Worker -> edge: it hosts no bricks for this session (any more). The edge asks for a new route.
+struct NeedRoute {
+  SessionId session;
+  uint32_t epoch = 0;
+  uint64_t step = 0;
+};
+
+// Worker -> edge: the frame broke a rule or a limit; nothing was applied.
+struct Rejected {
+  SessionId session;
+  uint32_t epoch = 0;
+  uint64_t step = 0;
+  absl::Status status;
+};
+
+// Edge -> every hop of the route: the generation is over (End) or given up (Cancel). Pages are
+// freed and zeroed. Lost: the worker frees an idle session by itself after kSessionIdleMax.
+struct End {
+  SessionId session;
+};
+struct Cancel {
+  SessionId session;
+};
+
+// Node -> coordinator: it leaves. Coordinator -> node: it is refused or unknown.
+//   kUnavailable: not a member (any more); say Hello again. Other codes: do not.
+struct Goodbye {
+  absl::Status status;
+};
+
+using AnyMessage = std::variant<Hello, Welcome, NodeStatus, Placement, RouteRequest, Route,
+                                Activation, NeedPrefix, NeedRoute, Rejected, End, Cancel, Goodbye>;
+
+// A message with where it goes, as a loop's apply leaves it to be sent.
+struct Outgoing {
+  NodeId to;
+  AnyMessage message;
+};
+
+}  // namespace mortar

@@ -1,0 +1,45 @@
+// How messages leave and reach one node. Local queues, ZeroMQ and MPI have this one interface.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "common/status.h"
+#include "protocol/messages.h"
+
+namespace mortar {
+
+struct Incoming {
+  NodeId from;
+  AnyMessage message;
+};
+
+// What one node has sent to one peer, counted once, here, as handed over.
+struct LinkCounters {
+  NodeId to;
+  uint64_t frames = 0;       // activations, empty answers included
+  uint64_t frame_bytes = 0;  // their envelopes and rows
+  uint64_t others = 0;       // all other messages
+  uint64_t refused = 0;      // not sent: the queue was full, or the peer is not there
+};
+
+// Used by one thread, the one of the node's loop.
+class Transport {
+ public:
+  virtual ~Transport() = default;
+
+  virtual NodeId self() const = 0;
+  // Queues a message. RESOURCE_EXHAUSTED when what waits for this peer has reached its bound,
+  // NOT_FOUND when there is no such peer; the message is dropped then. OK is no promise that
+  // it arrives.
+  virtual absl::Status Send(NodeId to, AnyMessage message) = 0;
+  // The next message for this node, if any. Messages of one peer keep their order.
+  virtual std::optional<Incoming> Poll() = 0;
+  virtual std::vector<LinkCounters> Links() const = 0;
+};
+
+// Bytes of a frame as counted at the sender.
+inline size_t FrameBytes(const Activation& frame) { return kEnvelopeBytes + frame.rows.bytes(); }
+
+}  // namespace mortar

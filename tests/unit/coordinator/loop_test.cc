@@ -1,0 +1,53 @@
+// Goal: the coordinator's loop answers over a transport, with session ids nobody has seen.
+#include "coordinator/loop.h"
+
+#include <gtest/gtest.h>
+
+#include "protocol/local_transport.h"
+
+namespace mortar {
+namespace {
+
+constexpr NodeId kEdge{50};
+
+TEST(CoordinatorLoop, WelcomesAnEdgeAndGrantsRoutesWithFreshSessions) {
+  LocalNetwork network;
+  ManualClock clock;
+  SeededRandom random(1);
+  Logger log(LogLevel::kOff, LogFormat::kText);
+  const auto transport = network.Attach(kCoordinatorNode);
+  const auto edge = network.Attach(kEdge);
+  // The edge keeps all layers: no worker is needed.
+  Coordinator coordinator({.workers_expected = 1, .sizes = {}, .cut = LayerCut{2, 2}},
+                          {*transport, clock, random, log});
+  EXPECT_FALSE(coordinator.Step());
+
+  ASSERT_TRUE(
+      edge->Send(kCoordinatorNode, Hello{.node = kEdge, .role = Role::kEdge, .name = "e"}).ok());
+  EXPECT_TRUE(coordinator.Step());
+  EXPECT_TRUE(std::holds_alternative<Welcome>(edge->Poll()->message));
+
+  const ModelId model{.name = "m", .digest = {}, .n_layers = 4, .n_embd = 32};
+  NodeStatus status;
+  status.role = Role::kEdge;
+  status.model = model;
+  ASSERT_TRUE(edge->Send(kCoordinatorNode, status).ok());
+  for (uint64_t i = 0; i < 2; ++i) {
+    ASSERT_TRUE(edge->Send(kCoordinatorNode, RouteRequest{.request = i,
+                                                          .model = model,
+                                                          .front_layers = 2,
+                                                          .back_layers = 2,
+                                                          .positions_max = 8})
+                    .ok());
+  }
+  while (coordinator.Step()) {
+  }
+  const Route first = std::get<Route>(edge->Poll()->message);
+  const Route second = std::get<Route>(edge->Poll()->message);
+  EXPECT_TRUE(first.status.ok()) << first.status;
+  EXPECT_NE(first.grant.session, SessionId{});
+  EXPECT_NE(first.grant.session, second.grant.session);
+}
+
+}  // namespace
+}  // namespace mortar

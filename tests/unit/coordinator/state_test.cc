@@ -1,0 +1,297 @@
+// Goal: one test for each row of the tables in coordinator/state.h and coordinator/plan.cc.
+#include "coordinator/state.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+
+namespace mortar {
+namespace {
+
+using std::chrono::seconds;
+using testing::HasSubstr;
+
+constexpr NodeId kEdge{50};
+constexpr NodeId kWorkerA{60};
+constexpr NodeId kWorkerB{61};
+
+class CoordinatorTables : public testing::Test {
+ protected:
+  CoordinatorTables() {
+    model_ = {.name = "m", .digest = {}, .n_layers = 6, .n_embd = 32};
+    state_.options.cut = LayerCut{1, 1};
+  }
+
+  void Give(NodeId from, AnyMessage message, SessionId fresh = {}) {
+    Apply(state_, now_, Received{from, std::move(message), fresh});
+  }
+  static Hello HelloOf(NodeId node, Role role) {
+    return {.node = node, .role = role, .name = "n" + std::to_string(node.value)};
+  }
+  NodeStatus WorkerStatus(uint64_t placement = 0, LoadPhase phase = LoadPhase::kNone) {
+    NodeStatus status;
+    status.model = model_;
+    for (int i = 0; i < 6; ++i) {
+      status.bricks.push_back({.layers = {i, i + 1}, .digest = {}, .weight_bytes = 10});
+    }
+    status.placement = placement;
+    status.phase = phase;
+    return status;
+  }
+  NodeStatus EdgeStatus() {
+    NodeStatus status;
+    status.role = Role::kEdge;
+    status.model = model_;
+    status.front_layers = status.back_layers = 1;
+    return status;
+  }
+  RouteRequest Request(uint64_t number = 7) {
+    return {.request = number,
+            .model = model_,
+            .front_layers = 1,
+            .back_layers = 1,
+            .positions_max = 100};
+  }
+  void Join(NodeId node, Role role) {
+    Give(node, HelloOf(node, role));
+    Give(node, role == Role::kWorker ? WorkerStatus() : EdgeStatus());
+    state_.outbox.clear();
+  }
+  // Executes the plan as the loop does; returns what was sent.
+  std::vector<Outgoing> RunPlan() {
+    std::vector<Outgoing> sent;
+    for (CoordinatorAction& action : Plan(state_, now_)) {
+      if (action.send) sent.push_back(std::move(*action.send));
+      Apply(state_, now_, std::move(action.then));
+    }
+    return sent;
+  }
+  void JoinAllAndLoad() {
+    Join(kEdge, Role::kEdge);
+    Join(kWorkerA, Role::kWorker);
+    RunPlan();  // places
+    Give(kWorkerA, WorkerStatus(state_.placement_id, LoadPhase::kReady));
+  }
+  template <typename T>
+  const T& Owed() {
+    EXPECT_EQ(state_.outbox.size(), 1u);
+    return std::get<T>(state_.outbox.at(0).message);
+  }
+
+  ModelId model_;
+  CoordinatorState state_;
+  Time now_{seconds(100)};
+};
+
+TEST_F(CoordinatorTables, HelloThatFitsMakesAMemberAndOwesAWelcome) {
+  Give(kWorkerA, HelloOf(kWorkerA, Role::kWorker));
+  EXPECT_EQ(state_.outbox.at(0).to, kWorkerA);
+  EXPECT_EQ(Owed<Welcome>().contract, "N1");
+  ASSERT_NE(FindMember(state_, kWorkerA), nullptr);
+  EXPECT_EQ(FindMember(state_, kWorkerA)->heard, now_);
+}
+
+TEST_F(CoordinatorTables, HelloOfAnotherVersionContractRoleOrNameIsRefusedWithTheReason) {
+  const auto refusal = [&](auto change) {
+    Hello hello = HelloOf(kWorkerA, Role::kWorker);
+    change(hello);
+    state_.outbox.clear();
+    Give(kWorkerA, hello);
+    EXPECT_EQ(FindMember(state_, kWorkerA), nullptr);
+    EXPECT_FALSE(absl::IsUnavailable(Owed<Goodbye>().status)) << "it should not try again";
+    return Message(Owed<Goodbye>().status);
+  };
+  EXPECT_THAT(refusal([](Hello& h) { h.version = 9; }), HasSubstr("protocol version 9"));
+  EXPECT_THAT(refusal([](Hello& h) { h.contract = "C2"; }), HasSubstr("numeric contract C2"));
+  EXPECT_THAT(refusal([](Hello& h) { h.role = Role::kCoordinator; }), HasSubstr("only workers"));
+  EXPECT_THAT(refusal([](Hello& h) { h.name = std::string(65, 'x'); }), HasSubstr("64 bytes"));
+  EXPECT_THAT(refusal([](Hello& h) { h.node = kEdge; }), HasSubstr("not the sender's"));
+  EXPECT_EQ(state_.refused, 5u);
+}
+
+TEST_F(CoordinatorTables, FirstStatusNamesTheModelAndAnotherModelIsRefused) {
+  Join(kWorkerA, Role::kWorker);
+  EXPECT_EQ(*state_.model, model_);
+  Give(kWorkerB, HelloOf(kWorkerB, Role::kWorker));
+  state_.outbox.clear();
+  model_.digest.bytes[0] = 1;
+  Give(kWorkerB, WorkerStatus());
+  EXPECT_THAT(Message(Owed<Goodbye>().status), HasSubstr("serves model m"));
+  EXPECT_EQ(FindMember(state_, kWorkerB), nullptr);
+}
+
+TEST_F(CoordinatorTables, StatusOfAStrangerAsksForAHello) {
+  Give(kWorkerA, WorkerStatus());
+  EXPECT_TRUE(absl::IsUnavailable(Owed<Goodbye>().status));
+}
+
+TEST_F(CoordinatorTables, RouteRequestOfNoEdgeIsRefused) {
+  Join(kWorkerA, Role::kWorker);
+  Give(kWorkerA, Request());
+  EXPECT_THAT(Message(Owed<Route>().status), HasSubstr("only an edge"));
+  EXPECT_EQ(Owed<Route>().request, 7u);
+}
+
+TEST_F(CoordinatorTables, RouteRequestsBeyondTheTableAreRefused) {
+  Join(kEdge, Role::kEdge);
+  for (uint64_t i = 0; i <= kRouteRequestsWaitingMax; ++i) Give(kEdge, Request(i));
+  EXPECT_TRUE(absl::IsResourceExhausted(Owed<Route>().status));
+}
+
+TEST_F(CoordinatorTables, TheSameRequestAgainWaitsOnce) {
+  Join(kEdge, Role::kEdge);
+  Give(kEdge, Request());
+  Give(kEdge, Request());
+  EXPECT_EQ(state_.waiting.size(), 1u);
+}
+
+TEST_F(CoordinatorTables, MessagesThatNoNodeSendsAreCounted) {
+  Give(kEdge, Activation{});
+  EXPECT_EQ(state_.refused, 1u);
+  EXPECT_TRUE(state_.outbox.empty());
+}
+
+TEST_F(CoordinatorTables, PlacesWhenEnoughWorkersAreHereAndTellsThem) {
+  state_.options.workers_expected = 2;
+  Join(kWorkerA, Role::kWorker);
+  EXPECT_TRUE(RunPlan().empty());
+  Join(kWorkerB, Role::kWorker);
+  EXPECT_TRUE(RunPlan().empty());  // placed
+  ASSERT_TRUE(state_.placement.has_value());
+  const std::vector<Outgoing> sent = RunPlan();  // told
+  ASSERT_EQ(sent.size(), 2u);
+  EXPECT_EQ(std::get<Placement>(sent[0].message).layers, (LayerRange{1, 3}));
+  EXPECT_EQ(std::get<Placement>(sent[1].message).layers, (LayerRange{3, 5}));
+  EXPECT_EQ(std::get<Placement>(sent[1].message).bricks.size(), 2u);
+  EXPECT_TRUE(RunPlan().empty()) << "told once";
+  now_ += kHelloInterval;
+  EXPECT_EQ(RunPlan().size(), 2u) << "told again while their status names another";
+  Give(kWorkerA, WorkerStatus(state_.placement_id, LoadPhase::kLoading));
+  now_ += kHelloInterval;
+  EXPECT_EQ(RunPlan().size(), 1u);
+}
+
+TEST_F(CoordinatorTables, WithoutACutOfItsOwnItTakesTheFirstEdges) {
+  state_.options.cut.reset();
+  Join(kWorkerA, Role::kWorker);
+  RunPlan();
+  EXPECT_FALSE(state_.placement.has_value());
+  Join(kEdge, Role::kEdge);
+  RunPlan();
+  ASSERT_TRUE(state_.placement.has_value());
+  EXPECT_EQ(*state_.cut, (LayerCut{1, 1}));
+}
+
+TEST_F(CoordinatorTables, AnImpossiblePlacementIsToldToWhoeverAsks) {
+  state_.options.sizes = {1, 1};
+  Join(kEdge, Role::kEdge);
+  Join(kWorkerA, Role::kWorker);
+  RunPlan();
+  Give(kEdge, Request());
+  const std::vector<Outgoing> sent = RunPlan();
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_THAT(Message(std::get<Route>(sent[0].message).status), HasSubstr("2 sizes are given"));
+}
+
+TEST_F(CoordinatorTables, ARequestWaitsForLoadingWorkersAndIsThenGranted) {
+  Join(kEdge, Role::kEdge);
+  Join(kWorkerA, Role::kWorker);
+  SessionId fresh;
+  fresh.bytes[3] = 9;
+  Give(kEdge, Request(), fresh);
+  RunPlan();
+  RunPlan();
+  EXPECT_EQ(state_.waiting.size(), 1u) << "the worker has not loaded";
+  Give(kWorkerA, WorkerStatus(state_.placement_id, LoadPhase::kReady));
+  const std::vector<Outgoing> sent = RunPlan();
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_EQ(sent[0].to, kEdge);
+  const Route& route = std::get<Route>(sent[0].message);
+  ASSERT_TRUE(route.status.ok());
+  EXPECT_EQ(route.request, 7u);
+  EXPECT_EQ(route.grant.session, fresh);
+  EXPECT_EQ(route.grant.edge, kEdge);
+  EXPECT_EQ(route.grant.contract, "N1");
+  EXPECT_EQ(route.grant.positions_max, 100);
+  ASSERT_EQ(route.grant.hops.size(), 1u);
+  EXPECT_EQ(route.grant.hops[0].node, kWorkerA);
+  EXPECT_EQ(route.grant.hops[0].layers, (LayerRange{1, 5}));
+  EXPECT_EQ(route.grant.hops[0].bricks.size(), 4u);
+  EXPECT_TRUE(state_.waiting.empty());
+}
+
+TEST_F(CoordinatorTables, ARequestWithAnotherCutOrModelIsRefusedAtOnce) {
+  JoinAllAndLoad();
+  RouteRequest request = Request();
+  request.back_layers = 2;
+  Give(kEdge, request);
+  EXPECT_THAT(Message(std::get<Route>(RunPlan().at(0).message).status), HasSubstr("keeps 1 + 2"));
+  request = Request();
+  request.model.name = "other";
+  Give(kEdge, request);
+  EXPECT_THAT(Message(std::get<Route>(RunPlan().at(0).message).status), HasSubstr("not other"));
+}
+
+TEST_F(CoordinatorTables, ARequestForLayersThatCouldNotBeLoadedIsRefusedWithTheReason) {
+  JoinAllAndLoad();
+  NodeStatus failed = WorkerStatus(state_.placement_id, LoadPhase::kFailed);
+  failed.load_status = NotFound("blk.3.attn_q.weight is missing");
+  Give(kWorkerA, failed);
+  Give(kEdge, Request());
+  EXPECT_THAT(Message(std::get<Route>(RunPlan().at(0).message).status),
+              HasSubstr("blk.3.attn_q.weight is missing"));
+}
+
+TEST_F(CoordinatorTables, ARequestDoesNotWaitForEver) {
+  Join(kEdge, Role::kEdge);
+  Give(kEdge, Request());
+  EXPECT_TRUE(RunPlan().empty());
+  now_ += kRouteWaitMax;
+  Give(kEdge, EdgeStatus());  // alive
+  const std::vector<Outgoing> sent = RunPlan();
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_TRUE(absl::IsUnavailable(std::get<Route>(sent[0].message).status));
+  EXPECT_THAT(Message(std::get<Route>(sent[0].message).status), HasSubstr("0 of 1 workers"));
+}
+
+TEST_F(CoordinatorTables, ASilentMemberIsLostAndItsPlacementVoid) {
+  JoinAllAndLoad();
+  now_ += kStatusAgeMax + seconds(1);
+  Give(kEdge, EdgeStatus());
+  RunPlan();
+  EXPECT_EQ(FindMember(state_, kWorkerA), nullptr);
+  EXPECT_FALSE(state_.placement.has_value());
+  EXPECT_NE(FindMember(state_, kEdge), nullptr);
+}
+
+TEST_F(CoordinatorTables, AReplacementTakesTheLayersUnderANewId) {
+  JoinAllAndLoad();
+  Join(kWorkerB, Role::kWorker);
+  RunPlan();
+  const uint64_t before = state_.placement_id;
+  Give(kWorkerA, Goodbye{});
+  RunPlan();
+  EXPECT_EQ(state_.placement_id, before + 1);
+  EXPECT_EQ(state_.placement->hops.at(0).node, kWorkerB);
+}
+
+TEST_F(CoordinatorTables, AfterStandingStillItselfItJudgesNobody) {
+  JoinAllAndLoad();
+  Apply(state_, now_, Ticked{});
+  now_ += 10 * kStatusAgeMax;
+  Apply(state_, now_, Ticked{});
+  EXPECT_TRUE(RunPlan().empty());
+  EXPECT_NE(FindMember(state_, kWorkerA), nullptr);
+}
+
+TEST_F(CoordinatorTables, AnEdgesGoodbyeTakesItsRequestsAlong) {
+  Join(kEdge, Role::kEdge);
+  Give(kEdge, Request());
+  Give(kEdge, Goodbye{});
+  EXPECT_TRUE(state_.waiting.empty());
+  EXPECT_FALSE(state_.model.has_value()) << "an empty cluster takes any model";
+}
+
+}  // namespace
+}  // namespace mortar

@@ -1,0 +1,197 @@
+// Goal: joining, placements and ends: one test for each row of the tables in worker/state.h and
+// worker/plan.cc that speaks of them.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstring>
+
+#include "tests/unit/worker/worker_tables.h"
+
+namespace mortar {
+namespace {
+
+using std::chrono::seconds;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+// --- Membership ---
+
+TEST_F(WorkerTables, JoiningSaysHelloAgainUntilItIsWelcome) {
+  EXPECT_TRUE(PlanNow().send_hello);
+  Give(HelloSent{});
+  EXPECT_FALSE(PlanNow().send_hello);
+  now_ += kHelloInterval;
+  EXPECT_TRUE(PlanNow().send_hello);
+  Join();
+  EXPECT_FALSE(PlanNow().send_hello);
+  EXPECT_TRUE(PlanNow().send_status);
+}
+
+TEST_F(WorkerTables, StatusIsSentOnEachIntervalAndAtOnceWhenSomethingChanged) {
+  Join();
+  Give(StatusSent{});
+  EXPECT_FALSE(PlanNow().send_status);
+  now_ += kStatusInterval;
+  EXPECT_TRUE(PlanNow().send_status);
+  Give(StatusSent{});
+  GiveFrom(kCoordinatorNode, PlacementOf(1, {1, 5}));
+  EXPECT_TRUE(PlanNow().send_status);
+  EXPECT_EQ(StatusOf(state_).placement, 1u);
+  EXPECT_EQ(StatusOf(state_).phase, LoadPhase::kLoading);
+}
+
+TEST_F(WorkerTables, AnUnknownMemberJoinsAgainAndKeepsWhatItHosts) {
+  Load();
+  GiveFrom(kCoordinatorNode, Goodbye{Unavailable("not a member")});
+  EXPECT_TRUE(PlanNow().send_hello);
+  Join();
+  GiveFrom(kCoordinatorNode, PlacementOf(1, {1, 5}));
+  EXPECT_FALSE(PlanNow().load) << "the same layers are there already";
+  EXPECT_EQ(StatusOf(state_).phase, LoadPhase::kReady);
+}
+
+TEST_F(WorkerTables, ARefusedWorkerStaysRefused) {
+  GiveFrom(kCoordinatorNode, Goodbye{FailedPrecondition("another model")});
+  EXPECT_EQ(state_.phase, WorkerPhase::kRefused);
+  EXPECT_EQ(Message(state_.refusal), "another model");
+  now_ += seconds(60);
+  EXPECT_FALSE(PlanNow().send_hello);
+}
+
+TEST_F(WorkerTables, OnlyTheCoordinatorPlacesAndRefuses) {
+  Join();
+  GiveFrom(kEdge, PlacementOf(1, {1, 5}));
+  GiveFrom(kEdge, Goodbye{FailedPrecondition("go")});
+  EXPECT_FALSE(PlanNow().load);
+  EXPECT_EQ(state_.phase, WorkerPhase::kJoined);
+  EXPECT_EQ(state_.counters.unexpected, 2u);
+}
+
+// --- Placement ---
+
+TEST_F(WorkerTables, APlacementIsLoadedAndThenReady) {
+  Join();
+  GiveFrom(kCoordinatorNode, PlacementOf(1, {1, 5}));
+  EXPECT_TRUE(PlanNow().load);
+  Give(LoadStarted{});
+  EXPECT_FALSE(PlanNow().load);
+  Give(LoadDone{.status = {}, .layers = {1, 5}, .pages = kPages, .positions_max = 500});
+  EXPECT_EQ(StatusOf(state_).phase, LoadPhase::kReady);
+  EXPECT_EQ(StatusOf(state_).kv_positions_free, kPages * kPage);
+}
+
+TEST_F(WorkerTables, AFailedLoadIsToldWithItsReason) {
+  Join();
+  GiveFrom(kCoordinatorNode, PlacementOf(1, {1, 5}));
+  Give(LoadStarted{});
+  Give(LoadDone{.status = NotFound("no tensor"), .layers = {1, 5}, .pages = 0, .positions_max = 0});
+  EXPECT_EQ(StatusOf(state_).phase, LoadPhase::kFailed);
+  EXPECT_EQ(Message(StatusOf(state_).load_status), "no tensor");
+}
+
+TEST_F(WorkerTables, RefusesAPrivateBrick) {
+  Join();
+  Placement placement = PlacementOf(1, {1, 5});
+  placement.bricks[2].sensitivity = Sensitivity::kPrivate;
+  GiveFrom(kCoordinatorNode, placement);
+  EXPECT_FALSE(PlanNow().load);
+  EXPECT_EQ(StatusOf(state_).phase, LoadPhase::kFailed);
+  EXPECT_THAT(Message(StatusOf(state_).load_status), HasSubstr("private"));
+}
+
+TEST_F(WorkerTables, RefusesAnotherModelUnknownBricksAndLayersOutside) {
+  Join();
+  Placement placement = PlacementOf(1, {1, 5});
+  placement.model.digest.bytes[0] = 1;
+  GiveFrom(kCoordinatorNode, placement);
+  EXPECT_THAT(Message(StatusOf(state_).load_status), HasSubstr("of model m"));
+  placement = PlacementOf(2, {1, 5});
+  placement.bricks[0].digest.bytes[0] = 1;
+  GiveFrom(kCoordinatorNode, placement);
+  EXPECT_THAT(Message(StatusOf(state_).load_status), HasSubstr("no brick of layers [1, 2)"));
+  GiveFrom(kCoordinatorNode, PlacementOf(3, {1, 7}));
+  EXPECT_THAT(Message(StatusOf(state_).load_status), HasSubstr("[1, 7) of 6"));
+  EXPECT_FALSE(PlanNow().load);
+}
+
+TEST_F(WorkerTables, ANewPlacementReleasesSessionsBeforeItLoads) {
+  Load();
+  GiveFrame(Frame(1, 1, 1, 0, 4));
+  GiveFrom(kCoordinatorNode, PlacementOf(2, {1, 3}));
+  EXPECT_FALSE(PlanNow().load);
+  Release();
+  EXPECT_TRUE(PlanNow().load);
+  GiveFrame(Frame(1, 1, 2, 4, 1));
+  TakeOwed<NeedRoute>();
+}
+
+TEST_F(WorkerTables, APlacementWhileLoadingIsLoadedNext) {
+  Join();
+  GiveFrom(kCoordinatorNode, PlacementOf(1, {1, 5}));
+  Give(LoadStarted{});
+  GiveFrom(kCoordinatorNode, PlacementOf(2, {1, 3}));
+  Give(LoadDone{.status = {}, .layers = {1, 5}, .pages = kPages, .positions_max = 500});
+  EXPECT_EQ(StatusOf(state_).phase, LoadPhase::kLoading);
+  EXPECT_TRUE(PlanNow().load);
+}
+
+// --- Ends ---
+
+TEST_F(WorkerTables, EndFreesPagesAndPlaceAndALateFrameCannotBringTheSessionBack) {
+  Load();
+  GiveFrame(Frame(1, 1, 1, 0, 70));
+  GiveFrom(kEdge, End{Session(1)});
+  EXPECT_EQ(state_.frames_queued, 0);
+  Release();
+  EXPECT_EQ(state_.pages_free, kPages);
+  GiveFrame(Frame(1, 1, 2, 0, 1));
+  EXPECT_EQ(state_.counters.ended_session, 1u);
+  EXPECT_TRUE(state_.place_of.empty());
+  EXPECT_TRUE(state_.outbox.empty());
+}
+
+TEST_F(WorkerTables, CancelWhileItsFrameRunsFreesAfterTheBatchAndAnswersNothing) {
+  Load();
+  GiveFrame(Frame(1, 1, 1, 0, 4));
+  const WorkerPlan plan = PlanNow();
+  Give(BatchStarted{&plan.batch});
+  GiveFrom(kEdge, Cancel{Session(1)});
+  EXPECT_THAT(PlanNow().release, IsEmpty()) << "the engine is busy";
+  Give(BatchDone{});
+  EXPECT_TRUE(state_.outbox.empty());
+  Release();
+  EXPECT_EQ(state_.pages_free, kPages);
+}
+
+TEST_F(WorkerTables, RememberedEndsAreBounded) {
+  Load();
+  for (size_t i = 0; i < kEndedSessionsRemembered + 10; ++i) {
+    SessionId id;
+    std::memcpy(id.bytes.data(), &i, sizeof(i));
+    GiveFrom(kEdge, End{id});
+  }
+  EXPECT_EQ(state_.ended.size(), kEndedSessionsRemembered);
+  EXPECT_EQ(state_.ended_set.size(), kEndedSessionsRemembered);
+}
+
+TEST_F(WorkerTables, ASilentSessionExpires) {
+  Load();
+  GiveFrame(Frame(1, 1, 1, 0, 4));
+  RunBatch();
+  now_ += kSessionIdleMax + seconds(1);
+  const WorkerPlan plan = PlanNow();
+  ASSERT_EQ(plan.expired.size(), 1u);
+  Give(Expired{plan.expired[0]});
+  Release();
+  EXPECT_EQ(state_.counters.expired, 1u);
+  EXPECT_EQ(state_.pages_free, kPages);
+}
+
+TEST_F(WorkerTables, MessagesThatNoWorkerGetsAreCounted) {
+  GiveFrom(kEdge, RouteRequest{});
+  EXPECT_EQ(state_.counters.unexpected, 1u);
+}
+
+}  // namespace
+}  // namespace mortar

@@ -1,0 +1,167 @@
+#include "worker/loop.h"
+
+#include <utility>
+
+#include "common/check.h"
+#include "protocol/boundary.h"
+#include "worker/jobs.h"
+
+namespace mortar {
+namespace {
+
+// One round takes at most so many messages, so that it plans even under a flood.
+constexpr int kMessagesPerStep = 256;
+
+}  // namespace
+
+struct Worker::Rest {
+  Rest(WorkerOptions options, Parts p)
+      : parts(std::move(p)),
+        state(NewWorkerState(std::move(options))),
+        tables(state.places.size()),
+        load_job(parts.load, engine),
+        batch_job(pool) {}
+
+  bool PollJobs(Time now);
+  bool PollMessages(Time now);
+  void SendOwed();
+  bool Execute(Time now);
+  void StartBatch(Time now);
+  void StartRelease(Time now);
+  void StartLoad(Time now);
+
+  Parts parts;
+  WorkerState state;
+  WorkerPlan plan;
+  RowsPool pool;
+  std::unique_ptr<Engine> engine;  // the running job's, while state.busy
+  std::vector<KvTable> tables;     // pages of each place; as the engine
+  LoadJob load_job;
+  BatchJob batch_job;
+  ReleaseJob release_job;
+};
+
+Worker::Worker(WorkerOptions options, Parts parts)
+    : rest_(std::make_unique<Rest>(std::move(options), std::move(parts))) {}
+
+Worker::~Worker() { rest_->parts.jobs.Drain(); }
+
+const WorkerState& Worker::state() const { return rest_->state; }
+
+bool Worker::Step() {
+  Rest& r = *rest_;
+  const Time now = r.parts.clock.Now();
+  bool worked = r.PollJobs(now);
+  worked |= r.PollMessages(now);
+  r.SendOwed();
+  Plan(r.state, now, r.plan);
+  worked |= r.Execute(now);
+  return worked;
+}
+
+bool Worker::Rest::PollJobs(Time now) {
+  bool any = false;
+  while (Job* job = parts.jobs.PollDone()) {
+    any = true;
+    if (job == &batch_job) {
+      Apply(state, now, BatchDone{});
+    } else if (job == &release_job) {
+      Apply(state, now, PagesReleased{&release_job.places});
+    } else {
+      CHECK(job == &load_job);
+      const bool loaded = load_job.status.ok() && engine != nullptr;
+      if (loaded) CHECK(engine->options().rows_max >= state.options.rows_max);
+      if (!load_job.status.ok()) {
+        parts.log.Error("load_failed", {{"layers", ToString(load_job.placement.layers)},
+                                        {"why", Message(load_job.status)}});
+      } else {
+        parts.log.Info("loaded", {{"layers", ToString(load_job.placement.layers)},
+                                  {"weight_bytes", loaded ? engine->weight_bytes() : 0}});
+      }
+      Apply(state, now,
+            LoadDone{.status = load_job.status,
+                     .layers = load_job.placement.layers,
+                     .pages = loaded ? engine->kv().positions_max() / kKvPagePositions : 0,
+                     .positions_max = loaded ? engine->options().context_max : 0});
+    }
+  }
+  return any;
+}
+
+bool Worker::Rest::PollMessages(Time now) {
+  int n = 0;
+  for (; n < kMessagesPerStep; ++n) {
+    std::optional<Incoming> incoming = parts.transport.Poll();
+    if (!incoming) break;
+    if (const auto* frame = std::get_if<Activation>(&incoming->message)) {
+      absl::Status fits = CheckFrame(*frame, state.options.model.n_embd);
+      if (!fits.ok()) {
+        Apply(state, now, FrameBroken{frame->envelope, std::move(fits)});
+        continue;
+      }
+    }
+    Apply(state, now, WorkerReceived{incoming->from, std::move(incoming->message)});
+  }
+  return n > 0;
+}
+
+void Worker::Rest::SendOwed() {
+  for (Outgoing& outgoing : state.outbox) {
+    const absl::Status sent = parts.transport.Send(outgoing.to, std::move(outgoing.message));
+    // Lost, as on any network: the edge's deadline passes and it sends again. The link counts
+    // it; a line for each would let a peer fill the log.
+    if (!sent.ok()) parts.log.Debug("not_sent", {{"why", Message(sent)}});
+  }
+  state.outbox.clear();
+}
+
+bool Worker::Rest::Execute(Time now) {
+  if (plan.send_hello) {
+    Apply(state, now, HelloSent{});
+    state.outbox.push_back(
+        {.to = kCoordinatorNode,
+         .message = Hello{
+             .node = parts.transport.self(), .role = Role::kWorker, .name = state.options.name}});
+  }
+  if (plan.send_status) {
+    state.outbox.push_back({.to = kCoordinatorNode, .message = StatusOf(state)});
+    Apply(state, now, StatusSent{});
+  }
+  for (const int place : plan.expired) Apply(state, now, Expired{place});
+  if (plan.load) StartLoad(now);
+  if (!plan.release.empty()) StartRelease(now);
+  if (!plan.batch.empty()) StartBatch(now);
+  const bool worked = plan.send_hello || plan.send_status || plan.load || !plan.expired.empty() ||
+                      !plan.release.empty() || !plan.batch.empty();
+  SendOwed();
+  return worked;
+}
+
+void Worker::Rest::StartLoad(Time now) {
+  load_job.placement = *state.wanted;
+  Apply(state, now, LoadStarted{});
+  parts.jobs.Submit(&load_job);
+}
+
+void Worker::Rest::StartRelease(Time now) {
+  release_job.places = plan.release;
+  release_job.pool = &engine->kv();
+  release_job.tables = &tables;
+  Apply(state, now, ReleaseStarted{});
+  parts.jobs.Submit(&release_job);
+}
+
+void Worker::Rest::StartBatch(Time now) {
+  Apply(state, now, BatchStarted{&plan.batch});
+  for (const RunningFrame& frame : state.running) {
+    // Cannot fail: the frame was accepted with its pages counted.
+    CHECK(engine->kv()
+              .Reserve(tables[static_cast<size_t>(frame.place)],
+                       static_cast<int>(frame.envelope.base + frame.envelope.n))
+              .ok());
+  }
+  batch_job.Prepare(*engine, state.running, tables);
+  parts.jobs.Submit(&batch_job);
+}
+
+}  // namespace mortar

@@ -1,0 +1,184 @@
+// What a worker knows, and the pure functions that change it and choose what runs next.
+//
+// A worker hosts one run of layers for many sessions. It owns no session: what it keeps of one
+// is a cache that its edge can fill again.
+//
+//   phase    | event                   | becomes
+//   ---------+-------------------------+--------------------------------------------------------
+//   joining  | Welcome                 | joined: status is owed
+//   joined   | Goodbye(UNAVAILABLE)    | joining: the coordinator does not know us (any more)
+//   any      | Goodbye(other)          | refused, for good, with the reason
+//   joined   | Placement, fits         | its id is newer: load is `wanted`; sessions are released
+//   joined   | Placement, does not fit | load failed, with the reason (private brick, other model)
+//   joined   | LoadDone, OK            | hosts the layers: ready
+//   joined   | LoadDone, error         | hosts nothing; the status says why
+//
+//   frame of a session                    | becomes
+//   --------------------------------------+---------------------------------------------------
+//   breaks a bound of the protocol        | Rejected
+//   hosts no layers                       | NeedRoute
+//   session has ended, or another's edge  | dropped and counted
+//   epoch lower, or step not newer        | dropped and counted
+//   epoch higher                          | adopted; queued frames go, KV stays; then as below
+//   base > have                           | NeedPrefix; nothing is applied
+//   queue, sessions or pages are full     | Rejected; nothing is applied
+//   otherwise                             | accepted: pages taken, have = base + n, queued
+//   End, Cancel of a session              | its queue goes, its pages are freed and zeroed
+//   BatchStarted                          | its frames run; positions count as applied
+//   BatchDone                             | rows forwarded to the next hop, or answered to the edge
+//   PagesReleased                         | pages are free again; the session's place too
+//   Expired                               | as End, for a session that was silent
+#pragma once
+
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/ring_queue.h"
+#include "protocol/messages.h"
+
+namespace mortar {
+
+struct WorkerOptions {
+  std::string name;
+  ModelId model;
+  std::vector<LayerBrick> bricks;  // public layers that this node can load
+  LayerRange layers_only;          // --layers; empty: any
+  int sessions_max = 64;           // at most kWorkerSessionsMax
+  int rows_max = 512;              // of one batch
+};
+
+enum class WorkerPhase { kJoining, kJoined, kRefused };
+
+struct QueuedFrame {
+  Envelope envelope;
+  Rows rows;  // [n, n_embd]
+};
+
+// One session's place. Places are reused; `used` says whether it holds a session.
+struct WorkerSession {
+  bool used = false;
+  SessionId id;
+  NodeId edge;
+  uint32_t epoch = 0;
+  uint64_t accepted_step = 0;  // newest step that was queued or run
+  int have = 0;                // positions after everything queued has run
+  uint64_t applied_step = 0;   // newest step that runs or ran
+  int applied_have = 0;        // positions stored, the running batch included
+  int pages = 0;               // of KV, taken from the pool for positions up to `have`
+  RingQueue<QueuedFrame> frames;
+  size_t queued_bytes = 0;  // of their rows
+  bool running = false;     // a frame of it is in the running batch
+  bool ending = false;      // pages go back as soon as it does not run
+  Time heard{};
+};
+
+// A frame of the running batch. `rows_out` is set when the batch ends.
+struct RunningFrame {
+  int place = 0;
+  Envelope envelope;
+  Rows rows_in;
+  Rows rows_out;
+};
+
+struct WorkerCounters {
+  uint64_t frames = 0;         // accepted
+  uint64_t old_epoch = 0;      // dropped
+  uint64_t old_step = 0;       // dropped
+  uint64_t ended_session = 0;  // dropped: came after End
+  uint64_t foreign_edge = 0;   // dropped: the session is another edge's
+  uint64_t need_prefix = 0;
+  uint64_t need_route = 0;
+  uint64_t rejected = 0;
+  uint64_t batches = 0;
+  uint64_t rows = 0;
+  uint64_t expired = 0;
+  uint64_t unexpected = 0;  // messages that no worker should get
+};
+
+struct WorkerState {
+  WorkerOptions options;
+  WorkerPhase phase = WorkerPhase::kJoining;
+  absl::Status refusal;  // why, when phase is kRefused
+  Duration status_interval = kStatusInterval;
+  std::optional<Time> hello_sent;
+  std::optional<Time> status_sent;
+  bool status_owed = false;  // something changed since the last status
+
+  std::optional<Placement> wanted;  // to be loaded when the engine is idle
+  uint64_t placement = 0;           // newest seen
+  LoadPhase load = LoadPhase::kNone;
+  absl::Status load_status;
+  LayerRange layers;  // hosted; empty: none
+
+  bool busy = false;                                      // a job has the engine
+  std::vector<WorkerSession> places;                      // options.sessions_max
+  std::unordered_map<SessionId, int, IdHash> place_of;    // live sessions
+  RingQueue<SessionId> ended;                             // newest kEndedSessionsRemembered
+  std::unordered_map<SessionId, bool, IdHash> ended_set;  // the same, to look up
+  int positions_max = 0;  // of one session, as the engine was loaded
+  int pages_free = 0;     // of KV, not promised to any session
+  int places_ending = 0;  // whose pages wait to go back
+  int frames_queued = 0;  // over all sessions
+  int next_place = 0;     // where the round robin goes on
+  int decode_streak = 0;  // decode batches since prefill last ran or was absent
+  std::vector<RunningFrame> running;
+  std::vector<Outgoing> outbox;  // what apply owes; the loop sends and empties it
+  WorkerCounters counters;
+};
+
+// --- Events ---
+struct WorkerReceived {
+  NodeId from;
+  AnyMessage message;
+};
+struct FrameBroken {  // a frame that CheckFrame refused
+  Envelope envelope;
+  absl::Status status;
+};
+struct HelloSent {};
+struct StatusSent {};
+struct LoadStarted {};
+struct LoadDone {
+  absl::Status status;
+  LayerRange layers;
+  int pages = 0;          // of KV in the engine's pool
+  int positions_max = 0;  // of one session
+};
+struct BatchStarted {
+  const std::vector<int>* places = nullptr;  // whose oldest frame runs, in this order
+};
+struct BatchDone {};  // rows_out of state.running are set
+struct ReleaseStarted {};
+struct PagesReleased {
+  const std::vector<int>* places = nullptr;
+};
+struct Expired {
+  int place = 0;
+};
+using WorkerEvent =
+    std::variant<WorkerReceived, FrameBroken, HelloSent, StatusSent, LoadStarted, LoadDone,
+                 BatchStarted, BatchDone, ReleaseStarted, PagesReleased, Expired>;
+
+WorkerState NewWorkerState(WorkerOptions options);
+void Apply(WorkerState& state, Time now, WorkerEvent event);
+
+// --- Plan ---
+// What to do now. At most one of load, release and batch: they share the engine. Reused from
+// call to call, so that a token allocates nothing.
+struct WorkerPlan {
+  bool send_hello = false;
+  bool send_status = false;
+  bool load = false;
+  std::vector<int> release;  // places whose pages go back
+  std::vector<int> batch;    // places whose oldest frame runs; rows together within rows_max
+  std::vector<int> expired;
+};
+void Plan(const WorkerState& state, Time now, WorkerPlan& plan);
+
+NodeStatus StatusOf(const WorkerState& state);
+
+}  // namespace mortar
