@@ -17,8 +17,19 @@ namespace {
 
 constexpr std::align_val_t kHeldAlignment{64};
 
+FileStamp ToStamp(const struct stat& info) {
+  return {static_cast<uint64_t>(info.st_size),
+          info.st_mtim.tv_sec * int64_t{1'000'000'000} + info.st_mtim.tv_nsec,
+          static_cast<uint64_t>(info.st_ino)};
+}
+
+struct Mapping {
+  const uint8_t* base = nullptr;
+  FileStamp stamp;
+};
+
 // The mapping of all of an open file.
-absl::StatusOr<std::span<const uint8_t>> MapDescriptor(int fd) {
+absl::StatusOr<Mapping> MapDescriptor(int fd) {
   struct stat info = {};
   if (fstat(fd, &info) != 0) return ErrnoStatus(errno, "cannot read its size");
   if (S_ISDIR(info.st_mode)) return InvalidArgument("is a directory, expected a file");
@@ -29,10 +40,16 @@ absl::StatusOr<std::span<const uint8_t>> MapDescriptor(int fd) {
   if (address == MAP_FAILED) return ErrnoStatus(errno, "cannot map it");
   // Weights do not belong into core dumps. A kernel without the advice loses nothing else.
   madvise(address, size, MADV_DONTDUMP);
-  return std::span(static_cast<const uint8_t*>(address), size);
+  return Mapping{static_cast<const uint8_t*>(address), ToStamp(info)};
 }
 
 }  // namespace
+
+absl::StatusOr<FileStamp> StampOf(const std::string& path) {
+  struct stat info = {};
+  if (stat(path.c_str(), &info) != 0) return ErrnoStatus(errno, "cannot read its size");
+  return ToStamp(info);
+}
 
 absl::StatusOr<FileBytes> FileBytes::Map(const std::string& path) {
   // O_NONBLOCK: a named pipe without a writer is refused instead of waited for.
@@ -42,9 +59,9 @@ absl::StatusOr<FileBytes> FileBytes::Map(const std::string& path) {
   close(fd);  // the mapping keeps the file
   if (!mapping.ok()) return mapping.status();
   FileBytes bytes;
-  bytes.base_ = mapping->data();
-  bytes.size_ = mapping->size();
-  bytes.mapped_ = true;
+  bytes.base_ = mapping->base;
+  bytes.size_ = mapping->stamp.bytes;
+  bytes.stamp_ = mapping->stamp;
   return bytes;
 }
 
@@ -64,14 +81,14 @@ FileBytes& FileBytes::operator=(FileBytes&& other) noexcept {
   Release();
   base_ = std::exchange(other.base_, nullptr);
   size_ = std::exchange(other.size_, 0);
-  mapped_ = std::exchange(other.mapped_, false);
+  stamp_ = std::exchange(other.stamp_, std::nullopt);
   return *this;
 }
 
 void FileBytes::Release() {
   if (base_ == nullptr) return;
   auto* const address = const_cast<uint8_t*>(base_);
-  if (mapped_) {
+  if (stamp_) {
     munmap(address, size_);
   } else {
     ::operator delete(address, kHeldAlignment);
@@ -79,7 +96,7 @@ void FileBytes::Release() {
 }
 
 void FileBytes::DropPages(std::span<const uint8_t> part) const {
-  if (!mapped_ || part.empty()) return;
+  if (!stamp_ || part.empty()) return;
   CHECK(part.data() >= base_ && part.size() <= size_);
   const uint64_t begin = static_cast<uint64_t>(part.data() - base_);
   CHECK(begin <= size_ - part.size());

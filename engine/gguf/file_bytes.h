@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -9,6 +10,16 @@
 #include "common/status.h"
 
 namespace mortar {
+
+// What tells one state of a file from another: by these, what was computed from a file is known
+// to be still true of it.
+struct FileStamp {
+  uint64_t bytes = 0;
+  int64_t modified_ns = 0;  // since 1970
+  uint64_t inode = 0;
+
+  bool operator==(const FileStamp&) const = default;
+};
 
 // Both kinds begin on at least 64 bytes, so that what is aligned in the file is aligned here.
 // Movable; const after it is made. The file must not be cut short while it is mapped: the kernel
@@ -25,6 +36,8 @@ class FileBytes {
   FileBytes& operator=(FileBytes&& other) noexcept;
 
   std::span<const uint8_t> span() const { return {base_, size_}; }
+  // Of the file when it was mapped; nothing for bytes held in memory.
+  const std::optional<FileStamp>& stamp() const { return stamp_; }
 
   // Gives the pages wholly inside `part` back to the kernel; reading them again reads the file
   // again. Does nothing to bytes held in memory. Needs: `part` inside span().
@@ -35,7 +48,10 @@ class FileBytes {
 
   const uint8_t* base_ = nullptr;
   uint64_t size_ = 0;
-  bool mapped_ = false;
+  std::optional<FileStamp> stamp_;  // absent: not mapped, held
 };
+
+// The stamp of the file that `path` names now. Errors do not repeat the path.
+absl::StatusOr<FileStamp> StampOf(const std::string& path);
 
 }  // namespace mortar

@@ -69,6 +69,8 @@ class GgufFile {
 
   const std::string& path() const { return path_; }
   uint64_t file_bytes() const { return bytes_.span().size(); }
+  // Of the file when it was opened; nothing for FromBytes().
+  const std::optional<FileStamp>& stamp() const { return bytes_.stamp(); }
   const std::map<std::string, GgufValue, std::less<>>& metadata() const { return metadata_; }
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
 

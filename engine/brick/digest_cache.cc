@@ -1,0 +1,173 @@
+#include "engine/brick/digest_cache.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include "engine/brick/digest.h"
+
+namespace mortar {
+namespace {
+
+// Of a sidecar, in bytes: 65,536 bricks of 100 bytes, the most that a GGUF file can have.
+constexpr std::uintmax_t kSidecarBytesMax = 8 << 20;
+
+// A sidecar is exactly this text, with the bricks in the manifest's order:
+//   mortar digests 1
+//   file BYTES MODIFIED_NS INODE
+//   brick NAME HEX
+//   ...
+//   check HEX                     SHA-256 of all lines before
+std::string HeaderText(const FileStamp& stamp) {
+  return "mortar digests 1\nfile " + std::to_string(stamp.bytes) + " " +
+         std::to_string(stamp.modified_ns) + " " + std::to_string(stamp.inode) + "\n";
+}
+
+std::string SidecarText(const FileStamp& stamp, const Manifest& manifest) {
+  std::string text = HeaderText(stamp);
+  for (const Brick& brick : manifest.bricks) {
+    text += "brick " + brick.name + " " + ToHex(*brick.digest) + "\n";
+  }
+  return text + "check " + ToHex(DigestOf(text)) + "\n";
+}
+
+int HexValue(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+// Takes `expected` off the front of the text, or says that something else stands there.
+bool Take(std::string_view expected, std::string_view& text) {
+  if (!text.starts_with(expected)) return false;
+  text.remove_prefix(expected.size());
+  return true;
+}
+
+std::optional<Digest> TakeDigest(std::string_view& text) {
+  Digest digest;
+  if (text.size() < 2 * digest.bytes.size()) return std::nullopt;
+  for (size_t i = 0; i < digest.bytes.size(); ++i) {
+    const int high = HexValue(text[2 * i]);
+    const int low = HexValue(text[2 * i + 1]);
+    if (high < 0 || low < 0) return std::nullopt;
+    digest.bytes[i] = static_cast<uint8_t>(high << 4 | low);
+  }
+  text.remove_prefix(2 * digest.bytes.size());
+  return digest;
+}
+
+// Fills in the digests from a sidecar's text; false, with the manifest as it was, when the text
+// is stale, of other bricks, or damaged.
+bool FromSidecarText(std::string_view text, const FileStamp& stamp, Manifest& manifest) {
+  const std::string_view whole = text;
+  if (!Take(HeaderText(stamp), text)) return false;
+  std::vector<Digest> digests;
+  for (const Brick& brick : manifest.bricks) {
+    if (!Take("brick " + brick.name + " ", text)) return false;
+    const std::optional<Digest> digest = TakeDigest(text);
+    if (!digest || !Take("\n", text)) return false;
+    digests.push_back(*digest);
+  }
+  const std::string_view checked = whole.substr(0, whole.size() - text.size());
+  if (text != "check " + ToHex(DigestOf(checked)) + "\n") return false;
+  for (size_t i = 0; i < digests.size(); ++i) manifest.bricks[i].digest = digests[i];
+  return true;
+}
+
+bool ReadSidecar(const std::string& path, const FileStamp& stamp, Manifest& manifest) {
+  std::error_code error;
+  const std::uintmax_t bytes = std::filesystem::file_size(path, error);
+  if (error || bytes > kSidecarBytesMax || !std::filesystem::is_regular_file(path, error)) {
+    return false;
+  }
+  std::ifstream file(path, std::ios::binary);
+  std::string text(bytes, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  return file.good() && FromSidecarText(text, stamp, manifest);
+}
+
+absl::Status WriteAll(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = write(fd, text.data(), text.size());
+    if (n < 0 && errno != EINTR) return ErrnoStatus(errno, "cannot write it");
+    if (n > 0) text.remove_prefix(static_cast<size_t>(n));
+  }
+  return absl::OkStatus();
+}
+
+// Replaces a file whole: readers see the old text or the new one. A crash may leave the new
+// name with lost bytes; the check line finds that, so nothing is synced.
+absl::Status ReplaceFile(const std::string& path, std::string_view text) {
+  std::string temporary = path + ".XXXXXX";
+  const int fd = mkstemp(temporary.data());
+  if (fd < 0) return ErrnoStatus(errno, path + ": cannot make a file beside it");
+  absl::Status status = WriteAll(fd, text);
+  close(fd);
+  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) {
+    status = ErrnoStatus(errno, "cannot replace it");
+  }
+  if (status.ok()) return status;
+  unlink(temporary.c_str());
+  return WithContext(status, path);
+}
+
+absl::Status MakeFolder(const std::string& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) return ErrnoStatus(error.value(), folder + ": cannot make this folder");
+  return absl::OkStatus();
+}
+
+// Writes the sidecar beside the model, or else into the folder.
+DigestOutcome Keep(const GgufFile& file, const std::string& folder, const Manifest& manifest) {
+  const auto now = StampOf(file.path());
+  if (!now.ok() || *now != *file.stamp()) {
+    return {true, "", FailedPrecondition(file.path() + ": changed while it was read")};
+  }
+  const std::string text = SidecarText(*file.stamp(), manifest);
+  const std::string beside = SidecarBeside(file.path());
+  const absl::Status status = ReplaceFile(beside, text);
+  if (status.ok()) return {true, beside, absl::OkStatus()};
+  if (folder.empty()) return {true, "", status};
+  const absl::Status made = MakeFolder(folder);
+  if (!made.ok()) return {true, "", made};
+  const std::string elsewhere = SidecarIn(folder, file.path());
+  const absl::Status kept = ReplaceFile(elsewhere, text);
+  return {true, kept.ok() ? elsewhere : "", kept};
+}
+
+}  // namespace
+
+std::string SidecarBeside(const std::string& model_path) { return model_path + ".digests"; }
+
+std::string SidecarIn(const std::string& folder, const std::string& model_path) {
+  std::error_code error;
+  const std::filesystem::path real = std::filesystem::canonical(model_path, error);
+  const std::string key = error ? model_path : real.string();
+  return (std::filesystem::path(folder) / (ToHex(DigestOf(key)) + ".digests")).string();
+}
+
+DigestOutcome AddDigests(const GgufFile& file, const std::string& folder, Manifest& manifest) {
+  if (file.stamp()) {
+    std::vector<std::string> sidecars = {SidecarBeside(file.path())};
+    if (!folder.empty()) sidecars.push_back(SidecarIn(folder, file.path()));
+    for (const std::string& sidecar : sidecars) {
+      if (ReadSidecar(sidecar, *file.stamp(), manifest)) {
+        return {false, sidecar, absl::OkStatus()};
+      }
+    }
+  }
+  for (Brick& brick : manifest.bricks) brick.digest = DigestBrick(file, brick);
+  if (!file.stamp()) return {true, "", absl::OkStatus()};  // bytes in memory have no sidecar
+  return Keep(file, folder, manifest);
+}
+
+}  // namespace mortar
