@@ -11,8 +11,8 @@ namespace mortar {
 namespace {
 
 // The inside of a class: the characters of the property White_Space.
-constexpr char kSpaces[] =
-    R"(\x{9}-\x{d}\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
+constexpr char kSpaces[] = R"(\x{9}-\x{d}\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a})"
+                           R"(\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
 
 // In the patterns below "_" stands for kSpaces.
 constexpr char kDigit[] = R"(\p{N})";
