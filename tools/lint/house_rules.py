@@ -21,6 +21,9 @@ _LIBM = re.compile(
     r"(?<![\w.>])(?:std::)?((?:sin|cos|tan|asin|acos|atan|atan2|sincos|sinh|cosh|tanh|asinh|acosh"
     r"|atanh|exp|exp2|exp10|expm1|log|log2|log10|log1p|pow|cbrt|hypot|erf|erfc|tgamma|lgamma)"
     r"[fl]?)\s*\(")
+# A declared name in camelCase; words that may stand where a type stands are no types.
+_CAMEL = re.compile(r"(?<![\w.])(?!return\b|else\b|case\b|goto\b|new\b|throw\b)[A-Za-z_][\w:]*"
+                    r"[&*>]*[ ]+(?!k[A-Z])([a-z][a-z0-9_]*[A-Z]\w*)\s*[,;)=({\[]")
 _UNFINISHED = re.compile(r"\b(?:FIX" + r"ME|X" + r"XX|HA" + r"CK)\b")  # not itself a hit
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u202a-\u202e\u2066-\u2069\ufeff]")
 
@@ -60,6 +63,7 @@ def check_cpp(path, text):
                          "std::string_view and convert in the .cc")
     if path.startswith(("engine/", "edge/", "worker/")):
         yield from _hits(code, _LIBM, "libm's {} differs between CPUs: use engine/kernels' own")
+    yield from _hits(code, _CAMEL, "'{}': variables are named like_this, functions LikeThis")
     for first, last in source.functions(code):
         if last - first + 1 > LINES_OF_FUNCTION_MAX:
             yield first, f"function of {last - first + 1} lines, at most {LINES_OF_FUNCTION_MAX}"

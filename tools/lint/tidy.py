@@ -1,5 +1,8 @@
 """clang-tidy over the compile database, with its clean results kept by content.
 
+Not over tests/: what it would find there is caught by the compiler's warnings and the
+tests' own runs, and they are half of the time.
+
 A file is looked at again when it, a header of ours that it includes, its compile command,
 .clang-tidy or clang-tidy itself changed. Only clean results are kept.
 """
