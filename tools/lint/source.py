@@ -6,6 +6,9 @@ _TOKEN = re.compile(
     r'''//[^\n]*|/\*.*?\*/|R"(?P<tag>[^(\s]*)\(.*?\)(?P=tag)"|"(?:\\.|[^"\\\n])*"'''
     r'''|(?<![0-9A-Fa-f])'(?:\\.|[^'\\\n])*\'''', re.DOTALL)
 
+# The end of `A(int n) : n_` in `A(int n) : n_{n} {}`.
+_INITIALIZER = re.compile(r"\)\s*(?:noexcept\s*)?:(?!:).*[\w>]$", re.DOTALL)
+
 
 def _blank(match):
     text = match.group(0)
@@ -29,7 +32,7 @@ def functions(code):
     A `{` opens a function when what stands before it, back to the last `;`, `{` or `}`, holds a
     parameter list and begins no namespace, class or enumeration.
     """
-    stack = []  # of (is function, line)
+    stack = []  # of (is function, is within an expression, line)
     start = 0   # of the text before the next brace
     line = 1
     depth_parentheses = 0
@@ -42,15 +45,16 @@ def functions(code):
             depth_parentheses += 1 if c == "(" else -1
         elif c == "{":
             header = code[start:i].strip()
-            inside = any(entry[0] for entry in stack)
-            stack.append((not inside and depth_parentheses == 0 and _opens_function(header), line))
-            start = i + 1
-        elif c == "}":
-            if stack:
-                is_function, first = stack.pop()
-                if is_function:
-                    yield first, line
-            start = i + 1
+            inside = any(is_function for is_function, _, _ in stack)
+            # A lambda among arguments, or `member_{x}` before a constructor's body, ends nothing.
+            within = depth_parentheses > 0 or bool(_INITIALIZER.search(header))
+            stack.append((not inside and not within and _opens_function(header), within, line))
+            start = start if within else i + 1
+        elif c == "}" and stack:
+            is_function, within, first = stack.pop()
+            if is_function:
+                yield first, line
+            start = start if within else i + 1
         elif c == ";" and depth_parentheses == 0:
             start = i + 1
 
