@@ -55,7 +55,8 @@ class HouseRules(unittest.TestCase):
 
     def test_constructor_lambda_and_class_are_told_apart(self):
         text = ("class A {\n public:\n  A(int n) : n_(n), f_([] { return 1; }) {\n    F();\n  }\n"
-                "  A() : n_{1} {\n    F();\n  }\n  int n_;\n};\nstruct B Make() {\n  return {};\n}\n"
+                "  A() : n_{1} {\n    F();\n  }\n  int n_;\n};\n"
+                "struct B Make() {\n  return {};\n}\n"
                 "const int kTable[] = {1,\n 2};\n")
         self.assertEqual(list(source.functions(source.code_only(text))), [(3, 5), (6, 8), (11, 13)])
 
