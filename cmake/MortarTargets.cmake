@@ -8,8 +8,10 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+  # Checkouts share their compilations; precompiled headers need the sloppiness.
+  set(CMAKE_CXX_COMPILER_LAUNCHER env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1
+    CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE_PROGRAM})
+  set(CMAKE_C_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
 endif()
 
 # Interface target that every target of ours links: flags live here and nowhere else.
@@ -35,14 +37,31 @@ function(mortar_library)
   target_link_libraries(${ARG_NAME} PUBLIC mortar_flags ${ARG_DEPS})
 endfunction()
 
-# mortar_test(NAME x SRCS ... DEPS ... [LABEL unit]): one GoogleTest program; each
-# test case becomes a CTest test of its own.
+# GoogleTest's headers, compiled once for all tests of a build folder: they are half of what a
+# test file costs, and -O1 instead of -O3 half of the rest.
+function(mortar_test_headers)
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/test_headers.cc CONTENT "")
+  add_library(mortar_test_headers OBJECT ${CMAKE_BINARY_DIR}/test_headers.cc)
+  target_precompile_headers(mortar_test_headers PRIVATE <gmock/gmock.h> <gtest/gtest.h>)
+  # What uses them are executables, so the code is for those and not for a library.
+  set_target_properties(mortar_test_headers PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+  target_compile_options(mortar_test_headers PRIVATE -fPIE $<$<CONFIG:RelWithDebInfo>:-O1>)
+  target_link_libraries(mortar_test_headers PRIVATE mortar_flags GTest::gmock)
+endfunction()
+
+# mortar_test(NAME x SRCS ... DEPS ... [LABEL unit]): one GoogleTest program,
+# one CTest test; ./dev test counts its cases.
 function(mortar_test)
   cmake_parse_arguments(ARG "" "NAME;LABEL" "SRCS;DEPS" ${ARGN})
   if(NOT ARG_LABEL)
     set(ARG_LABEL unit)
   endif()
+  if(NOT TARGET mortar_test_headers)
+    mortar_test_headers()
+  endif()
   add_executable(${ARG_NAME} ${ARG_SRCS})
+  target_precompile_headers(${ARG_NAME} REUSE_FROM mortar_test_headers)
+  target_compile_options(${ARG_NAME} PRIVATE $<$<CONFIG:RelWithDebInfo>:-O1>)
   target_link_libraries(${ARG_NAME} PRIVATE mortar_flags ${ARG_DEPS} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${ARG_NAME} PRIVATE
     MORTAR_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data"

@@ -11,9 +11,6 @@ build_dir() {
   esac
 }
 
-# Hits are shared between checkouts: paths count relative to the root.
-export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
-
 # configure PRESET: runs CMake only when the folder is new or the presets changed; Ninja itself
 # runs CMake again when a CMakeLists.txt changed.
 configure() {
