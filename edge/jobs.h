@@ -1,0 +1,73 @@
+// What an edge has its engine do: its front layers, its back layers with head and sampler, and
+// giving pages back. Each job is kept and submitted again and again. While one is submitted the
+// loop touches neither the engine, nor the tables of pages, nor the samplers it uses.
+#pragma once
+
+#include <vector>
+
+#include "common/job_queue.h"
+#include "edge/state.h"
+#include "engine/batch/engine.h"
+#include "protocol/rows.h"
+
+namespace mortar {
+
+// The parts of an edge's engine.
+inline constexpr int kFrontPart = 0;  // embedding, layers [0, front)
+inline constexpr int kBackPart = 1;   // layers [n_layers - back, n_layers), head
+
+// Tokens to rows: rows_out [n, n_embd] of every item.
+class FrontJob final : public Job {
+ public:
+  FrontJob(Engine& engine, RowsPool& pool) : engine_(engine), pool_(pool) {}
+  void Prepare(std::vector<EdgeItem>& items, const std::vector<EdgeSlot>& slots,
+               const std::vector<KvTable>& tables);
+  void Run() override;
+
+ private:
+  Engine& engine_;
+  RowsPool& pool_;
+  std::vector<EdgeItem>* items_ = nullptr;
+  std::vector<BatchRow> rows_;
+  std::vector<Token> tokens_;
+  Rows all_out_;  // [total rows, n_embd], when there are several items
+};
+
+// Rows to tokens: `token` of every item that samples.
+class BackJob final : public Job {
+ public:
+  BackJob(Engine& engine, RowsPool& pool) : engine_(engine), pool_(pool) {}
+  void Prepare(std::vector<EdgeItem>& items, std::vector<EdgeSlot>& slots,
+               const std::vector<KvTable>& tables);
+  void Run() override;
+
+ private:
+  struct Draw {
+    EdgeItem* item;
+    EdgeSlot* slot;
+  };
+  Engine& engine_;
+  RowsPool& pool_;
+  std::vector<EdgeItem>* items_ = nullptr;
+  std::vector<BatchRow> rows_;
+  std::vector<int> logit_rows_;
+  std::vector<Draw> draws_;    // one for each row of logits
+  std::vector<float> logits_;  // [draws_.size(), n_vocab]
+  Rows all_in_;                // [total rows, n_embd], when there are several items
+};
+
+class EdgeReleaseJob final : public Job {
+ public:
+  EdgeReleaseJob(Engine& engine, std::vector<KvTable>& tables) : engine_(engine), tables_(tables) {}
+  std::vector<int> slots;  // in
+
+  void Run() override {
+    for (const int slot : slots) engine_.kv().Release(tables_[static_cast<size_t>(slot)]);
+  }
+
+ private:
+  Engine& engine_;
+  std::vector<KvTable>& tables_;
+};
+
+}  // namespace mortar

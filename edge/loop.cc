@@ -1,0 +1,200 @@
+#include "edge/loop.h"
+
+#include <utility>
+
+#include "common/check.h"
+#include "edge/jobs.h"
+#include "protocol/boundary.h"
+
+namespace mortar {
+namespace {
+
+// One round takes at most so many messages, so that it plans even under a flood.
+constexpr int kMessagesPerStep = 256;
+
+}  // namespace
+
+struct Edge::Rest {
+  Rest(EdgeOptions options, Parts p)
+      : parts(p),
+        state(NewEdgeState(std::move(options), p.transport.self(), p.tokenizer)),
+        tables(state.slots.size()),
+        front_job(p.engine, pool),
+        back_job(p.engine, pool),
+        release_job(p.engine, tables) {
+    state.last_tick = parts.clock.Now();
+  }
+
+  bool PollJobs(Time now);
+  bool PollMessages(Time now);
+  void SendOwed();
+  bool Execute(Time now);
+  void Join(Time now);
+  void RunSessions(Time now);
+  bool RunEngine(Time now);
+
+  Parts parts;
+  EdgeState state;
+  EdgePlan plan;
+  RowsPool pool;
+  std::vector<KvTable> tables;  // pages of each slot; the running job's, while state.busy
+  FrontJob front_job;
+  BackJob back_job;
+  EdgeReleaseJob release_job;
+};
+
+absl::StatusOr<std::unique_ptr<Edge>> Edge::Create(EdgeOptions options, Parts parts) {
+  const EngineOptions& engine = parts.engine.options();
+  options.kv_pages = parts.engine.kv().positions_max() / kKvPagePositions;
+  options.n_vocab = parts.engine.config().n_vocab;
+  options.context_max = engine.context_max;
+  RETURN_IF_ERROR(CheckEdgeOptions(options));
+  CHECK(options.rows_max <= engine.rows_max && options.n_parallel <= engine.logit_rows_max);
+  return std::unique_ptr<Edge>(new Edge(std::make_unique<Rest>(std::move(options), parts)));
+}
+
+Edge::Edge(std::unique_ptr<Rest> rest) : rest_(std::move(rest)) {}
+
+Edge::~Edge() { rest_->parts.jobs.Drain(); }
+
+const EdgeState& Edge::state() const { return rest_->state; }
+
+absl::StatusOr<RequestId> Edge::Submit(GenerateRequest request) {
+  Rest& r = *rest_;
+  RETURN_IF_ERROR(CheckRequest(r.state.options, request));
+  const RequestId id = r.state.next_request;
+  Apply(r.state, r.parts.clock.Now(), Submitted{std::move(request)});
+  return id;
+}
+
+void Edge::Cancel(RequestId request) {
+  Apply(rest_->state, rest_->parts.clock.Now(), CancelRequested{request});
+}
+
+std::optional<EdgeOutput> Edge::PollOutput() {
+  if (rest_->state.outputs.empty()) return std::nullopt;
+  return rest_->state.outputs.pop_front();
+}
+
+bool Edge::Step() {
+  Rest& r = *rest_;
+  const Time now = r.parts.clock.Now();
+  Apply(r.state, now, EdgeTicked{});
+  bool worked = r.PollJobs(now);
+  worked |= r.PollMessages(now);
+  r.SendOwed();
+  Plan(r.state, now, r.plan);
+  worked |= r.Execute(now);
+  r.SendOwed();
+  return worked;
+}
+
+bool Edge::Rest::PollJobs(Time now) {
+  bool any = false;
+  while (Job* job = parts.jobs.PollDone()) {
+    any = true;
+    if (job == &front_job) {
+      Apply(state, now, FrontDone{});
+    } else if (job == &back_job) {
+      Apply(state, now, BackDone{});
+    } else {
+      CHECK(job == &release_job);
+      Apply(state, now, EdgePagesReleased{&release_job.slots});
+    }
+  }
+  return any;
+}
+
+bool Edge::Rest::PollMessages(Time now) {
+  int n = 0;
+  for (; n < kMessagesPerStep; ++n) {
+    std::optional<Incoming> incoming = parts.transport.Poll();
+    if (!incoming) break;
+    if (const auto* answer = std::get_if<Activation>(&incoming->message)) {
+      const absl::Status fits = CheckAnswer(*answer, state.options.model.n_embd);
+      if (!fits.ok()) {
+        parts.log.Debug("broken_answer", {{"why", Message(fits)}});
+        Apply(state, now, AnswerBroken{answer->envelope});
+        continue;
+      }
+    }
+    Apply(state, now, EdgeReceived{incoming->from, std::move(incoming->message)});
+  }
+  return n > 0;
+}
+
+void Edge::Rest::SendOwed() {
+  for (Outgoing& outgoing : state.outbox) {
+    const absl::Status sent = parts.transport.Send(outgoing.to, std::move(outgoing.message));
+    // Lost, as on any network: what needs an answer has a deadline and is sent again.
+    if (!sent.ok()) parts.log.Debug("not_sent", {{"why", Message(sent)}});
+  }
+  state.outbox.clear();
+}
+
+bool Edge::Rest::Execute(Time now) {
+  Join(now);
+  RunSessions(now);
+  const bool started = RunEngine(now);
+  return started || plan.send_hello || plan.send_status || plan.admit >= 0 ||
+         !plan.ask_route.empty() || !plan.route_timed_out.empty() || !plan.deadline_passed.empty();
+}
+
+void Edge::Rest::Join(Time now) {
+  if (plan.send_hello) {
+    state.outbox.push_back(
+        {.to = kCoordinatorNode,
+         .message = Hello{
+             .node = parts.transport.self(), .role = Role::kEdge, .name = state.options.name}});
+    Apply(state, now, EdgeHelloSent{});
+  }
+  if (plan.send_status) {
+    state.outbox.push_back({.to = kCoordinatorNode, .message = StatusOf(state)});
+    Apply(state, now, EdgeStatusSent{});
+  }
+}
+
+void Edge::Rest::RunSessions(Time now) {
+  for (const int slot : plan.route_timed_out) Apply(state, now, RouteTimedOut{slot});
+  for (const int slot : plan.deadline_passed) Apply(state, now, DeadlinePassed{slot});
+  for (const int index : plan.ask_route) {
+    const EdgeSlot& slot = state.slots[static_cast<size_t>(index)];
+    state.outbox.push_back(
+        {.to = kCoordinatorNode,
+         .message = RouteRequest{.request = slot.route_request,
+                                 .model = state.options.model,
+                                 .front_layers = state.options.front_layers,
+                                 .back_layers = state.options.back_layers,
+                                 .positions_max = slot.pages * kKvPagePositions}});
+    Apply(state, now, RouteAsked{index});
+  }
+  if (plan.admit >= 0) {
+    Apply(state, now, Admitted{plan.admit});
+    const int pages = state.slots[static_cast<size_t>(plan.admit)].pages;
+    // Cannot fail: the plan counted the pages.
+    CHECK(parts.engine.kv()
+              .Reserve(tables[static_cast<size_t>(plan.admit)], pages * kKvPagePositions)
+              .ok());
+  }
+}
+
+bool Edge::Rest::RunEngine(Time now) {
+  if (!plan.release.empty()) {
+    release_job.slots = plan.release;
+    Apply(state, now, EdgeReleaseStarted{});
+    parts.jobs.Submit(&release_job);
+  } else if (!plan.back.empty()) {
+    Apply(state, now, BackStarted{&plan.back});
+    back_job.Prepare(state.running, state.slots, tables);
+    parts.jobs.Submit(&back_job);
+  } else if (!plan.front.empty()) {
+    Apply(state, now, FrontStarted{&plan.front});
+    front_job.Prepare(state.running, state.slots, tables);
+    parts.jobs.Submit(&front_job);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+}  // namespace mortar

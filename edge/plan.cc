@@ -1,0 +1,146 @@
+// What an edge should do now.
+//
+//   state                                        | plan
+//   ---------------------------------------------+--------------------------------------------
+//   joining, joined                              | Hello, NodeStatus: as a worker
+//   a session is routing, and we have joined     | RouteRequest, every kRouteAskInterval
+//   a session is routing for kRouteGiveUp        | it timed out
+//   a frame in flight is beyond its deadline     | its session's deadline passed
+//   engine idle, sessions are done               | release their pages
+//   engine idle, else first frames have answers  | a batch of the back layers
+//   engine idle, else positions are to be sent   | a batch of the front layers: decode first, one
+//                                                | chunk a session, round robin, rows_max, within
+//                                                | kFramesInFlightMax and kRowBytesInFlightMax
+//   engine idle, a place and its pages are free  | admit the request that waits longest
+#include <algorithm>
+
+#include "edge/state.h"
+#include "engine/kernels/kernels.h"
+
+namespace mortar {
+namespace {
+
+const EdgeSlot& SlotAt(const EdgeState& s, int slot) { return s.slots[static_cast<size_t>(slot)]; }
+
+void PlanSessions(const EdgeState& s, Time now, EdgePlan& plan) {
+  for (size_t i = 0; i < s.slots.size(); ++i) {
+    const EdgeSlot& slot = s.slots[i];
+    const int index = static_cast<int>(i);
+    if (slot.phase == SlotPhase::kRouting) {
+      const bool due = !slot.route_asked || now - *slot.route_asked >= kRouteAskInterval;
+      if (now - slot.routing_since > kRouteGiveUp) {
+        plan.route_timed_out.push_back(index);
+      } else if (s.phase == EdgePhase::kJoined && due) {
+        plan.ask_route.push_back(index);
+      }
+    } else if (slot.phase == SlotPhase::kRunning) {
+      for (size_t f = 0; f < slot.in_flight.size(); ++f) {
+        const FrameInFlight& frame = slot.in_flight[f];
+        if (frame.arrived || frame.deadline >= now) continue;
+        plan.deadline_passed.push_back(index);
+        break;
+      }
+    } else if (slot.phase == SlotPhase::kDone && !s.busy) {
+      plan.release.push_back(index);
+    }
+  }
+}
+
+void PlanBack(const EdgeState& s, EdgePlan& plan) {
+  int rows = 0;
+  for (size_t i = 0; i < s.slots.size(); ++i) {
+    const EdgeSlot& slot = s.slots[i];
+    if (slot.phase != SlotPhase::kRunning || slot.in_flight.empty()) continue;
+    const FrameInFlight& first = slot.in_flight.front();
+    if (!first.arrived || rows + first.rows.n() > s.options.rows_max) continue;
+    plan.back.push_back(static_cast<int>(i));
+    rows += first.rows.n();
+  }
+}
+
+// Rows that the back layers need of a frame up to `end`.
+RowsWanted Wanted(const EdgeState& s, const EdgeSlot& slot, int end) {
+  if (end <= slot.answered) return RowsWanted::kNone;  // a replay: the back layers have them
+  if (s.options.back_layers > 0 || slot.hops.empty()) return RowsWanted::kAll;
+  return end == static_cast<int>(slot.tokens.size()) ? RowsWanted::kLast : RowsWanted::kNone;
+}
+
+// The next chunk of a session within the flow limits; n = 0 when there is none.
+EdgeItem NextChunk(const EdgeState& s, int index) {
+  const EdgeSlot& slot = SlotAt(s, index);
+  EdgeItem item{.slot = index, .request = slot.request, .epoch = slot.epoch};
+  if (slot.phase != SlotPhase::kRunning || slot.front_running ||
+      slot.in_flight.size() >= static_cast<size_t>(kFramesInFlightMax)) {
+    return item;
+  }
+  const int n = std::min(slot.chunk_rows, static_cast<int>(slot.tokens.size()) - slot.sent);
+  const FrameInFlight frame{.base = slot.sent, .n = n};
+  if (slot.bytes_in_flight + frame.bytes(s.options.model.n_embd) > kRowBytesInFlightMax) {
+    return item;
+  }
+  item.base = slot.sent;
+  item.n = n;
+  item.wanted = Wanted(s, slot, slot.sent + n);
+  return item;
+}
+
+void PlanFront(const EdgeState& s, EdgePlan& plan) {
+  const int n_slots = static_cast<int>(s.slots.size());
+  for (const bool decode : {true, false}) {
+    int rows = 0;
+    for (int i = 0; i < n_slots; ++i) {
+      EdgeItem item = NextChunk(s, (s.next_slot + i) % n_slots);
+      if (item.n == 0 || (item.n <= kDecodeRowsMax) != decode) continue;
+      if (rows + item.n > s.options.rows_max) continue;
+      rows += item.n;
+      plan.front.push_back(std::move(item));
+    }
+    if (!plan.front.empty()) return;
+  }
+}
+
+void PlanAdmission(const EdgeState& s, EdgePlan& plan) {
+  if (s.waiting.empty()) return;
+  const GenerateRequest& what = s.waiting.front().what;
+  const int pages = EdgePagesFor(s.options, static_cast<int>(what.prompt.size()), what.n_predict);
+  if (pages > s.pages_free) return;
+  for (size_t i = 0; i < s.slots.size() && plan.admit < 0; ++i) {
+    if (s.slots[i].phase == SlotPhase::kFree) plan.admit = static_cast<int>(i);
+  }
+}
+
+}  // namespace
+
+void Plan(const EdgeState& s, Time now, EdgePlan& plan) {
+  plan.send_hello =
+      s.phase == EdgePhase::kJoining && (!s.hello_sent || now - *s.hello_sent >= kHelloInterval);
+  plan.send_status = s.phase == EdgePhase::kJoined &&
+                     (!s.status_sent || now - *s.status_sent >= s.status_interval);
+  plan.admit = -1;
+  plan.ask_route.clear();
+  plan.route_timed_out.clear();
+  plan.deadline_passed.clear();
+  plan.release.clear();
+  plan.back.clear();
+  plan.front.clear();
+  PlanSessions(s, now, plan);
+  if (s.busy) return;
+  PlanAdmission(s, plan);
+  // What has a deadline behind it or is done changes before anything of it runs.
+  if (!plan.release.empty() || !plan.deadline_passed.empty()) return;
+  PlanBack(s, plan);
+  if (plan.back.empty()) PlanFront(s, plan);
+}
+
+NodeStatus StatusOf(const EdgeState& s) {
+  NodeStatus status;
+  status.role = Role::kEdge;
+  status.model = s.options.model;
+  for (const EdgeSlot& slot : s.slots) status.sessions += slot.phase == SlotPhase::kFree ? 0 : 1;
+  status.kv_positions_free = s.pages_free * kKvPagePositions;
+  status.front_layers = s.options.front_layers;
+  status.back_layers = s.options.back_layers;
+  return status;
+}
+
+}  // namespace mortar

@@ -1,0 +1,109 @@
+#include "edge/session.h"
+
+#include <algorithm>
+
+namespace mortar {
+
+const char* Name(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kCancelled:
+      return "cancelled";
+    case FinishReason::kError:
+      return "error";
+  }
+  return "unknown";
+}
+
+void Finish(EdgeState& s, Time now, EdgeSlot& slot, FinishReason reason, absl::Status status) {
+  const bool whole = reason == FinishReason::kStop || reason == FinishReason::kLength;
+  for (const Hop& hop : slot.hops) {
+    if (whole) {
+      Owe(s, hop.node, End{slot.session});
+    } else {
+      Owe(s, hop.node, Cancel{slot.session});
+    }
+  }
+  if (slot.timings.output_tokens > 0) slot.timings.decode = now - slot.first_token;
+  Finished finished{.reason = reason,
+                    .status = std::move(status),
+                    .text = slot.text->stopped() ? std::string() : slot.text->Finish(),
+                    .timings = slot.timings};
+  s.outputs.push_back({.request = slot.request, .what = std::move(finished)});
+  slot.phase = SlotPhase::kDone;
+  slot.in_flight.clear();
+  slot.bytes_in_flight = 0;
+}
+
+void BeginRouting(EdgeState& s, Time now, EdgeSlot& slot) {
+  slot.phase = SlotPhase::kRouting;
+  slot.route_request = s.next_route_request++;
+  slot.routing_since = now;
+  slot.route_asked.reset();
+  slot.hops.clear();
+}
+
+namespace {
+
+// What all retries share. False: there were too many, and the session has failed.
+bool NextEpoch(EdgeState& s, Time now, EdgeSlot& slot, const std::string& why) {
+  ++s.counters.retries;
+  ++slot.timings.retries;
+  if (++slot.retries_in_a_row > kRetriesMax) {
+    Fail(s, now, slot,
+         Unavailable("gave up after " + std::to_string(kRetriesMax) + " retries: " + why));
+    return false;
+  }
+  ++slot.epoch;
+  slot.in_flight.clear();
+  slot.bytes_in_flight = 0;
+  return true;
+}
+
+}  // namespace
+
+void Retry(EdgeState& s, Time now, EdgeSlot& slot, int from, const std::string& why) {
+  if (NextEpoch(s, now, slot, why)) slot.sent = std::min(from, slot.answered);
+}
+
+void RetryOnNewRoute(EdgeState& s, Time now, EdgeSlot& slot, const std::string& why) {
+  if (!NextEpoch(s, now, slot, why)) return;
+  for (const Hop& hop : slot.hops) Owe(s, hop.node, Cancel{slot.session});
+  slot.sent = 0;
+  BeginRouting(s, now, slot);
+}
+
+void AcceptToken(EdgeState& s, Time now, EdgeSlot& slot, Token token) {
+  if (slot.timings.output_tokens == 0) {
+    slot.first_token = now;
+    slot.timings.ttft = now - slot.submitted;
+    slot.timings.prefill = now - slot.started;
+  }
+  if (!slot.ignore_end && s.tokenizer->IsEndOfGeneration(token)) {
+    return Finish(s, now, slot, FinishReason::kStop, absl::OkStatus());
+  }
+  slot.tokens.push_back(token);
+  const int n_output = ++slot.timings.output_tokens;
+  s.outputs.push_back(
+      {.request = slot.request, .what = TokenOut{.token = token, .text = slot.text->Push(token)}});
+  if (slot.text->stopped()) {
+    Finish(s, now, slot, FinishReason::kStop, absl::OkStatus());
+  } else if (n_output >= slot.n_predict ||
+             static_cast<int>(slot.tokens.size()) >= s.options.context_max) {
+    Finish(s, now, slot, FinishReason::kLength, absl::OkStatus());
+  }
+}
+
+void PassEmptyAnswers(const EdgeState& s, EdgeSlot& slot) {
+  while (!slot.in_flight.empty() && slot.in_flight.front().arrived &&
+         slot.in_flight.front().wanted == RowsWanted::kNone) {
+    const FrameInFlight frame = slot.in_flight.pop_front();
+    slot.bytes_in_flight -= frame.bytes(s.options.model.n_embd);
+    slot.answered = std::max(slot.answered, frame.end());
+  }
+}
+
+}  // namespace mortar

@@ -1,0 +1,32 @@
+// Steps of one session's life that several events share. For apply's own use.
+#pragma once
+
+#include <utility>
+
+#include "edge/state.h"
+
+namespace mortar {
+
+inline void Owe(EdgeState& s, NodeId to, AnyMessage message) {
+  s.outbox.push_back({.to = to, .message = std::move(message)});
+}
+
+// The session is over: its last output is given and every hop is told.
+void Finish(EdgeState& s, Time now, EdgeSlot& slot, FinishReason reason, absl::Status status);
+inline void Fail(EdgeState& s, Time now, EdgeSlot& slot, absl::Status status) {
+  Finish(s, now, slot, FinishReason::kError, std::move(status));
+}
+
+// Goes on from position min(from, answered) under the next epoch, or fails after kRetriesMax.
+void Retry(EdgeState& s, Time now, EdgeSlot& slot, int from, const std::string& why);
+// The same on a route that the coordinator has yet to give: the hops begin at position 0.
+void RetryOnNewRoute(EdgeState& s, Time now, EdgeSlot& slot, const std::string& why);
+void BeginRouting(EdgeState& s, Time now, EdgeSlot& slot);
+
+// The sampled token joins the log, or ends the generation.
+void AcceptToken(EdgeState& s, Time now, EdgeSlot& slot, Token token);
+
+// Lets go of frames at the head whose answer has no rows for the back layers.
+void PassEmptyAnswers(const EdgeState& s, EdgeSlot& slot);
+
+}  // namespace mortar

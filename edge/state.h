@@ -1,0 +1,243 @@
+// What an edge knows, and the pure functions that change it and choose what runs next.
+//
+// The token log of a session is the truth. Everything else (KV of the edge's own layers, KV of
+// the workers, rows on their way) can be made again from it: `sent` says from where the front
+// layers go on, `answered` what the back layers have. A retry moves `sent` back and raises the
+// epoch; the same rows are computed and sent again.
+//
+//   session  | event                          | becomes
+//   ---------+--------------------------------+-------------------------------------------------
+//   -        | Submitted                      | waits; refused when the queue is full
+//   waiting  | Admitted                       | routing: has a place and its pages
+//   routing  | Route, granted and whole       | running, from position 0, under the next epoch
+//   routing  | Route refused, or not whole    | done: error
+//   routing  | RouteTimedOut                  | done: error
+//   running  | FrontStarted, FrontDone        | its rows are in flight, under the next step
+//   running  | answer of the newest epoch     | frames that stand first go to the back layers
+//   running  | answer that does not fit       | retry
+//   running  | answer of an older epoch       | counted, dropped
+//   running  | BackDone, more to come         | answered = end of the frame
+//   running  | BackDone with a token          | token logged and given out, or done: stop, length
+//   running  | NeedPrefix of the newest epoch | retry from what the worker has
+//   running  | DeadlinePassed                 | retry; every third time in a row on a new route
+//   running  | NeedRoute of the newest epoch  | retry on a new route
+//   running  | Rejected of the newest epoch   | done: error
+//   any      | retry after kRetriesMax        | done: error
+//   any      | CancelRequested                | done: cancelled
+//   done     | PagesReleased                  | its place is free
+//
+// Membership is the worker's table: joining, joined, refused (which fails all sessions).
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/ring_queue.h"
+#include "edge/request.h"
+#include "edge/text_stream.h"
+#include "protocol/messages.h"
+
+namespace mortar {
+
+// Retries of one session without any progress, after which its request fails.
+inline constexpr int kRetriesMax = 6;
+inline constexpr int kRetriesPerRoute = 3;
+// A request for a route is repeated so often, and given up after the coordinator's own wait.
+inline constexpr Duration kRouteAskInterval = std::chrono::seconds(2);
+inline constexpr Duration kRouteGiveUp = kRouteWaitMax + std::chrono::seconds(5);
+
+struct EdgeOptions {
+  std::string name;
+  ModelId model;
+  int n_vocab = 0;
+  int front_layers = 2;
+  int back_layers = 2;
+  bool show_tokens_to_cloud = false;  // allows front or back 0
+  int n_parallel = 1;                 // sessions at a time
+  int context_max = 4096;             // positions of one session
+  int kv_pages = 0;                   // of the engine's pool, for all sessions
+  int rows_max = 512;                 // of one batch of the engine; at least n_parallel
+  Duration step_deadline = std::chrono::seconds(30);  // of a frame without any answer
+};
+// FailedPrecondition or InvalidArgument names what does not fit the model or the rules.
+absl::Status CheckEdgeOptions(const EdgeOptions& options);
+absl::Status CheckRequest(const EdgeOptions& options, const GenerateRequest& request);
+
+struct FrameInFlight {
+  uint64_t step = 0;
+  int base = 0;
+  int n = 0;
+  RowsWanted wanted = RowsWanted::kAll;
+  Time deadline{};
+  bool arrived = false;
+  Rows rows{};  // the answer's
+
+  int end() const { return base + n; }
+  size_t bytes(int n_embd) const {
+    return static_cast<size_t>(n) * static_cast<size_t>(n_embd) * sizeof(float);
+  }
+};
+
+enum class SlotPhase { kFree, kRouting, kRunning, kDone };
+
+// One session's place.
+struct EdgeSlot {
+  SlotPhase phase = SlotPhase::kFree;
+  RequestId request = 0;
+  std::vector<Token> tokens;  // the log: prompt, then what was sampled
+  int n_prompt = 0;
+  int n_predict = 0;
+  int chunk_rows = 0;
+  bool ignore_end = false;
+  Sampler sampler;  // the running back job's, while back_running
+  std::unique_ptr<TextStream> text;
+  int pages = 0;  // of KV, enough for the longest that it can become
+
+  SessionId session;
+  std::vector<Hop> hops;
+  uint64_t route_request = 0;
+  Time routing_since{};
+  std::optional<Time> route_asked;
+
+  uint32_t epoch = 0;
+  uint64_t step = 0;
+  int sent = 0;      // positions that went through the front layers under this epoch
+  int answered = 0;  // positions that the back layers have
+  RingQueue<FrameInFlight> in_flight;
+  size_t bytes_in_flight = 0;
+  int retries_in_a_row = 0;
+  bool front_running = false;
+  bool back_running = false;
+
+  Time submitted{};
+  Time started{};  // when its route came
+  Time first_token{};
+  Timings timings;
+};
+
+// A piece of a batch of the edge's own layers.
+struct EdgeItem {
+  int slot = 0;
+  RequestId request = 0;
+  uint32_t epoch = 0;
+  int base = 0;
+  int n = 0;
+  RowsWanted wanted = RowsWanted::kAll;  // front: of the frame to be sent
+  bool sample = false;                   // back: the last row's logits give a token
+  Rows rows_in{};                        // back
+  Rows rows_out{};                       // front, set when the batch ends
+  Token token = 0;                       // back, set when the batch ends
+};
+
+struct WaitingGeneration {
+  RequestId request = 0;
+  GenerateRequest what;
+  Time submitted{};
+};
+
+struct EdgeCounters {
+  uint64_t frames = 0;       // sent
+  uint64_t old_answers = 0;  // of an older epoch, dropped
+  uint64_t broken_answers = 0;
+  uint64_t retries = 0;
+  uint64_t unexpected = 0;  // messages that no edge should get
+};
+
+enum class EdgePhase { kJoining, kJoined, kRefused };
+
+struct EdgeState {
+  EdgeOptions options;
+  const Tokenizer* tokenizer = nullptr;  // not owned; const
+  EdgePhase phase = EdgePhase::kJoining;
+  absl::Status refusal;
+  NodeId self;
+  Duration status_interval = kStatusInterval;
+  std::optional<Time> hello_sent;
+  std::optional<Time> status_sent;
+  Time last_tick{};
+
+  RequestId next_request = 1;
+  uint64_t next_route_request = 1;
+  RingQueue<WaitingGeneration> waiting;
+  std::vector<EdgeSlot> slots;  // options.n_parallel
+  int pages_free = 0;
+  bool busy = false;              // a job has the engine
+  std::vector<EdgeItem> running;  // of the batch that runs
+  int next_slot = 0;              // where the round robin goes on
+  RingQueue<EdgeOutput> outputs;  // for the caller
+  std::vector<Outgoing> outbox;   // what apply owes; the loop sends and empties it
+  EdgeCounters counters;
+};
+
+// --- Events ---
+struct EdgeReceived {
+  NodeId from;
+  AnyMessage message;
+};
+struct AnswerBroken {  // CheckAnswer refused it
+  Envelope envelope;
+};
+struct EdgeHelloSent {};
+struct EdgeStatusSent {};
+struct EdgeTicked {};
+struct Submitted {  // passed CheckRequest; becomes request state.next_request
+  GenerateRequest request;
+};
+struct CancelRequested {
+  RequestId request = 0;
+};
+struct Admitted {
+  int slot = 0;
+};
+struct RouteAsked {
+  int slot = 0;
+};
+struct RouteTimedOut {
+  int slot = 0;
+};
+struct DeadlinePassed {
+  int slot = 0;
+};
+struct FrontStarted {
+  std::vector<EdgeItem>* items = nullptr;  // moved from
+};
+struct FrontDone {};  // rows_out of state.running are set
+struct BackStarted {
+  const std::vector<int>* slots = nullptr;  // whose first frame runs
+};
+struct BackDone {};  // tokens of state.running are set
+struct EdgeReleaseStarted {};
+struct EdgePagesReleased {
+  const std::vector<int>* slots = nullptr;
+};
+using EdgeEvent =
+    std::variant<EdgeReceived, AnswerBroken, EdgeHelloSent, EdgeStatusSent, EdgeTicked, Submitted,
+                 CancelRequested, Admitted, RouteAsked, RouteTimedOut, DeadlinePassed, FrontStarted,
+                 FrontDone, BackStarted, BackDone, EdgeReleaseStarted, EdgePagesReleased>;
+
+EdgeState NewEdgeState(EdgeOptions options, NodeId self, const Tokenizer& tokenizer);
+void Apply(EdgeState& state, Time now, EdgeEvent event);
+
+// --- Plan ---
+// At most one of release, back and front: they share the engine. Reused from call to call.
+struct EdgePlan {
+  bool send_hello = false;
+  bool send_status = false;
+  int admit = -1;  // slot for the request that waits longest
+  std::vector<int> ask_route;
+  std::vector<int> route_timed_out;
+  std::vector<int> deadline_passed;
+  std::vector<int> release;
+  std::vector<int> back;
+  std::vector<EdgeItem> front;
+};
+void Plan(const EdgeState& state, Time now, EdgePlan& plan);
+
+NodeStatus StatusOf(const EdgeState& state);
+int EdgePagesFor(const EdgeOptions& options, int n_prompt, int n_predict);
+
+}  // namespace mortar
