@@ -26,6 +26,12 @@ std::string BenchTest::Name() const {
   return "tg" + std::to_string(n_gen) + (batch > 1 ? "@" + std::to_string(batch) : "");
 }
 
+uint64_t BytesOfDecode(const ForwardLoop& loop, int n_gen, int batch) {
+  const auto n = static_cast<uint64_t>(n_gen);
+  const uint64_t positions = static_cast<uint64_t>(batch) * n * (n + 1) / 2;
+  return n * loop.weight_bytes() + positions * loop.kv_bytes_per_position();
+}
+
 absl::StatusOr<BenchSample> RunBenchTest(ForwardLoop& loop, const BenchTest& test, int ubatch_size,
                                          const Clock& clock) {
   CHECK((test.n_prompt > 0) != (test.n_gen > 0));
@@ -50,12 +56,10 @@ absl::StatusOr<BenchSample> RunBenchTest(ForwardLoop& loop, const BenchTest& tes
       tokens[static_cast<size_t>(i)] = RandomToken(i, step, n_vocab);
     }
     loop.Decode(tokens);
-    sample.bytes += loop.weight_bytes() + static_cast<uint64_t>(test.batch) *
-                                              static_cast<uint64_t>(step + 1) *
-                                              loop.kv_bytes_per_position();
     RETURN_IF_ERROR(CheckInterrupted());
   }
   sample.seconds = Seconds(clock.Now() - start);
+  sample.bytes += BytesOfDecode(loop, test.n_gen, test.batch);
   return sample;
 }
 

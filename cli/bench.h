@@ -25,6 +25,9 @@ struct BenchSample {
   double seconds = 0;
   uint64_t bytes = 0;  // of weights and KV that were read
 };
+// Bytes that n_gen decode steps of `batch` sessions read from an empty KV on: they share the
+// weights of a step, and each reads its own KV.
+uint64_t BytesOfDecode(const ForwardLoop& loop, int n_gen, int batch);
 absl::StatusOr<BenchSample> RunBenchTest(ForwardLoop& loop, const BenchTest& test, int ubatch_size,
                                          const Clock& clock);
 

@@ -4,9 +4,12 @@
 
 #include "cli/bench.h"
 #include "cli/commands.h"
+#include "cli/embedded.h"
+#include "cli/hosted_model.h"
 #include "cli/json_output.h"
 #include "cli/machine.h"
 #include "cli/model.h"
+#include "cli/roles_bench.h"
 
 namespace mortar {
 namespace {
@@ -48,28 +51,12 @@ absl::StatusOr<std::unique_ptr<ForwardLoop>> LoopFor(const CommandContext& conte
   return ForwardLoop::Create(file, options, *compute.kernels, *compute.pool);
 }
 
-}  // namespace
-
-absl::Status BenchCommand(const CommandContext& context) {
-  const Settings& settings = context.settings;
-  const std::vector<BenchTest> tests = TestsOf(settings);
-  if (tests.empty()) {
-    return UsageError("nothing to measure: -p and -n are both 0; give one, e.g. -n 128");
-  }
-  ASSIGN_OR_RETURN(const auto file, OpenModel(settings, context.environment));
-  ASSIGN_OR_RETURN(const Compute compute, MakeCompute(settings));
-  const int ubatch_size = static_cast<int>(settings.Int("ubatch-size"));
-  const auto repetitions = settings.Int("repetitions");
-
-  BenchReport report;
-  report.model = file->path();
-  report.threads = compute.pool->n_threads();
-  report.isa = compute.kernels->name;
-  context.console.Progress("measuring memory bandwidth");
-  const double bandwidth = MeasureReadBandwidth(*compute.pool, context.clock);
-  report.bandwidth_gb_s = bandwidth / 1e9;
-
-  ASSIGN_OR_RETURN(const auto loop, LoopFor(context, *file, compute, tests));
+absl::Status MeasureTests(const CommandContext& context, const HostedModel& model,
+                          const Compute& compute, const std::vector<BenchTest>& tests,
+                          double bandwidth, BenchReport& report) {
+  const int ubatch_size = static_cast<int>(context.settings.Int("ubatch-size"));
+  const auto repetitions = context.settings.Int("repetitions");
+  ASSIGN_OR_RETURN(const auto loop, LoopFor(context, *model.file, compute, tests));
   for (const BenchTest& test : tests) {
     std::vector<BenchSample> samples;
     for (int64_t i = -1; i < repetitions; ++i) {  // the first one warms up
@@ -81,18 +68,93 @@ absl::Status BenchCommand(const CommandContext& context) {
     }
     report.results.push_back(Summarize(test, samples, bandwidth));
   }
-  context.console.Progress("");
-  if (settings.Bool("json")) return context.console.Write(ToJson(report));
+  return absl::OkStatus();
+}
 
-  char head[256];
+// tgN@roles: N greedy tokens through the three roles, beside the bare loop.
+absl::Status MeasureRoles(const CommandContext& context, const HostedModel& model,
+                          const Compute& compute, int n_gen, double bandwidth,
+                          BenchReport& report) {
+  ASSIGN_OR_RETURN(EmbeddedOptions embedded, ReadEmbeddedOptions(context.settings, model.config));
+  embedded.context = n_gen + 1;
+  ASSIGN_OR_RETURN(const auto nodes,
+                   Embedded::Start(embedded, {model, *compute.kernels, *compute.pool, context.clock,
+                                              context.log}));
+  const BenchTest test = {.n_gen = n_gen};
+  ASSIGN_OR_RETURN(const auto bare, LoopFor(context, *model.file, compute, {test}));
+  const auto repetitions = context.settings.Int("repetitions");
+  std::vector<RolesSample> samples;
+  std::vector<BenchSample> by_roles;
+  std::vector<double> bare_speeds;
+  for (int64_t i = -1; i < repetitions; ++i) {  // the first pair warms up
+    context.console.Progress(test.Name() + "@roles: pair " + std::to_string(i + 1) + " of " +
+                             std::to_string(repetitions));
+    ASSIGN_OR_RETURN(const RolesSample sample,
+                     RunRolesPair(*nodes, *bare, n_gen, i % 2 == 0, context.clock));
+    if (i < 0) continue;
+    samples.push_back(sample);
+    by_roles.push_back({sample.roles_seconds * n_gen, BytesOfDecode(*bare, n_gen, 1)});
+    bare_speeds.push_back(1 / sample.bare_seconds);
+  }
+  BenchResult result = Summarize(test, by_roles, bandwidth);
+  result.test += "@roles";
+  const RolesCost cost = CostOf(samples);
+  result.roles = BenchResult::Roles{SpreadOf(bare_speeds).mean, cost.added_us_per_token,
+                                    cost.added_us_per_token_error};
+  report.results.push_back(std::move(result));
+  return absl::OkStatus();
+}
+
+std::string Text(const BenchReport& report) {
+  char head[512];
   std::snprintf(head, sizeof head,
-                "%s, %d threads, %s kernels, memory reads %.2f GB/s\n"
+                ", %d threads, %s kernels, memory reads %.2f GB/s\n"
                 "| test         |       tokens / second |    GB/s | of bound |\n"
                 "| ------------ | --------------------: | ------: | -------: |\n",
-                report.model.c_str(), report.threads, report.isa.c_str(), report.bandwidth_gb_s);
-  std::string text = head;
+                report.threads, report.isa.c_str(), report.bandwidth_gb_s);
+  std::string text = OneLine(report.model) + head;
   for (const BenchResult& result : report.results) text += Row(result);
-  return context.console.Write(text);
+  for (const BenchResult& result : report.results) {
+    if (!result.roles) continue;
+    char line[160];
+    std::snprintf(line, sizeof line,
+                  "%s: %+.1f ± %.1f us a token beside the bare loop's %.2f tokens/s\n",
+                  result.test.c_str(), result.roles->added_us_per_token,
+                  result.roles->added_us_per_token_error, result.roles->bare_tok_s);
+    text += line;
+  }
+  return text;
+}
+
+}  // namespace
+
+absl::Status BenchCommand(const CommandContext& context) {
+  const Settings& settings = context.settings;
+  const std::vector<BenchTest> tests = TestsOf(settings);
+  const int64_t roles_tokens = settings.Bool("roles") ? settings.Ints("n-gen").front() : 0;
+  if (tests.empty()) {
+    return UsageError("nothing to measure: -p and -n are both 0; give one, e.g. -n 128");
+  }
+  if (settings.Bool("roles") && roles_tokens < 2) {
+    return UsageError("--roles compares decode: give -n 2 or more, e.g. -n 128");
+  }
+  ASSIGN_OR_RETURN(const HostedModel model,
+                   OpenHostedModel(settings, context.environment, context.log));
+  ASSIGN_OR_RETURN(const Compute compute, MakeCompute(settings));
+  BenchReport report;
+  report.model = model.file->path();
+  report.threads = compute.pool->n_threads();
+  report.isa = compute.kernels->name;
+  context.console.Progress("measuring memory bandwidth");
+  const double bandwidth = MeasureReadBandwidth(*compute.pool, context.clock);
+  report.bandwidth_gb_s = bandwidth / 1e9;
+  RETURN_IF_ERROR(MeasureTests(context, model, compute, tests, bandwidth, report));
+  if (roles_tokens > 0) {
+    RETURN_IF_ERROR(
+        MeasureRoles(context, model, compute, static_cast<int>(roles_tokens), bandwidth, report));
+  }
+  context.console.Progress("");
+  return context.console.Write(settings.Bool("json") ? ToJson(report) : Text(report));
 }
 
 }  // namespace mortar

@@ -21,7 +21,12 @@ struct CommandContext {
 
 // Cancelled when a signal came or nobody reads the result; UsageError for flags that contradict
 // each other.
+absl::Status RunCommand(const CommandContext& context);
+absl::Status PlanCommand(const CommandContext& context);
 absl::Status BenchCommand(const CommandContext& context);
+absl::Status PerplexityCommand(const CommandContext& context);
+absl::Status CompareCommand(const CommandContext& context);
+absl::Status InspectCommand(const CommandContext& context);
 absl::Status TokenizeCommand(const CommandContext& context);
 absl::Status VersionCommand(const CommandContext& context);
 absl::Status CompletionCommand(const CommandContext& context);

@@ -81,9 +81,8 @@ void ForwardLoop::Decode(std::span<const int32_t> tokens) {
   engine_->Run(0, batch);
 }
 
-std::span<const float> ForwardLoop::logits(int session) const {
-  const auto n_vocab = static_cast<size_t>(config().n_vocab);
-  return std::span(logits_).subspan(static_cast<size_t>(session) * n_vocab, n_vocab);
+std::span<float> ForwardLoop::mutable_logits() {
+  return std::span(logits_).first(static_cast<size_t>(config().n_vocab));
 }
 
 }  // namespace mortar

@@ -42,7 +42,8 @@ class ForwardLoop {
   // Appends one token to each of the first tokens.size() sessions, in one step, with logits.
   void Decode(std::span<const int32_t> tokens);
 
-  std::span<const float> logits(int session = 0) const;  // [n_vocab]
+  // Of the newest token of the first session, [n_vocab]; samplers may change them.
+  std::span<float> mutable_logits();
 
  private:
   ForwardLoop(std::unique_ptr<Engine> engine, const Options& options);

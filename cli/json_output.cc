@@ -12,10 +12,61 @@ std::string Dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+Json BrickJson(const Brick& brick) {
+  Json tensors = Json::array();
+  for (const BrickTensor& tensor : brick.tensors) {
+    tensors.push_back({{"name", tensor.name},
+                       {"type", Name(tensor.type)},
+                       {"shape", tensor.shape},
+                       {"bytes", tensor.bytes}});
+  }
+  return {{"name", brick.name},
+          {"kind", Name(brick.kind)},
+          {"version", brick.version},
+          {"layers", {brick.layers.begin, brick.layers.end}},
+          {"bytes", brick.bytes},
+          {"sha256", brick.digest ? Json(ToHex(*brick.digest)) : Json()},
+          {"sensitivity", Name(brick.sensitivity)},
+          {"tensors", std::move(tensors)}};
+}
+
 }  // namespace
 
 std::string ToJson(const VersionReport& report) {
   return Dump({{"version", report.version}, {"contract", report.contract}});
+}
+
+std::string ToJson(const RunReport& report) {
+  Json route = Json::array();
+  for (const RouteNode& node : report.route) {
+    route.push_back({{"node", node.node},
+                     {"role", node.role},
+                     {"layers", {node.layers.begin, node.layers.end}},
+                     {"bytes", node.bytes}});
+  }
+  Json hops = Json::array();
+  uint64_t messages = 0;
+  for (const HopTraffic& hop : report.hops) {
+    hops.push_back(
+        {{"from", hop.from}, {"to", hop.to}, {"messages", hop.messages}, {"bytes", hop.bytes}});
+    messages += hop.messages;
+  }
+  return Dump({{"prompt_tokens", report.prompt_tokens},
+               {"tokens", report.tokens},
+               {"text", report.text},
+               {"finish_reason", report.finish_reason},
+               {"seed", report.seed},
+               {"timings",
+                {{"load_ms", report.load_ms},
+                 {"ttft_ms", report.ttft_ms},
+                 {"prefill_tok_s", report.prefill_tok_s},
+                 {"decode_tok_s", report.decode_tok_s}}},
+               {"route", std::move(route)},
+               {"wire",
+                {{"messages", messages},
+                 {"bytes_up", report.bytes_up()},
+                 {"bytes_down", report.bytes_down()},
+                 {"hops", std::move(hops)}}}});
 }
 
 // A piece that is no UTF-8 by itself shows U+FFFD; its bytes are exact.
@@ -34,17 +85,76 @@ std::string ToJson(const TokenizeReport& report) {
 std::string ToJson(const BenchReport& report) {
   Json json = Json::array();
   for (const BenchResult& result : report.results) {
-    json.push_back({{"test", result.test},
-                    {"tok_s", result.tok_s},
-                    {"stddev", result.stddev},
-                    {"gb_s", result.gb_s},
-                    {"bandwidth_fraction", result.bandwidth_fraction},
-                    {"bandwidth_gb_s", report.bandwidth_gb_s},
-                    {"threads", report.threads},
-                    {"isa", report.isa},
-                    {"model", report.model}});
+    Json test = {{"test", result.test},
+                 {"tok_s", result.tok_s},
+                 {"stddev", result.stddev},
+                 {"gb_s", result.gb_s},
+                 {"bandwidth_fraction", result.bandwidth_fraction}};
+    if (result.roles) {
+      test["bare_tok_s"] = result.roles->bare_tok_s;
+      test["added_us_per_token"] = result.roles->added_us_per_token;
+      test["added_us_per_token_error"] = result.roles->added_us_per_token_error;
+    }
+    test["bandwidth_gb_s"] = report.bandwidth_gb_s;
+    test["threads"] = report.threads;
+    test["isa"] = report.isa;
+    test["model"] = report.model;
+    json.push_back(std::move(test));
   }
   return Dump(json);
+}
+
+std::string ToJson(const PerplexityReport& report) {
+  return Dump({{"ppl", report.ppl},
+               {"ppl_error", report.ppl_error},
+               {"tokens", report.tokens},
+               {"chunks", report.chunks},
+               {"ctx_size", report.ctx_size}});
+}
+
+std::string ToJson(const CompareReport& report) {
+  return Dump({{"positions", report.positions},
+               {"kl_mean", report.kl_mean},
+               {"kl_error", report.kl_error},
+               {"kl_max", report.kl_max},
+               {"top1_agreement", report.top1_agreement()},
+               {"logit_difference_max", report.logit_difference_max}});
+}
+
+std::string ToJson(const InspectReport& report) {
+  const ModelConfig& config = report.config;
+  Json bricks = Json::array();
+  for (const Brick& brick : report.manifest.bricks) bricks.push_back(BrickJson(brick));
+  return Dump({{"path", report.path},
+               {"file_bytes", report.file_bytes},
+               {"model", report.manifest.model},
+               {"architecture", config.architecture},
+               {"n_layers", config.n_layers},
+               {"n_embd", config.n_embd},
+               {"n_ff", config.n_ff},
+               {"n_heads", config.n_heads},
+               {"n_kv_heads", config.n_kv_heads},
+               {"head_dim", config.head_dim},
+               {"n_vocab", config.n_vocab},
+               {"n_ctx_train", config.n_ctx_train},
+               {"tied_head", config.tied_head},
+               {"bricks", std::move(bricks)}});
+}
+
+std::string ToJson(const PlanReport& report) {
+  Json hops = Json::array();
+  for (const PlannedHop& hop : report.hops) {
+    hops.push_back({{"node", hop.node},
+                    {"role", hop.role},
+                    {"layers", {hop.layers.begin, hop.layers.end}},
+                    {"bytes", hop.bytes},
+                    {"wire_bytes_per_token", hop.wire_bytes_per_token},
+                    {"predicted_ms_per_token", hop.ms_per_token},
+                    {"why", hop.why}});
+  }
+  return Dump({{"hops", std::move(hops)},
+               {"predicted_ms_per_token", report.predicted_ms_per_token},
+               {"why", report.why}});
 }
 
 }  // namespace mortar

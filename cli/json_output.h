@@ -11,8 +11,13 @@ namespace mortar {
 
 std::string ToJson(const VersionReport& report);
 
+std::string ToJson(const RunReport& report);
 std::string ToJson(const TokenizeReport& report);
 // An array, one object for each test.
 std::string ToJson(const BenchReport& report);
+std::string ToJson(const PerplexityReport& report);
+std::string ToJson(const CompareReport& report);
+std::string ToJson(const InspectReport& report);
+std::string ToJson(const PlanReport& report);
 
 }  // namespace mortar

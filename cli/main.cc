@@ -8,6 +8,7 @@
 #include "cli/console.h"
 #include "cli/help.h"
 #include "cli/settings.h"
+#include "common/check.h"
 
 extern char** environ;
 
@@ -37,18 +38,28 @@ LogLevel ReadLogLevel(const Settings& settings) {
 
 absl::Status Dispatch(Command command, const CommandContext& context) {
   switch (command) {
+    case kRun:
+      return RunCommand(context);
+    case kPlan:
+      return PlanCommand(context);
     case kBench:
       return BenchCommand(context);
+    case kPerplexity:
+      return PerplexityCommand(context);
+    case kCompare:
+      return CompareCommand(context);
+    case kInspect:
+      return InspectCommand(context);
     case kTokenize:
       return TokenizeCommand(context);
     case kCompletion:
       return CompletionCommand(context);
     case kVersion:
       return VersionCommand(context);
-    default:
+    case kAllCommands:
       break;
   }
-  return Unimplemented("command");
+  CheckFailed(__FILE__, __LINE__, "a command of the table is dispatched");
 }
 
 int Main(const std::vector<std::string>& arguments, Time started) {

@@ -19,12 +19,20 @@ std::string Variable(const Environment& environment, std::string_view name) {
   return found == environment.end() ? "" : found->second;
 }
 
+std::string CacheFolder(const Environment& environment) {
+  std::string cache = Variable(environment, "XDG_CACHE_HOME");
+  if (cache.empty()) cache = Variable(environment, "HOME") + "/.cache";
+  return cache + "/mortar";
+}
+
 }  // namespace
 
 std::string DefaultModelPath(const Environment& environment) {
-  std::string cache = Variable(environment, "XDG_CACHE_HOME");
-  if (cache.empty()) cache = Variable(environment, "HOME") + "/.cache";
-  return cache + "/mortar/models/" + kDefaultModel;
+  return CacheFolder(environment) + "/models/" + kDefaultModel;
+}
+
+std::string DigestFolder(const Environment& environment) {
+  return CacheFolder(environment) + "/digests";
 }
 
 absl::StatusOr<std::shared_ptr<GgufFile>> OpenModelAt(const std::string& path) {

@@ -15,6 +15,9 @@ namespace mortar {
 // ${XDG_CACHE_HOME:-~/.cache}/mortar/models/SmolLM2-135M-Instruct.Q4_1.gguf
 std::string DefaultModelPath(const Environment& environment);
 
+// ${XDG_CACHE_HOME:-~/.cache}/mortar/digests: sidecars of models in folders that cannot be written.
+std::string DigestFolder(const Environment& environment);
+
 // --model, or the default model. Where there is no such file the error says how to get one.
 absl::StatusOr<std::shared_ptr<GgufFile>> OpenModel(const Settings& settings,
                                                     const Environment& environment);

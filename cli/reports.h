@@ -2,16 +2,52 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/layer_range.h"
+#include "engine/brick/manifest.h"
+#include "engine/model/config.h"
 
 namespace mortar {
 
 struct VersionReport {
   std::string version;
   std::string contract;  // id of the numeric contract (docs/numerics.md)
+};
+
+// Who hosts what, in the order in which a token passes: the edge stands at both ends.
+struct RouteNode {
+  std::string node;
+  std::string role;
+  LayerRange layers;
+  uint64_t bytes = 0;  // of weights, resident
+};
+
+// Frames from one node to the next over the whole run, as handed to the transport.
+struct HopTraffic {
+  std::string from;
+  std::string to;
+  uint64_t messages = 0;
+  uint64_t bytes = 0;
+};
+
+struct RunReport {
+  std::vector<int32_t> prompt_tokens;
+  std::vector<int32_t> tokens;
+  std::string text;
+  std::string finish_reason;  // "stop" or "length"
+  uint64_t seed = 0;
+  double load_ms = 0;        // from the first moment in main until a route was there
+  double ttft_ms = 0;        // from the first moment in main until the first token
+  double prefill_tok_s = 0;  // prompt tokens over the time from the route to the first token
+  double decode_tok_s = 0;   // tokens after the first, over the time since it; 0 for one token
+  std::vector<RouteNode> route;
+  std::vector<HopTraffic> hops;
+
+  uint64_t bytes_up() const { return hops.empty() ? 0 : hops.front().bytes; }   // edge → workers
+  uint64_t bytes_down() const { return hops.empty() ? 0 : hops.back().bytes; }  // workers → edge
 };
 
 struct TokenPiece {
@@ -29,6 +65,12 @@ struct BenchResult {
   double stddev = 0;              // of tok_s
   double gb_s = 0;                // 10^9 bytes of weights and KV read per second
   double bandwidth_fraction = 0;  // gb_s over the measured bandwidth
+  struct Roles {
+    double bare_tok_s = 0;          // the bare forward loop's
+    double added_us_per_token = 0;  // median over pairs of runs
+    double added_us_per_token_error = 0;
+  };
+  std::optional<Roles> roles;  // of "tg128@roles" alone
 };
 
 struct BenchReport {
@@ -37,6 +79,50 @@ struct BenchReport {
   int threads = 0;
   double bandwidth_gb_s = 0;  // measured in the same run
   std::vector<BenchResult> results;
+};
+
+struct PerplexityReport {
+  double ppl = 0;
+  double ppl_error = 0;  // standard error of ppl
+  size_t tokens = 0;     // that were scored
+  int chunks = 0;
+  int ctx_size = 0;
+};
+
+struct CompareReport {
+  size_t positions = 0;
+  size_t same_top = 0;  // positions with the same likeliest token
+  double kl_mean = 0;   // of side B from side A, nats a token
+  double kl_error = 0;  // standard error of kl_mean
+  double kl_max = 0;
+  double logit_difference_max = 0;
+
+  double top1_agreement() const {
+    return positions == 0 ? 0 : static_cast<double>(same_top) / static_cast<double>(positions);
+  }
+};
+
+struct InspectReport {
+  std::string path;
+  uint64_t file_bytes = 0;
+  ModelConfig config;
+  Manifest manifest;
+};
+
+struct PlannedHop {
+  std::string node;
+  std::string role;
+  LayerRange layers;
+  uint64_t bytes = 0;                 // of weights that a token reads there
+  uint64_t wire_bytes_per_token = 0;  // to the next hop; 0 for the last
+  double ms_per_token = 0;
+  std::string why;
+};
+
+struct PlanReport {
+  std::vector<PlannedHop> hops;
+  double predicted_ms_per_token = 0;
+  std::string why;
 };
 
 }  // namespace mortar

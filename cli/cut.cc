@@ -1,0 +1,96 @@
+#include "cli/cut.h"
+
+#include <numeric>
+
+#include "cli/console.h"
+
+namespace mortar {
+namespace {
+
+absl::Status CheckEnd(const Settings& settings, std::string_view flag, int layers) {
+  if (layers > 0 || settings.Bool("show-tokens-to-cloud")) return absl::OkStatus();
+  return UsageError(settings.Where(flag) +
+                    ": 0 would let workers read the text; keep at least 1 layer, or allow it "
+                    "with --show-tokens-to-cloud");
+}
+
+}  // namespace
+
+absl::StatusOr<CutRequest> ReadCut(const Settings& settings, int n_layers) {
+  CutRequest request;
+  request.cut.front = static_cast<int>(settings.Int("front"));
+  request.cut.back = static_cast<int>(settings.Int("back"));
+  request.workers = static_cast<int>(settings.Int("workers"));
+  for (const int64_t size : settings.OptionalInts("layers")) {
+    request.sizes.push_back(static_cast<int>(size));
+  }
+  RETURN_IF_ERROR(CheckEnd(settings, "front", request.cut.front));
+  RETURN_IF_ERROR(CheckEnd(settings, "back", request.cut.back));
+  const int between = n_layers - request.cut.front - request.cut.back;
+  const std::string kept = "--front " + std::to_string(request.cut.front) + " and --back " +
+                           std::to_string(request.cut.back);
+  if (between < 1) {
+    return UsageError(kept + " leave no layers for a worker: the model has " +
+                      std::to_string(n_layers) + " layers; keep fewer on the edge");
+  }
+  if (request.workers > between) {
+    return UsageError(settings.Where("workers") + ": " + std::to_string(request.workers) +
+                      " workers cannot share " + std::to_string(between) +
+                      " layers; give fewer workers");
+  }
+  if (request.sizes.empty()) return request;
+  const int sum = std::accumulate(request.sizes.begin(), request.sizes.end(), 0);
+  if (static_cast<int>(request.sizes.size()) != request.workers) {
+    return UsageError(settings.Where("layers") + ": " + std::to_string(request.sizes.size()) +
+                      " sizes for " + std::to_string(request.workers) +
+                      " workers; give one size for each of --workers");
+  }
+  if (sum != between) {
+    return UsageError(settings.Where("layers") + ": the sizes add up to " + std::to_string(sum) +
+                      " layers, but " + kept + " leave " + std::to_string(between) + " of " +
+                      std::to_string(n_layers) + "; make them add up");
+  }
+  return request;
+}
+
+std::string CutWarning(const LayerCut& cut) {
+  if (cut.front == 0) {
+    return "with --front 0 what crosses is the tokens' embedding: workers can read the prompt";
+  }
+  if (cut.back == 0) {
+    return "with --back 0 what crosses lets workers compute the logits: they can read the answer";
+  }
+  return "";
+}
+
+uint64_t WeightShares::Of(LayerRange range) const {
+  uint64_t bytes = 0;
+  for (int i = range.begin; i < range.end; ++i) bytes += layers[static_cast<size_t>(i)];
+  return bytes;
+}
+
+WeightShares SharesOf(const Manifest& manifest, bool tied_head) {
+  WeightShares shares;
+  shares.layers.resize(static_cast<size_t>(manifest.n_layers));
+  for (const Brick& brick : manifest.bricks) {
+    if (brick.kind == BrickKind::kEmbedding) shares.embedding = brick.bytes;
+    if (brick.kind == BrickKind::kHead) shares.head = brick.bytes;
+    if (brick.kind == BrickKind::kLayers) {
+      shares.layers[static_cast<size_t>(brick.layers.begin)] = brick.bytes;
+    }
+  }
+  if (tied_head) shares.head -= shares.embedding;
+  return shares;
+}
+
+std::vector<LayerBrick> LayerBricksOf(const Manifest& manifest) {
+  std::vector<LayerBrick> bricks;
+  for (const Brick& brick : manifest.bricks) {
+    if (brick.kind != BrickKind::kLayers) continue;
+    bricks.push_back(
+        {brick.layers, brick.digest.value_or(Digest{}), brick.bytes, brick.sensitivity});
+  }
+  return bricks;
+}
+
+}  // namespace mortar

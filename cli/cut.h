@@ -1,0 +1,41 @@
+// The cut that flags ask for: which layers stay on the edge, and what each worker would host.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/settings.h"
+#include "common/status.h"
+#include "coordinator/placement.h"
+#include "engine/brick/manifest.h"
+#include "protocol/messages.h"
+
+namespace mortar {
+
+struct CutRequest {
+  LayerCut cut;
+  int workers = 1;
+  std::vector<int> sizes;  // layers of each worker; empty: even
+};
+
+// --front, --back, --workers, --layers. UsageError when they do not fit the model: a cut of 0
+// without --show-tokens-to-cloud, more layers than there are, sizes that do not add up.
+absl::StatusOr<CutRequest> ReadCut(const Settings& settings, int n_layers);
+
+// The warning that goes with a cut of 0, or nothing.
+std::string CutWarning(const LayerCut& cut);
+
+// Bytes of weights by where they can lie, each tensor counted once: a tied head is the embedding.
+struct WeightShares {
+  uint64_t embedding = 0;
+  uint64_t head = 0;
+  std::vector<uint64_t> layers;  // [n_layers]
+
+  uint64_t Of(LayerRange range) const;
+};
+WeightShares SharesOf(const Manifest& manifest, bool tied_head);
+
+// The layers of a manifest as what workers can load. Needs: digests, unless they are not used.
+std::vector<LayerBrick> LayerBricksOf(const Manifest& manifest);
+
+}  // namespace mortar

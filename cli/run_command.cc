@@ -1,0 +1,181 @@
+// run: one answer, through edge, coordinator and workers in this process.
+#include <array>
+#include <cstdio>
+
+#include "cli/commands.h"
+#include "cli/cut.h"
+#include "cli/embedded.h"
+#include "cli/json_output.h"
+#include "cli/model.h"
+#include "cli/prompt.h"
+#include "cli/prompt_tokens.h"
+#include "common/random.h"
+#include "engine/text/utf8.h"
+
+namespace mortar {
+namespace {
+
+// A seed that --json can show exactly and that a person can type again.
+uint64_t RandomSeed() {
+  std::array<uint8_t, 4> bytes{};
+  SystemRandom().Fill(bytes.data(), static_cast<int>(bytes.size()));
+  uint64_t seed = 0;
+  for (const uint8_t byte : bytes) seed = seed << 8 | byte;
+  return seed;
+}
+
+SamplerOptions ReadSampler(const Settings& settings, uint64_t seed) {
+  SamplerOptions sampler;
+  sampler.temperature = static_cast<float>(settings.Float("temp"));
+  sampler.top_k = static_cast<int>(settings.Int("top-k"));
+  sampler.top_p = static_cast<float>(settings.Float("top-p"));
+  sampler.min_p = static_cast<float>(settings.Float("min-p"));
+  sampler.repeat_penalty = static_cast<float>(settings.Float("repeat-penalty"));
+  sampler.repeat_last_n = static_cast<int>(settings.Int("repeat-last-n"));
+  sampler.presence_penalty = static_cast<float>(settings.Float("presence-penalty"));
+  sampler.frequency_penalty = static_cast<float>(settings.Float("frequency-penalty"));
+  sampler.seed = seed;
+  return sampler;
+}
+
+absl::StatusOr<std::vector<Token>> ReadPromptTokens(const Settings& settings, const GgufFile& file,
+                                                    const Tokenizer& tokenizer,
+                                                    const PromptText& prompt) {
+  const std::string system = settings.OptionalString("system").value_or("");
+  if (settings.Bool("raw")) {
+    if (!system.empty()) {
+      return UsageError("--system needs the chat template, which --raw leaves out; give one");
+    }
+    return RawPromptTokens(tokenizer, prompt.text);
+  }
+  if (const auto offset = FindInvalidUtf8(system)) {
+    return InvalidArgument(settings.Where("system") + ": byte " + std::to_string(*offset) +
+                           " is not valid UTF-8; convert the text to UTF-8");
+  }
+  return ChatPromptTokens(file, tokenizer, prompt.text, system);
+}
+
+std::string RouteTable(const std::vector<RouteNode>& route) {
+  std::string text =
+      "| node     | role   | layers   |      MiB |\n"
+      "| -------- | ------ | -------- | -------: |\n";
+  for (const RouteNode& node : route) {
+    char line[128];
+    std::snprintf(line, sizeof line, "| %-8s | %-6s | %-8s | %8.2f |\n", node.node.c_str(),
+                  node.role.c_str(), ToString(node.layers).c_str(),
+                  static_cast<double>(node.bytes) / (1 << 20));
+    text += line;
+  }
+  return text;
+}
+
+// "24 tokens, 98.1 tokens/s, first token after 312 ms; bytes per token: edge → worker-1 2408, …"
+std::string Figures(const RunReport& report) {
+  char text[160];
+  std::snprintf(text, sizeof text, "%zu tokens, %.1f tokens/s, first token after %.0f ms",
+                report.tokens.size(), report.decode_tok_s, report.ttft_ms);
+  std::string line = std::string(text) + "; bytes per token:";
+  // Every position that was run crossed; the last token was only written.
+  const size_t positions =
+      report.prompt_tokens.size() + report.tokens.size() - (report.tokens.empty() ? 0 : 1);
+  for (const HopTraffic& hop : report.hops) {
+    line += (&hop == &report.hops.front() ? " " : ", ") + hop.from + " → " + hop.to + " " +
+            std::to_string(hop.bytes / positions);
+  }
+  return line;
+}
+
+// What a run is made of, in the order in which it is made.
+struct RunInput {
+  HostedModel model;
+  EmbeddedOptions embedded;
+  std::vector<Token> prompt;
+  Compute compute;
+};
+
+absl::StatusOr<RunInput> ReadInput(const CommandContext& context) {
+  const Settings& settings = context.settings;
+  RunInput in;
+  ASSIGN_OR_RETURN(const PromptText prompt, ReadPrompt(settings));
+  ASSIGN_OR_RETURN(in.model, OpenHostedModel(settings, context.environment, context.log));
+  ASSIGN_OR_RETURN(in.embedded, ReadEmbeddedOptions(settings, in.model.config));
+  ASSIGN_OR_RETURN(in.prompt,
+                   ReadPromptTokens(settings, *in.model.file, *in.model.tokenizer, prompt));
+  if (in.prompt.size() >= static_cast<size_t>(in.embedded.context)) {
+    return InvalidArgument(prompt.name + ": " + std::to_string(in.prompt.size()) +
+                           " tokens leave no room in a context of " +
+                           std::to_string(in.embedded.context) +
+                           "; shorten the prompt or raise -c");
+  }
+  ASSIGN_OR_RETURN(in.compute, MakeCompute(settings));
+  return in;
+}
+
+GenerateRequest RequestOf(const Settings& settings, const RunInput& in, uint64_t seed) {
+  GenerateRequest request;
+  request.prompt = in.prompt;
+  request.sampler = ReadSampler(settings, seed);
+  request.n_predict = static_cast<int>(settings.Int("n-predict"));
+  request.stops = settings.Strings("stop");
+  request.chunk_rows = static_cast<int>(settings.Int("ubatch-size"));
+  return request;
+}
+
+double PerSecond(size_t n, Duration time) {
+  return time > Duration::zero() ? static_cast<double>(n) / Seconds(time) : 0;
+}
+
+// Generates, filling the report; writes text as it comes when `stream` is set.
+absl::Status Answer(const CommandContext& context, Embedded& nodes, GenerateRequest request,
+                    bool stream, RunReport& report) {
+  Time first{};
+  const auto on_token = [&](const TokenOut& out) -> absl::Status {
+    if (report.tokens.empty()) first = context.clock.Now();
+    report.tokens.push_back(out.token);
+    report.text += out.text;
+    return stream ? context.console.Write(out.text) : absl::OkStatus();
+  };
+  ASSIGN_OR_RETURN(const Finished finished, nodes.Generate(std::move(request), on_token));
+  if (report.tokens.empty()) first = context.clock.Now();
+  report.text += finished.text;
+  report.finish_reason = Name(finished.reason);
+  report.ttft_ms = Milliseconds(first - context.started);
+  report.prefill_tok_s = PerSecond(report.prompt_tokens.size(), finished.timings.prefill);
+  if (report.tokens.size() > 1) {
+    report.decode_tok_s = PerSecond(report.tokens.size() - 1, finished.timings.decode);
+  }
+  report.hops = nodes.Traffic();
+  return stream ? context.console.Write(finished.text) : absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status RunCommand(const CommandContext& context) {
+  const bool json = context.settings.Bool("json");
+  ASSIGN_OR_RETURN(RunInput in, ReadInput(context));
+  if (const std::string warning = CutWarning(in.embedded.cut.cut); !warning.empty()) {
+    context.console.Note("mortar: warning: " + warning);
+  }
+  if (!json) context.console.Progress("loading " + OneLine(in.model.manifest.model));
+  ASSIGN_OR_RETURN(const auto nodes,
+                   Embedded::Start(in.embedded, {in.model, *in.compute.kernels, *in.compute.pool,
+                                                 context.clock, context.log}));
+  RunReport report;
+  report.load_ms = Milliseconds(context.clock.Now() - context.started);
+  report.prompt_tokens = in.prompt;
+  report.route = nodes->Route();
+  const auto seed = context.settings.OptionalInt("seed");
+  report.seed = seed ? static_cast<uint64_t>(*seed) : RandomSeed();
+  if (!json) context.console.Note(context.console.Dim(RouteTable(report.route)));
+
+  const bool stream = !json && context.settings.Bool("stream");
+  RETURN_IF_ERROR(
+      Answer(context, *nodes, RequestOf(context.settings, in, report.seed), stream, report));
+  if (json) return context.console.Write(ToJson(report));
+  if (!stream) RETURN_IF_ERROR(context.console.Write(report.text));
+  if (!report.text.ends_with('\n')) RETURN_IF_ERROR(context.console.Write("\n"));
+  context.console.Note(context.console.Dim(Figures(report)));
+  return absl::OkStatus();
+}
+
+}  // namespace mortar

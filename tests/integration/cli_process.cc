@@ -1,0 +1,163 @@
+#include "tests/integration/cli_process.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+namespace mortar {
+namespace {
+
+struct Pipe {
+  int read_end = -1;
+  int write_end = -1;
+  Pipe() {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(pipe2(ends.data(), O_CLOEXEC), 0);
+    read_end = ends[0];
+    write_end = ends[1];
+  }
+  void CloseRead() { Close(read_end); }
+  void CloseWrite() { Close(write_end); }
+  ~Pipe() {
+    CloseRead();
+    CloseWrite();
+  }
+
+ private:
+  static void Close(int& end) {
+    if (end >= 0) close(end);
+    end = -1;
+  }
+};
+
+// In the child, between fork and exec.
+[[noreturn]] void Become(const ProgramRun& run, int in, int out, int err) {
+  dup2(in, STDIN_FILENO);
+  dup2(out, STDOUT_FILENO);
+  dup2(err, STDERR_FILENO);
+  std::vector<std::string> texts;
+  for (const char* kept : {"HOME", "PATH", "XDG_CACHE_HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS"}) {
+    const char* value = std::getenv(kept);
+    if (value != nullptr && !run.environment.contains(kept)) {
+      texts.push_back(std::string(kept) + "=" + value);
+    }
+  }
+  for (const auto& [name, value] : run.environment) texts.push_back(name + "=" + value);
+  std::vector<char*> environment;
+  for (std::string& text : texts) environment.push_back(text.data());
+  environment.push_back(nullptr);
+  std::vector<std::string> words = {MORTAR_BINARY};
+  words.insert(words.end(), run.arguments.begin(), run.arguments.end());
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  execve(MORTAR_BINARY, arguments.data(), environment.data());
+  _exit(127);
+}
+
+int ExitCode(int status) {
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+// Reads both pipes to their ends. False when the time ran out.
+bool Collect(const ProgramRun& run, pid_t child, int out, int err, ProgramResult& result) {
+  const auto deadline = std::chrono::steady_clock::now() + run.time_out;
+  std::array<pollfd, 2> ends = {pollfd{out, POLLIN, 0}, pollfd{err, POLLIN, 0}};
+  bool interrupted = run.interrupt_after_bytes < 0;
+  while (ends[0].fd >= 0 || ends[1].fd >= 0) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    poll(ends.data(), ends.size(), 100);
+    for (pollfd& end : ends) {
+      if (end.fd < 0 || end.revents == 0) continue;
+      std::array<char, 1 << 16> buffer;
+      const ssize_t n = read(end.fd, buffer.data(), buffer.size());
+      if (n <= 0) {
+        end.fd = -1;
+        continue;
+      }
+      std::string& text = end.fd == out ? result.out : result.err;
+      text.append(buffer.data(), static_cast<size_t>(n));
+    }
+    if (!interrupted && result.out.size() >= static_cast<size_t>(run.interrupt_after_bytes)) {
+      interrupted = true;
+      kill(child, SIGINT);
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+nlohmann::json ProgramResult::Json() const {
+  nlohmann::json json = nlohmann::json::parse(out, nullptr, /*allow_exceptions=*/false);
+  EXPECT_FALSE(json.is_discarded()) << "not one JSON value: " << out << "\nstderr: " << err;
+  return json;
+}
+
+ProgramResult RunMortar(const ProgramRun& run) {
+  // Input comes from a file without a name, so that the program cannot wait for the test.
+  std::FILE* input = std::tmpfile();
+  EXPECT_NE(input, nullptr);
+  EXPECT_EQ(std::fwrite(run.input.data(), 1, run.input.size(), input), run.input.size());
+  std::rewind(input);
+  Pipe out;
+  Pipe err;
+  const pid_t child = fork();
+  EXPECT_GE(child, 0);
+  if (child == 0) Become(run, fileno(input), out.write_end, err.write_end);
+  std::fclose(input);
+  out.CloseWrite();
+  err.CloseWrite();
+
+  ProgramResult result;
+  const bool in_time = Collect(run, child, out.read_end, err.read_end, result);
+  EXPECT_TRUE(in_time) << "the program did not end";
+  if (!in_time) kill(child, SIGKILL);
+  int status = 0;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  result.exit_code = ExitCode(status);
+  return result;
+}
+
+ProgramResult RunMortar(const std::vector<std::string>& arguments) {
+  return RunMortar(ProgramRun{.arguments = arguments});
+}
+
+void ExpectOneLineError(const ProgramResult& result, int exit_code, const std::string& part) {
+  EXPECT_EQ(result.exit_code, exit_code) << result.err;
+  EXPECT_EQ(result.out, "");
+  EXPECT_TRUE(result.err.starts_with("mortar: ")) << result.err;
+  EXPECT_TRUE(result.err.ends_with("\n")) << result.err;
+  EXPECT_EQ(std::ranges::count(result.err, '\n'), 1) << result.err;
+  EXPECT_NE(result.err.find(part), std::string::npos) << result.err << "lacks: " << part;
+}
+
+TestFolder::TestFolder() {
+  std::string name = testing::TempDir() + "mortar_XXXXXX";
+  EXPECT_NE(mkdtemp(name.data()), nullptr);
+  path_ = name;
+}
+
+TestFolder::~TestFolder() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+std::string TestFolder::Write(const std::string& name, const std::string& bytes) const {
+  const std::string path = Path(name);
+  std::ofstream file(path, std::ios::binary);
+  file << bytes;
+  EXPECT_TRUE(file.good()) << path;
+  return path;
+}
+
+}  // namespace mortar

@@ -1,0 +1,51 @@
+// Runs the real program as a person or a script would, and keeps what it said.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace mortar {
+
+struct ProgramRun {
+  std::vector<std::string> arguments{};
+  std::map<std::string, std::string> environment{};  // beside HOME and PATH, which are kept
+  std::string input{};                               // of standard input; empty: /dev/null
+  int interrupt_after_bytes = -1;      // SIGINT once so many bytes of stdout came; -1: never
+  std::chrono::seconds time_out{120};  // killed after that, and the test fails
+};
+
+struct ProgramResult {
+  int exit_code = -1;  // 128 + n after signal n
+  std::string out;
+  std::string err;
+
+  // stdout as one JSON value; a failure of the test when it is not, or when more follows.
+  nlohmann::json Json() const;
+};
+
+ProgramResult RunMortar(const ProgramRun& run);
+ProgramResult RunMortar(const std::vector<std::string>& arguments);
+
+// Fails the test unless the program ended with `exit_code`, said nothing on stdout, and said one
+// line that starts with "mortar: " and holds `part`.
+void ExpectOneLineError(const ProgramResult& result, int exit_code, const std::string& part);
+
+// A folder for one test's files; gone with the object.
+class TestFolder {
+ public:
+  TestFolder();
+  ~TestFolder();
+  TestFolder(const TestFolder&) = delete;
+  TestFolder& operator=(const TestFolder&) = delete;
+
+  std::string Path(const std::string& name) const { return path_ + "/" + name; }
+  std::string Write(const std::string& name, const std::string& bytes) const;  // its path
+
+ private:
+  std::string path_;
+};
+
+}  // namespace mortar

@@ -1,0 +1,50 @@
+// Goal: figures are what llama-bench would print for the same samples.
+#include "cli/bench.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "cli/machine.h"
+
+namespace mortar {
+namespace {
+
+TEST(Bench, TestsAreNamedAsLlamaBenchNamesThem) {
+  EXPECT_EQ((BenchTest{.n_prompt = 512}.Name()), "pp512");
+  EXPECT_EQ((BenchTest{.n_gen = 128}.Name()), "tg128");
+  EXPECT_EQ((BenchTest{.n_gen = 128, .batch = 16}.Name()), "tg128@16");
+}
+
+TEST(Bench, SpreadIsThatOfASample) {
+  const Spread spread = SpreadOf({2, 4, 4, 4, 5, 5, 7, 9});
+  EXPECT_EQ(spread.mean, 5);
+  EXPECT_NEAR(spread.deviation, std::sqrt(32.0 / 7), 1e-12);
+  EXPECT_EQ(SpreadOf({3}).deviation, 0);
+  EXPECT_EQ(SpreadOf({}).mean, 0);
+}
+
+TEST(Bench, SpeedIsTheMeanOverRepetitions) {
+  // 128 tokens in 1 s and in 2 s: 128 and 64 tokens a second.
+  const BenchResult result =
+      Summarize({.n_gen = 128}, {{1.0, 1'000'000'000}, {2.0, 1'000'000'000}}, 1.5e9);
+  EXPECT_EQ(result.tok_s, 96);
+  EXPECT_NEAR(result.stddev, 64 / std::sqrt(2.0), 1e-9);
+  EXPECT_NEAR(result.gb_s, 0.75, 1e-12);
+  EXPECT_NEAR(result.bandwidth_fraction, 0.5, 1e-12);
+}
+
+TEST(Bench, EverySessionOfABatchCounts) {
+  EXPECT_EQ(Summarize({.n_gen = 10, .batch = 4}, {{2.0, 1}}, 1).tok_s, 20);
+}
+
+TEST(Machine, HasACoreAndMemory) {
+  EXPECT_GE(UsableCores(), 1);
+  ThreadPool pool(2);
+  const double bandwidth = MeasureReadBandwidth(pool, SteadyClock());
+  EXPECT_GT(bandwidth, 1e8);   // slower than any memory of the last twenty years
+  EXPECT_LT(bandwidth, 1e13);  // faster than any: the reads were optimised away
+}
+
+}  // namespace
+}  // namespace mortar
