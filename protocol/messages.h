@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/digest.h"
 #include "common/layer_range.h"
+#include "common/sensitivity.h"
 #include "common/status.h"
 #include "protocol/envelope.h"
 #include "protocol/ids.h"
@@ -35,7 +36,6 @@ struct ModelId {
 };
 
 // A run of whole layers as a brick that can be hosted.
-enum class Sensitivity : uint8_t { kPublic = 0, kPrivate = 1 };
 struct LayerBrick {
   LayerRange layers;
   Digest digest;

@@ -9,13 +9,13 @@
 
 #include "common/digest.h"
 #include "common/layer_range.h"
+#include "common/sensitivity.h"
 #include "common/status.h"
 #include "engine/gguf/gguf.h"
 
 namespace mortar {
 
 enum class BrickKind { kEmbedding, kLayers, kHead };
-enum class Sensitivity { kPublic, kPrivate };
 
 const char* Name(BrickKind kind);           // "layers"
 const char* Name(Sensitivity sensitivity);  // "public"
