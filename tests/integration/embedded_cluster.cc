@@ -1,0 +1,219 @@
+#include "tests/integration/embedded_cluster.h"
+
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include "common/check.h"
+
+namespace mortar {
+namespace {
+
+constexpr int kContext = 256;
+constexpr int kRowsMax = 128;
+
+EngineOptions OptionsOfEngine(int kv_positions, int logit_rows) {
+  EngineOptions options;
+  options.kv_type = KvType::kF16;
+  options.kv_positions_max = kv_positions;
+  options.context_max = kContext;
+  options.rows_max = kRowsMax;
+  options.logit_rows_max = logit_rows;
+  return options;
+}
+
+std::vector<LayerBrick> BricksOf(const ModelId& model) {
+  std::vector<LayerBrick> bricks;
+  for (int i = 0; i < model.n_layers; ++i) {
+    LayerBrick brick{.layers = {i, i + 1}, .digest = {}, .weight_bytes = 1};
+    brick.digest.bytes[0] = static_cast<uint8_t>(i);
+    bricks.push_back(brick);
+  }
+  return bricks;
+}
+
+}  // namespace
+
+EmbeddedCluster::EmbeddedCluster(std::shared_ptr<GgufFile> file, const ClusterOptions& options)
+    : options_(options),
+      file_(std::move(file)),
+      kernels_(*SelectKernels("")),
+      tokenizer_(*Tokenizer::FromGguf(*file_)),
+      clock_(options.engine_threads ? static_cast<const Clock&>(steady_clock_) : manual_clock_) {
+  const ModelConfig config = *ReadModelConfig(*file_);
+  model_ = {.name = "tiny", .digest = {}, .n_layers = config.n_layers, .n_embd = config.n_embd};
+  coordinator_transport_ = network_.Attach(kCoordinatorNode);
+  CoordinatorOptions coordinator{.workers_expected = options.workers_expected > 0
+                                                         ? options.workers_expected
+                                                         : options.n_workers,
+                                 .sizes = options.sizes,
+                                 .cut = LayerCut{options.front, options.back}};
+  coordinator_ = std::make_unique<Coordinator>(
+      std::move(coordinator), Coordinator::Parts{*coordinator_transport_, clock_, random_, log_});
+  AddEdge();
+  Drive(coordinator_.get(), nullptr);
+  nodes_.resize(static_cast<size_t>(options.n_workers));
+  for (int i = 0; i < options.n_workers; ++i) AddWorker(i);
+}
+
+EmbeddedCluster::~EmbeddedCluster() = default;
+
+std::unique_ptr<JobQueue> EmbeddedCluster::NewJobs() {
+  if (options_.engine_threads) return std::make_unique<EngineThread>();
+  return std::make_unique<PumpedJobs>();
+}
+
+void EmbeddedCluster::Drive(Loop* loop, JobQueue* jobs) {
+  switches_.push_back(std::make_unique<Switched>());
+  switches_.back()->loop = loop;
+  pump_.Add(switches_.back().get(), dynamic_cast<PumpedJobs*>(jobs));
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> EmbeddedCluster::LoadParts(std::vector<PartSpec> parts,
+                                                                   int kv_positions) const {
+  ThreadPool* pool = nullptr;
+  {
+    std::lock_guard lock(pools_mutex_);
+    pools_.push_back(std::make_unique<ThreadPool>(options_.n_threads));
+    pool = pools_.back().get();
+  }
+  return Engine::Load(*file_, std::move(parts), OptionsOfEngine(kv_positions, options_.n_parallel),
+                      *kernels_, *pool);
+}
+
+void EmbeddedCluster::AddEdge() {
+  const int n_layers = model_.n_layers;
+  edge_engine_ = *LoadParts(
+      {{true, {0, options_.front}, false}, {false, {n_layers - options_.back, n_layers}, true}},
+      kContext * options_.n_parallel);
+  edge_node_.transport = network_.Attach(kEdgeNode);
+  edge_node_.jobs = NewJobs();
+  EdgeOptions options;
+  options.name = "edge";
+  options.model = model_;
+  options.front_layers = options_.front;
+  options.back_layers = options_.back;
+  options.show_tokens_to_cloud = options_.show_tokens_to_cloud;
+  options.n_parallel = options_.n_parallel;
+  options.rows_max = kRowsMax;
+  options.step_deadline = options_.step_deadline;
+  auto edge = Edge::Create(
+      options, {*edge_node_.transport, clock_, *edge_node_.jobs, log_, *edge_engine_, *tokenizer_});
+  CHECK(edge.ok());
+  edge_ = std::move(*edge);
+  Drive(edge_.get(), edge_node_.jobs.get());
+}
+
+void EmbeddedCluster::AddWorker(int i) {
+  Node& node = nodes_[static_cast<size_t>(i)];
+  node.transport = network_.Attach(WorkerNode(i));
+  node.jobs = NewJobs();
+  WorkerOptions options;
+  options.name = "worker-" + std::to_string(i + 1);
+  options.model = model_;
+  options.bricks = BricksOf(model_);
+  options.rows_max = kRowsMax;
+  const bool bad = i == options_.bad_worker;
+  LoadLayers load = [this, bad](const Placement& p) -> absl::StatusOr<std::unique_ptr<Engine>> {
+    if (bad) return NotFound("tensor blk.3.attn_q.weight is missing");
+    return LoadParts({{false, p.layers, false}}, options_.worker_kv_positions);
+  };
+  node.worker = std::make_unique<Worker>(
+      options, Worker::Parts{*node.transport, clock_, *node.jobs, log_, std::move(load)});
+  Drive(node.worker.get(), node.jobs.get());
+}
+
+void EmbeddedCluster::Kill(int worker) {
+  for (const auto& s : switches_) {
+    if (s->loop == nodes_[static_cast<size_t>(worker)].worker.get()) s->on = false;
+  }
+}
+
+void EmbeddedCluster::PumpUntil(const std::function<bool()>& done) {
+  int rounds = 0;
+  pump_.RunUntil(
+      [&] {
+        CHECK(++rounds < 5'000'000);  // it hangs
+        return done();
+      },
+      [&] {
+        if (options_.engine_threads) {
+          std::this_thread::sleep_for(std::chrono::microseconds(50));
+        } else {
+          manual_clock_.Advance(std::chrono::milliseconds(100));
+        }
+      });
+}
+
+Answer EmbeddedCluster::Run(GenerateRequest request) {
+  std::vector<GenerateRequest> requests;
+  requests.push_back(std::move(request));
+  return RunAll(std::move(requests))[0];
+}
+
+std::vector<Answer> EmbeddedCluster::RunAll(std::vector<GenerateRequest> requests) {
+  std::vector<Answer> answers(requests.size());
+  std::vector<RequestId> ids;
+  for (GenerateRequest& request : requests) ids.push_back(*edge_->Submit(std::move(request)));
+  size_t ended = 0;
+  PumpUntil([&] {
+    while (std::optional<EdgeOutput> output = edge_->PollOutput()) {
+      size_t i = 0;
+      while (ids[i] != output->request) ++i;
+      if (auto* routed = std::get_if<Routed>(&output->what)) {
+        answers[i].hops = std::move(routed->hops);
+      } else if (auto* token = std::get_if<TokenOut>(&output->what)) {
+        answers[i].tokens.push_back(token->token);
+        answers[i].text += token->text;
+      } else {
+        answers[i].finished = std::get<Finished>(std::move(output->what));
+        answers[i].text += answers[i].finished.text;
+        ++ended;
+      }
+    }
+    return ended == requests.size();
+  });
+  return answers;
+}
+
+LinkCounters EmbeddedCluster::Sent(NodeId from, NodeId to) const {
+  const Transport* transport = edge_node_.transport.get();
+  for (const Node& node : nodes_) {
+    if (node.transport->self() == from) transport = node.transport.get();
+  }
+  for (const LinkCounters& link : transport->Links()) {
+    if (link.to == to) return link;
+  }
+  return {.to = to};
+}
+
+std::vector<Token> DecodeAlone(const GgufFile& file, const GenerateRequest& request,
+                               const std::function<void()>& after_first) {
+  const int n_layers = ReadModelConfig(file)->n_layers;
+  ThreadPool pool(1);
+  EngineOptions options = OptionsOfEngine(kContext, 1);
+  options.rows_max = kContext;
+  auto engine =
+      *Engine::Load(file, {{true, {0, n_layers}, true}}, options, **SelectKernels(""), pool);
+  KvTable kv;
+  CHECK(engine->kv().Reserve(kv, kContext).ok());
+  Sampler sampler(request.sampler);
+  std::vector<Token> log = request.prompt;
+  std::vector<float> logits(static_cast<size_t>(engine->config().n_vocab));
+  size_t done = 0;
+  for (int i = 0; i < request.n_predict; ++i) {
+    std::vector<BatchRow> rows;
+    for (size_t p = done; p < log.size(); ++p) rows.push_back({&kv, static_cast<int>(p)});
+    const int last = static_cast<int>(rows.size()) - 1;
+    engine->Run(0, {.rows = rows,
+                    .tokens = std::span(log).subspan(done),
+                    .logit_rows = {&last, 1},
+                    .logits = logits.data()});
+    done = log.size();
+    log.push_back(sampler.Sample(logits, log, static_cast<uint64_t>(i)));
+    if (i == 0) after_first();
+  }
+  return {log.begin() + static_cast<std::ptrdiff_t>(request.prompt.size()), log.end()};
+}
+
+}  // namespace mortar

@@ -1,0 +1,117 @@
+// A coordinator, workers and an edge in one process over local queues, with a tiny model: what
+// the embedded program is made of, on a clock that stands still unless nothing else can be done.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/pump.h"
+#include "coordinator/loop.h"
+#include "edge/loop.h"
+#include "engine/batch/engine.h"
+#include "engine/text/tokenizer.h"
+#include "protocol/local_transport.h"
+#include "tests/support/tiny_model.h"
+#include "worker/loop.h"
+
+namespace mortar {
+
+inline constexpr NodeId kEdgeNode{100};
+inline constexpr NodeId WorkerNode(int i) { return {static_cast<uint64_t>(200 + i)}; }
+
+struct ClusterOptions {
+  int n_workers = 1;
+  int workers_expected = 0;  // 0: all; fewer leaves spares
+  std::vector<int> sizes{};  // layers per worker; empty: even
+  int front = 2;
+  int back = 2;
+  bool show_tokens_to_cloud = false;
+  int n_threads = 1;
+  int n_parallel = 1;
+  bool engine_threads = false;  // jobs on threads of their own, on the machine's clock
+  int worker_kv_positions = 2048;
+  int bad_worker = -1;  // this one cannot load
+  Duration step_deadline = std::chrono::seconds(30);
+};
+
+struct Answer {
+  std::vector<Token> tokens;
+  std::string text;
+  std::vector<Hop> hops;
+  Finished finished;
+};
+
+class EmbeddedCluster {
+ public:
+  EmbeddedCluster(std::shared_ptr<GgufFile> file, const ClusterOptions& options);
+  ~EmbeddedCluster();
+
+  // Pumps until the request has ended.
+  Answer Run(GenerateRequest request);
+  // Submits all of them at once and pumps until the last has ended.
+  std::vector<Answer> RunAll(std::vector<GenerateRequest> requests);
+  // Pumps until `done()`, at most so many rounds.
+  void PumpUntil(const std::function<bool()>& done);
+
+  Edge& edge() { return *edge_; }
+  Pump& pump() { return pump_; }
+  const WorkerState& worker(int i) const { return nodes_[static_cast<size_t>(i)].worker->state(); }
+  // From now on this worker neither hears nor says anything.
+  void Kill(int worker);
+  // What was sent from one node to another.
+  LinkCounters Sent(NodeId from, NodeId to) const;
+
+ private:
+  struct Node {
+    std::unique_ptr<Transport> transport;
+    std::unique_ptr<JobQueue> jobs;
+    std::unique_ptr<Worker> worker;
+  };
+  // A loop that can be switched off, as a process that died.
+  struct Switched final : Loop {
+    Loop* loop = nullptr;
+    bool on = true;
+    bool Step() override { return on && loop->Step(); }
+  };
+  std::unique_ptr<JobQueue> NewJobs();
+  void Drive(Loop* loop, JobQueue* jobs);
+  void AddWorker(int i);
+  void AddEdge();
+  absl::StatusOr<std::unique_ptr<Engine>> LoadParts(std::vector<PartSpec> parts,
+                                                    int kv_positions) const;
+
+  const ClusterOptions options_;
+  const std::shared_ptr<GgufFile> file_;
+  const KernelTable* kernels_ = nullptr;
+  ModelId model_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  mutable std::vector<std::unique_ptr<ThreadPool>> pools_;  // one for each engine
+  mutable std::mutex pools_mutex_;                          // loads run on several threads
+  ManualClock manual_clock_;
+  SteadyClock steady_clock_;
+  const Clock& clock_;
+  SeededRandom random_{1};
+  Logger log_{LogLevel::kOff, LogFormat::kText};
+  LocalNetwork network_;
+  std::unique_ptr<Transport> coordinator_transport_;
+  std::unique_ptr<Coordinator> coordinator_;
+  std::vector<Node> nodes_;
+  Node edge_node_;  // its worker is null
+  std::unique_ptr<Engine> edge_engine_;
+  std::unique_ptr<Edge> edge_;
+  std::vector<std::unique_ptr<Switched>> switches_;
+  Pump pump_;
+};
+
+// The plainest decoding: the whole model as one part, the prompt in one step, then token by
+// token with the same sampler. What every cluster must equal.
+// `after_first` is called after the first token.
+std::vector<Token> DecodeAlone(
+    const GgufFile& file, const GenerateRequest& request,
+    const std::function<void()>& after_first = [] {});
+
+}  // namespace mortar
