@@ -29,10 +29,12 @@ absl::StatusOr<CutRequest> ReadCut(const Settings& settings, int n_layers) {
   const int between = n_layers - request.cut.front - request.cut.back;
   const std::string kept = "--front " + std::to_string(request.cut.front) + " and --back " +
                            std::to_string(request.cut.back);
-  if (between < 1) {
-    return UsageError(kept + " leave no layers for a worker: the model has " +
-                      std::to_string(n_layers) + " layers; keep fewer on the edge");
+  if (between < 0) {
+    return UsageError(kept + " are more than the model's " + std::to_string(n_layers) +
+                      " layers; keep fewer on the edge");
   }
+  // A small model may fit the edge alone: then nobody else is needed, unless asked for.
+  if (between == 0 && settings.Source("workers") == FlagSource::kDefault) request.workers = 0;
   if (request.workers > between) {
     return UsageError(settings.Where("workers") + ": " + std::to_string(request.workers) +
                       " workers cannot share " + std::to_string(between) +
@@ -54,13 +56,15 @@ absl::StatusOr<CutRequest> ReadCut(const Settings& settings, int n_layers) {
 }
 
 std::string CutWarning(const LayerCut& cut) {
+  std::string warning;
   if (cut.front == 0) {
-    return "with --front 0 what crosses is the tokens' embedding: workers can read the prompt";
+    warning = "with --front 0 what crosses is the tokens' embedding: workers can read the prompt";
   }
   if (cut.back == 0) {
-    return "with --back 0 what crosses lets workers compute the logits: they can read the answer";
+    warning += std::string(warning.empty() ? "" : "; ") +
+               "with --back 0 workers can compute the logits: they can read the answer";
   }
-  return "";
+  return warning;
 }
 
 uint64_t WeightShares::Of(LayerRange range) const {

@@ -14,7 +14,7 @@ namespace mortar {
 
 struct CutRequest {
   LayerCut cut;
-  int workers = 1;
+  int workers = 1;         // 0: the edge keeps all layers
   std::vector<int> sizes;  // layers of each worker; empty: even
 };
 

@@ -252,8 +252,9 @@ std::vector<HopTraffic> Embedded::Traffic() const {
     CHECK(node != s.workers.end());
     nodes.emplace_back(hop.name, (*node)->transport.get());
   }
-  nodes.push_back(nodes.front());
   std::vector<HopTraffic> hops;
+  if (nodes.size() == 1) return hops;  // nothing leaves an edge that keeps all layers
+  nodes.push_back(nodes.front());
   for (size_t i = 0; i + 1 < nodes.size(); ++i) {
     HopTraffic hop{.from = nodes[i].first, .to = nodes[i + 1].first};
     for (const LinkCounters& link : nodes[i].second->Links()) {

@@ -103,7 +103,8 @@ absl::Status PlanCommand(const CommandContext& context) {
   for (PlannedHop& hop : report.hops) {
     hop.ms_per_token =
         report.predicted_ms_per_token * static_cast<double>(hop.bytes) / static_cast<double>(total);
-    const bool last = &hop == &report.hops.back();
+    // Between an edge's own two ends nothing crosses.
+    const bool last = &hop == &report.hops.back() || request.workers == 0;
     hop.wire_bytes_per_token =
         last ? 0 : static_cast<uint64_t>(config.n_embd) * sizeof(float) + kEnvelopeBytes;
   }

@@ -44,7 +44,8 @@ struct RunReport {
   double prefill_tok_s = 0;  // prompt tokens over the time from the route to the first token
   double decode_tok_s = 0;   // tokens after the first, over the time since it; 0 for one token
   std::vector<RouteNode> route;
-  std::vector<HopTraffic> hops;
+  std::vector<HopTraffic> hops;  // none when the edge keeps all layers
+  uint64_t positions = 0;        // whose rows crossed each hop, resent ones included
 
   uint64_t bytes_up() const { return hops.empty() ? 0 : hops.front().bytes; }   // edge → workers
   uint64_t bytes_down() const { return hops.empty() ? 0 : hops.back().bytes; }  // workers → edge

@@ -11,6 +11,7 @@
 #include "cli/prompt_tokens.h"
 #include "common/random.h"
 #include "engine/text/utf8.h"
+#include "protocol/envelope.h"
 
 namespace mortar {
 namespace {
@@ -74,13 +75,10 @@ std::string Figures(const RunReport& report) {
   char text[160];
   std::snprintf(text, sizeof text, "%zu tokens, %.1f tokens/s, first token after %.0f ms",
                 report.tokens.size(), report.decode_tok_s, report.ttft_ms);
-  std::string line = std::string(text) + "; bytes per token:";
-  // Every position that was run crossed; the last token was only written.
-  const size_t positions =
-      report.prompt_tokens.size() + report.tokens.size() - (report.tokens.empty() ? 0 : 1);
+  std::string line = text;
   for (const HopTraffic& hop : report.hops) {
-    line += (&hop == &report.hops.front() ? " " : ", ") + hop.from + " → " + hop.to + " " +
-            std::to_string(hop.bytes / positions);
+    line += (&hop == &report.hops.front() ? "; bytes per token: " : ", ") + hop.from + " → " +
+            hop.to + " " + std::to_string(hop.bytes / report.positions);
   }
   return line;
 }
@@ -126,8 +124,9 @@ double PerSecond(size_t n, Duration time) {
 }
 
 // Generates, filling the report; writes text as it comes when `stream` is set.
+// `row_bytes` is what one position takes on the wire.
 absl::Status Answer(const CommandContext& context, Embedded& nodes, GenerateRequest request,
-                    bool stream, RunReport& report) {
+                    uint64_t row_bytes, bool stream, RunReport& report) {
   Time first{};
   const auto on_token = [&](const TokenOut& out) -> absl::Status {
     if (report.tokens.empty()) first = context.clock.Now();
@@ -145,6 +144,11 @@ absl::Status Answer(const CommandContext& context, Embedded& nodes, GenerateRequ
     report.decode_tok_s = PerSecond(report.tokens.size() - 1, finished.timings.decode);
   }
   report.hops = nodes.Traffic();
+  if (!report.hops.empty()) {
+    // Rows are what is left of the bytes without envelopes.
+    const HopTraffic& hop = report.hops.front();
+    report.positions = (hop.bytes - hop.messages * kEnvelopeBytes) / row_bytes;
+  }
   return stream ? context.console.Write(finished.text) : absl::OkStatus();
 }
 
@@ -169,8 +173,9 @@ absl::Status RunCommand(const CommandContext& context) {
   if (!json) context.console.Note(context.console.Dim(RouteTable(report.route)));
 
   const bool stream = !json && context.settings.Bool("stream");
-  RETURN_IF_ERROR(
-      Answer(context, *nodes, RequestOf(context.settings, in, report.seed), stream, report));
+  const uint64_t row_bytes = static_cast<uint64_t>(in.model.config.n_embd) * sizeof(float);
+  RETURN_IF_ERROR(Answer(context, *nodes, RequestOf(context.settings, in, report.seed), row_bytes,
+                         stream, report));
   if (json) return context.console.Write(ToJson(report));
   if (!stream) RETURN_IF_ERROR(context.console.Write(report.text));
   if (!report.text.ends_with('\n')) RETURN_IF_ERROR(context.console.Write("\n"));

@@ -130,7 +130,8 @@ TEST_F(CliInputTest, UnknownFlagsKeysAndCommands) {
 TEST_F(CliInputTest, CutsThatDoNotFit) {
   ExpectOneLineError(Run({"--front", "0"}), 2, "--show-tokens-to-cloud");
   ExpectOneLineError(Run({"--back", "0"}), 2, "--show-tokens-to-cloud");
-  ExpectOneLineError(Run({"--front", "4", "--back", "4"}), 2, "layers");
+  ExpectOneLineError(Run({"--front", "4", "--back", "4"}), 2, "4 layers");
+  ExpectOneLineError(Run({"--workers", "1"}), 2, "cannot share 0 layers");  // 2 + 2 of 4
   ExpectOneLineError(Run({"--workers", "2", "--front", "1", "--back", "1", "--layers", "1,5"}), 2,
                      "layers");
 }

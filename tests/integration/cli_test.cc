@@ -26,7 +26,7 @@ ProgramResult Greedy(std::vector<std::string> extra,
       "--temp",
       "0",
       "-p",
-      "The capital of France is Paris. The capital of Italy is Rome. The capital of Spain is"};
+      "Once upon a time there was a small village by the sea. Every morning the people"};
   arguments.insert(arguments.end(), extra.begin(), extra.end());
   return RunMortar(ProgramRun{.arguments = arguments, .environment = std::move(environment)});
 }
@@ -117,21 +117,16 @@ TEST_F(CliRunTest, BytesOnTheWireAreCountedAtTheSender) {
   ASSERT_EQ(wire["hops"].size(), 3u) << wire;
   const uint64_t positions =
       report["prompt_tokens"].size() + report["tokens"].size() - 1;  // the last is not run
-  uint64_t bytes = 0;
   uint64_t messages = 0;
   for (const json& hop : wire["hops"]) {
     // docs/architecture.md: n_embd x 4 bytes a position, and at most 200 a message.
     const auto hop_bytes = hop["bytes"].get<uint64_t>();
     const auto hop_messages = hop["messages"].get<uint64_t>();
-    bytes += hop_bytes;
     messages += hop_messages;
-    if (hop["to"] != wire["hops"][0]["from"]) {  // rows back to the edge may be fewer
-      EXPECT_GE(hop_bytes, positions * 576 * 4) << hop;
-    }
+    EXPECT_GE(hop_bytes, positions * 576 * 4) << hop;
     EXPECT_LE(hop_bytes, positions * 576 * 4 + hop_messages * 200) << hop;
   }
   EXPECT_EQ(wire["messages"].get<uint64_t>(), messages);
-  EXPECT_EQ(wire["bytes_up"].get<uint64_t>() + wire["bytes_down"].get<uint64_t>(), bytes);
   EXPECT_EQ(wire["bytes_up"], wire["hops"][0]["bytes"]);
   EXPECT_EQ(wire["bytes_down"], wire["hops"][2]["bytes"]);
 }
@@ -147,11 +142,18 @@ TEST_F(CliRunTest, PeopleSeeTheRouteAndOneLineOfFigures) {
 }
 
 TEST_F(CliRunTest, AStopTextEndsTheAnswerBeforeIt) {
-  const ProgramResult result = Greedy({"--stop", "Rome"});
-  const json report = Greedy({"--stop", "Madrid"}).Json();
-  EXPECT_EQ(result.exit_code, 0);
+  const std::string whole = Greedy({}).Json()["text"];
+  const std::string stop = whole.substr(whole.size() / 2, 5);
+  const json report = Greedy({"--stop", stop}).Json();
   EXPECT_EQ(report["finish_reason"], "stop");
-  EXPECT_EQ(report["text"].get<std::string>().find("Madrid"), std::string::npos);
+  EXPECT_EQ(report["text"], whole.substr(0, whole.find(stop)));
+}
+
+TEST_F(CliRunTest, AnEdgeThatKeepsAllLayersNeedsNobody) {
+  const ProgramResult result = Greedy({"--front", "20", "--back", "10"});
+  EXPECT_EQ(Tokens(result), expected());
+  EXPECT_EQ(result.Json()["route"].size(), 2u);
+  EXPECT_EQ(result.Json()["wire"]["messages"], 0);
 }
 
 TEST_F(CliRunTest, AnInterruptEndsItCleanly) {

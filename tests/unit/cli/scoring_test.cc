@@ -25,6 +25,7 @@ class ByteTokenizer final : public Tokenizer {
   std::string_view Bytes(Token, bool) const override { return ""; }
   bool IsEndOfGeneration(Token) const override { return false; }
   Token bos() const override { return 1; }
+  Token eos() const override { return -1; }
   bool adds_bos() const override { return adds_bos_; }
 
  private:
