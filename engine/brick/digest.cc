@@ -99,7 +99,7 @@ Digest DigestOf(std::string_view text) {
 absl::StatusOr<Digest> DigestFile(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return ErrnoStatus(errno, path + ": cannot open it");
-  const auto digest = DigestDescriptor(fd);
+  auto digest = DigestDescriptor(fd);
   close(fd);
   if (!digest.ok()) return WithContext(digest.status(), path);
   return digest;

@@ -31,10 +31,12 @@ std::string HeaderText(const FileStamp& stamp) {
          std::to_string(stamp.modified_ns) + " " + std::to_string(stamp.inode) + "\n";
 }
 
-std::string SidecarText(const FileStamp& stamp, const Manifest& manifest) {
+// Needs: `digests` has one for each brick of the manifest.
+std::string SidecarText(const FileStamp& stamp, const Manifest& manifest,
+                        const std::vector<Digest>& digests) {
   std::string text = HeaderText(stamp);
-  for (const Brick& brick : manifest.bricks) {
-    text += "brick " + brick.name + " " + ToHex(*brick.digest) + "\n";
+  for (size_t i = 0; i < digests.size(); ++i) {
+    text += "brick " + manifest.bricks[i].name + " " + ToHex(digests[i]) + "\n";
   }
   return text + "check " + ToHex(DigestOf(text)) + "\n";
 }
@@ -126,20 +128,20 @@ absl::Status MakeFolder(const std::string& folder) {
   return absl::OkStatus();
 }
 
-// Writes the sidecar beside the model, or else into the folder.
-DigestOutcome Keep(const GgufFile& file, const std::string& folder, const Manifest& manifest) {
-  const auto now = StampOf(file.path());
-  if (!now.ok() || *now != *file.stamp()) {
-    return {true, "", FailedPrecondition(file.path() + ": changed while it was read")};
+// Writes the sidecar's text beside the model, or else into the folder.
+DigestOutcome Keep(const std::string& model_path, const FileStamp& stamp, const std::string& folder,
+                   const std::string& text) {
+  const auto now = StampOf(model_path);
+  if (!now.ok() || *now != stamp) {
+    return {true, "", FailedPrecondition(model_path + ": changed while it was read")};
   }
-  const std::string text = SidecarText(*file.stamp(), manifest);
-  const std::string beside = SidecarBeside(file.path());
+  const std::string beside = SidecarBeside(model_path);
   const absl::Status status = ReplaceFile(beside, text);
   if (status.ok()) return {true, beside, absl::OkStatus()};
   if (folder.empty()) return {true, "", status};
   const absl::Status made = MakeFolder(folder);
   if (!made.ok()) return {true, "", made};
-  const std::string elsewhere = SidecarIn(folder, file.path());
+  const std::string elsewhere = SidecarIn(folder, model_path);
   const absl::Status kept = ReplaceFile(elsewhere, text);
   return {true, kept.ok() ? elsewhere : "", kept};
 }
@@ -156,18 +158,22 @@ std::string SidecarIn(const std::string& folder, const std::string& model_path) 
 }
 
 DigestOutcome AddDigests(const GgufFile& file, const std::string& folder, Manifest& manifest) {
-  if (file.stamp()) {
+  const std::optional<FileStamp> stamp = file.stamp();
+  if (stamp) {
     std::vector<std::string> sidecars = {SidecarBeside(file.path())};
     if (!folder.empty()) sidecars.push_back(SidecarIn(folder, file.path()));
     for (const std::string& sidecar : sidecars) {
-      if (ReadSidecar(sidecar, *file.stamp(), manifest)) {
-        return {false, sidecar, absl::OkStatus()};
-      }
+      if (ReadSidecar(sidecar, *stamp, manifest)) return {false, sidecar, absl::OkStatus()};
     }
   }
-  for (Brick& brick : manifest.bricks) brick.digest = DigestBrick(file, brick);
-  if (!file.stamp()) return {true, "", absl::OkStatus()};  // bytes in memory have no sidecar
-  return Keep(file, folder, manifest);
+  std::vector<Digest> digests;
+  digests.reserve(manifest.bricks.size());
+  for (Brick& brick : manifest.bricks) {
+    digests.push_back(DigestBrick(file, brick));
+    brick.digest = digests.back();
+  }
+  if (!stamp) return {true, "", absl::OkStatus()};  // bytes in memory have no sidecar
+  return Keep(file.path(), *stamp, folder, SidecarText(*stamp, manifest, digests));
 }
 
 }  // namespace mortar

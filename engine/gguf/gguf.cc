@@ -50,7 +50,7 @@ absl::StatusOr<std::shared_ptr<GgufFile>> GgufFile::Parse(FileBytes bytes,
                                                           const std::string& name) {
   auto header = ParseGguf(bytes.span());
   if (!header.ok()) return WithContext(header.status(), name);
-  const std::shared_ptr<GgufFile> file(new GgufFile());
+  std::shared_ptr<GgufFile> file(new GgufFile());
   file->path_ = name;
   file->bytes_ = std::move(bytes);
   file->metadata_ = std::move(header->metadata);

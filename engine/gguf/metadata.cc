@@ -49,7 +49,7 @@ absl::Status ReadNumbers(ByteReader& reader, uint64_t n, GgufArray& array) {
   for (uint64_t i = 0; i < n; ++i) {
     Wire stored{};
     std::memcpy(&stored, bytes.data() + i * sizeof(Wire), sizeof(Wire));
-    values[i] = stored;
+    values[i] = static_cast<Wide>(stored);
   }
   array = std::move(values);
   return absl::OkStatus();

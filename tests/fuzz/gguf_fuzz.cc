@@ -44,7 +44,8 @@ void ReadTensors(const GgufFile& file) {
     CHECK(tensor.n_dims >= 1 && tensor.n_dims <= 4);
     const auto block = static_cast<uint64_t>(BlockElements(tensor.type));
     CHECK(tensor.shape[0] % block == 0);
-    CHECK(tensor.bytes == tensor.n_elements() / block * uint64_t(BlockBytes(tensor.type)));
+    CHECK(tensor.bytes ==
+          tensor.n_elements() / block * static_cast<uint64_t>(BlockBytes(tensor.type)));
     CHECK(tensor.offset % 8 == 0);
     const std::span<const uint8_t> data = file.Data(tensor);
     CHECK(data.size() == tensor.bytes && tensor.bytes > 0);

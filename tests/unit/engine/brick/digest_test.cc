@@ -57,7 +57,8 @@ TEST(DigestBrick, IsTheFramedBytes) {
   writer.AddTensor("output_norm.weight", TensorType::kF32, {1}, std::vector<float>{3});
   const auto file = Open(writer);
   std::vector<uint8_t> framed;
-  for (const char c : std::string_view("mortar brick 1\n")) framed.push_back(uint8_t(c));
+  for (const char c : std::string_view("mortar brick 1\n"))
+    framed.push_back(static_cast<uint8_t>(c));
   AppendString("output.weight", framed);
   AppendNumber(uint32_t{0}, framed);
   AppendNumber(uint32_t{2}, framed);
@@ -111,7 +112,7 @@ TEST(Verify, FindsTheBrickWhoseBytesChanged) {
   auto mismatches = *Verify(*Open(writer), manifest);
   ASSERT_EQ(mismatches.size(), 1u);
   EXPECT_EQ(mismatches[0].brick, "layers.2");
-  EXPECT_EQ(mismatches[0].expected, *manifest.bricks[3].digest);
+  EXPECT_EQ(manifest.bricks[3].digest, mismatches[0].expected);
   EXPECT_NE(mismatches[0].found, mismatches[0].expected);
 
   // A tied embedding belongs to two bricks: both differ.

@@ -23,6 +23,7 @@ absl::StatusOr<Manifest> Build(const GgufWriter& writer, int n_layers) {
 
 std::vector<std::string> TensorNames(const Brick& brick) {
   std::vector<std::string> names;
+  names.reserve(brick.tensors.size());
   for (const BrickTensor& tensor : brick.tensors) names.push_back(tensor.name);
   return names;
 }

@@ -124,7 +124,7 @@ TEST(BadGguf, Values) {
 }
 
 TEST(BadGguf, Arrays) {
-  const auto spoil = [](std::vector<uint8_t> value) {
+  const auto spoil = [](const std::vector<uint8_t>& value) {
     return [value](GgufWriter& w) { w.FindKey("tokenizer.ggml.token_type").value = value; };
   };
   const std::string where = "metadata key 5: 'tokenizer.ggml.token_type': ";
