@@ -18,7 +18,7 @@ constexpr size_t kAlignment = 64;
 int QkvWidth(const ModelConfig& c) { return (c.n_heads + 2 * c.n_kv_heads) * c.head_dim; }
 
 LinearInput InputOf(const ScratchRows& rows, int n_rows) {
-  return {rows.x, rows.q, rows.d, rows.s, rows.sum, n_rows};
+  return {rows.x, rows.q, rows.d, rows.s, rows.sum, rows.wide_q, rows.wide_d, n_rows};
 }
 
 // Heads whose outputs together fill whole blocks of 32, so that the thread that makes them can
@@ -81,6 +81,8 @@ ScratchRows Executor::PlaceRows(int n_rows, int width) {
   rows.d = PlaceFloats(n_rows, width / kBlock);
   rows.s = PlaceFloats(n_rows, width / kBlock);
   rows.sum = reinterpret_cast<int32_t*>(PlaceFloats(n_rows, width / kBlock));
+  rows.wide_q = reinterpret_cast<int16_t*>(PlaceBytes(sizeof(int16_t) * elements));
+  rows.wide_d = PlaceFloats(n_rows, width / kBlock);
   return rows;
 }
 
@@ -143,17 +145,22 @@ void Executor::CopyRows(const float* from, float* to, int n_rows, int thread) {
   if (begin < end) std::memcpy(to + begin, from + begin, (end - begin) * sizeof(float));
 }
 
-void Executor::QuantizeRange(const ScratchRows& rows, int row, int begin, int end) {
+void Executor::RoundRange(const ScratchRows& rows, Rounding rounding, int row, int begin, int end) {
   const size_t at = static_cast<size_t>(row) * rows.width + begin;
   const size_t block = static_cast<size_t>(row) * (rows.width / kBlock) + begin / kBlock;
-  kernels_.quantize(rows.x + at, end - begin, rows.q + at, rows.d + block, rows.s + block,
-                    rows.sum + block);
+  if (rounding.to_int8) {
+    kernels_.quantize(rows.x + at, end - begin, rows.q + at, rows.d + block, rows.s + block,
+                      rows.sum + block);
+  }
+  if (rounding.to_int16) {
+    kernels_.quantize_wide(rows.x + at, end - begin, rows.wide_q + at, rows.wide_d + block);
+  }
 }
 
 void Executor::NormRow(const Op& op, const float* x, const ScratchRows& to, int row) {
   const int width = config_.n_embd;
   kernels_.rms_norm(x, op.norm, width, config_.rms_eps, to.x + static_cast<size_t>(row) * width);
-  if (op.quantize) QuantizeRange(to, row, 0, width);
+  RoundRange(to, op.rounding, row, 0, width);
 }
 
 void Executor::Norm(const Op& op, int n_rows, int thread) {
@@ -227,9 +234,7 @@ void Executor::Attention(const Op& op, const Batch& batch, int thread) {
                        .out = attended_.x + static_cast<size_t>(row) * attended_.width + head,
                        .scores = scores_ + static_cast<size_t>(thread) * kSpan});
     }
-    if (op.quantize) {
-      QuantizeRange(attended_, row, first * config_.head_dim, last * config_.head_dim);
-    }
+    RoundRange(attended_, op.rounding, row, first * config_.head_dim, last * config_.head_dim);
   }
 }
 
@@ -252,7 +257,7 @@ void Executor::GateUp(const Op& op, int n_rows, int thread) {
   for (int row = 0; row < n_rows; ++row) {
     const size_t at = static_cast<size_t>(row) * config_.n_ff + share.begin;
     kernels_.silu_mul(hidden_.x + at, up_ + at, share.end - share.begin, hidden_.x + at);
-    if (op.quantize) QuantizeRange(hidden_, row, share.begin, share.end);
+    RoundRange(hidden_, op.rounding, row, share.begin, share.end);
   }
 }
 

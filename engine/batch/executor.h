@@ -37,14 +37,16 @@ struct Batch {
   float* logits = nullptr;            // [logit_rows.size(), n_vocab]
 };
 
-// Rows of `width` floats and the same rows quantised.
+// Rows of `width` floats, and the same rows rounded for products.
 struct ScratchRows {
   int width = 0;
-  float* x = nullptr;      // [rows, width]
-  int8_t* q = nullptr;     // [rows, width]
-  float* d = nullptr;      // [rows, width / 32]
-  float* s = nullptr;      // [rows, width / 32]
-  int32_t* sum = nullptr;  // [rows, width / 32]
+  float* x = nullptr;         // [rows, width]
+  int8_t* q = nullptr;        // [rows, width]
+  float* d = nullptr;         // [rows, width / 32]
+  float* s = nullptr;         // [rows, width / 32]
+  int32_t* sum = nullptr;     // [rows, width / 32]
+  int16_t* wide_q = nullptr;  // [rows, width]
+  float* wide_d = nullptr;    // [rows, width / 32]
 };
 
 class Executor {
@@ -74,8 +76,8 @@ class Executor {
   void HeadNorm(const Op& op, const Batch& batch, int thread);
 
   void NormRow(const Op& op, const float* x, const ScratchRows& to, int row);
-  // Quantises elements [begin, end) of a row, whole blocks.
-  void QuantizeRange(const ScratchRows& rows, int row, int begin, int end);
+  // Rounds elements [begin, end) of a row, whole blocks, to the forms asked for.
+  void RoundRange(const ScratchRows& rows, Rounding rounding, int row, int begin, int end);
   // Places in scratch: `n` floats, and rows with their quantised form.
   uint8_t* PlaceBytes(size_t bytes);
   float* PlaceFloats(int n_rows, int width);

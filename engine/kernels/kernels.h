@@ -23,8 +23,15 @@ inline constexpr int kKvPagePositions = 64;
 
 enum class WeightType { kF32, kF16, kBF16, kQ4_0, kQ4_1, kQ8_0 };
 
-// Quantised weights are multiplied with int8 activations, float weights with f32.
+// What the rows of a product are rounded to, by the type of its weights: float weights take
+// f32, four-bit weights int8, and eight-bit weights int16, which costs an instruction set that
+// multiplies 16-bit pairs nothing and takes most of the rounding error out of the head.
+enum class ActivationType { kF32, kInt8, kInt16 };
 constexpr bool IsQuantized(WeightType type) { return type >= WeightType::kQ4_0; }
+constexpr ActivationType ActivationOf(WeightType type) {
+  if (!IsQuantized(type)) return ActivationType::kF32;
+  return type == WeightType::kQ8_0 ? ActivationType::kInt16 : ActivationType::kInt8;
+}
 
 // W[n_out, n_in], packed. Group g holds rows [8 g, 8 g + 8); rows beyond n_out are zero.
 // Inside a group, for each block of 32 inputs (k = 0..31 within it):
@@ -44,13 +51,15 @@ struct PackedMatrix {
   size_t bytes() const { return group_bytes() * static_cast<size_t>(n_groups()); }
 };
 
-// Rows as a linear map reads them.
+// Rows as a linear map reads them: those pointers are set that ActivationOf its type needs.
 struct LinearInput {
-  const float* x = nullptr;      // [n_rows, n_in], stride n_in: for float weights
-  const int8_t* q = nullptr;     // [n_rows, n_in]: for quantised weights, x = d q by blocks
-  const float* d = nullptr;      // [n_rows, n_in / 32]
-  const float* s = nullptr;      // [n_rows, n_in / 32], d * float(sum of q)
-  const int32_t* sum = nullptr;  // [n_rows, n_in / 32], sum of q
+  const float* x = nullptr;         // [n_rows, n_in], stride n_in
+  const int8_t* q = nullptr;        // [n_rows, n_in]: x = d q by blocks
+  const float* d = nullptr;         // [n_rows, n_in / 32]
+  const float* s = nullptr;         // [n_rows, n_in / 32], d * float(sum of q)
+  const int32_t* sum = nullptr;     // [n_rows, n_in / 32], sum of q
+  const int16_t* wide_q = nullptr;  // [n_rows, n_in]: x = wide_d wide_q by blocks
+  const float* wide_d = nullptr;    // [n_rows, n_in / 32]
   int n_rows = 0;
 };
 
@@ -96,6 +105,9 @@ struct KernelTable {
   // Blocks of 32: d = amax / 127, q = rne(x * (127 / amax)), s = d * float(sum q); q = 0 and
   // d = 0 where amax < 2^-100.  x: [n], n % 32 == 0; d, s, sum: [n / 32].
   void (*quantize)(const float* x, int n, int8_t* q, float* d, float* s, int32_t* sum);
+
+  // The same in 16 bits: d = amax / 32767, q = rne(x * (32767 / amax)).
+  void (*quantize_wide)(const float* x, int n, int16_t* q, float* d);
 
   // y = x / sqrt(mean(x^2) + eps) * w.  [n]; y may be x.
   void (*rms_norm)(const float* x, const float* w, int n, float eps, float* y);

@@ -1,5 +1,7 @@
 #include "engine/model/program.h"
 
+#include <initializer_list>
+
 namespace mortar {
 namespace {
 
@@ -11,21 +13,27 @@ uint64_t LayerBytes(const LayerWeights& w, int n_embd) {
   return bytes;
 }
 
+Rounding RoundingFor(std::initializer_list<const PackedMatrix*> matrices) {
+  Rounding rounding;
+  for (const PackedMatrix* matrix : matrices) {
+    rounding.to_int8 |= ActivationOf(matrix->type) == ActivationType::kInt8;
+    rounding.to_int16 |= ActivationOf(matrix->type) == ActivationType::kInt16;
+  }
+  return rounding;
+}
+
 void AppendLayer(const LayerWeights& w, size_t kv_offset, std::vector<Op>& ops) {
-  const auto add = [&](OpKind kind, const float* norm, bool quantize) {
-    ops.push_back({kind, &w, norm, quantize, nullptr, kv_offset});
+  const auto add = [&](OpKind kind, const float* norm, Rounding rounding) {
+    ops.push_back({kind, &w, norm, rounding, nullptr, kv_offset});
   };
-  // A row is quantised for its product once, whichever of the matrices that read it ask.
-  const bool qkv = IsQuantized(w.q.type) || IsQuantized(w.k.type) || IsQuantized(w.v.type);
-  const bool gate_up = IsQuantized(w.gate.type) || IsQuantized(w.up.type);
-  add(OpKind::kNorm, w.attn_norm, qkv);
-  add(OpKind::kQkv, nullptr, false);
-  add(OpKind::kRotate, nullptr, false);
-  add(OpKind::kAttention, nullptr, IsQuantized(w.o.type));
-  add(OpKind::kOutput, nullptr, false);
-  add(OpKind::kNorm, w.ffn_norm, gate_up);
-  add(OpKind::kGateUp, nullptr, IsQuantized(w.down.type));
-  add(OpKind::kDown, nullptr, false);
+  add(OpKind::kNorm, w.attn_norm, RoundingFor({&w.q, &w.k, &w.v}));
+  add(OpKind::kQkv, nullptr, {});
+  add(OpKind::kRotate, nullptr, {});
+  add(OpKind::kAttention, nullptr, RoundingFor({&w.o}));
+  add(OpKind::kOutput, nullptr, {});
+  add(OpKind::kNorm, w.ffn_norm, RoundingFor({&w.gate, &w.up}));
+  add(OpKind::kGateUp, nullptr, RoundingFor({&w.down}));
+  add(OpKind::kDown, nullptr, {});
 }
 
 }  // namespace
@@ -35,7 +43,7 @@ Program CompilePart(const ModelConfig& config, const Weights& weights, bool embe
   Program program;
   std::vector<Op>& ops = program.ops;
   if (embedding) {
-    ops.push_back({OpKind::kEmbed, nullptr, nullptr, false, &weights.embedding(), 0});
+    ops.push_back({OpKind::kEmbed, nullptr, nullptr, {}, &weights.embedding(), 0});
     program.touched_bytes += weights.embedding().group_bytes() / kLanes;
   } else {
     ops.push_back({OpKind::kTakeRows});
@@ -47,8 +55,8 @@ Program CompilePart(const ModelConfig& config, const Weights& weights, bool embe
   }
   if (head) {
     const PackedMatrix& matrix = weights.head();
-    ops.push_back({OpKind::kHeadNorm, nullptr, weights.output_norm(), IsQuantized(matrix.type)});
-    ops.push_back({OpKind::kLogits, nullptr, nullptr, false, &matrix, 0});
+    ops.push_back({OpKind::kHeadNorm, nullptr, weights.output_norm(), RoundingFor({&matrix})});
+    ops.push_back({OpKind::kLogits, nullptr, nullptr, {}, &matrix, 0});
     program.touched_bytes += matrix.bytes() + sizeof(float) * static_cast<uint64_t>(config.n_embd);
   } else {
     ops.push_back({OpKind::kGiveRows});

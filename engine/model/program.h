@@ -19,23 +19,30 @@ namespace mortar {
 enum class OpKind {
   kEmbed,      // x = embedding rows of the tokens
   kTakeRows,   // x = rows that came in
-  kNorm,       // normed = rms_norm(x), quantised where the next matrix wants it
+  kNorm,       // normed = rms_norm(x), rounded as the next matrices want it
   kQkv,        // q, k, v = W normed
   kRotate,     // rotates q and k; stores k and v in the pages
-  kAttention,  // attended = attention(q, pages), quantised where wanted
+  kAttention,  // attended = attention(q, pages), rounded likewise
   kOutput,     // x += W attended
-  kGateUp,     // hidden = silu(gate) * up, quantised where wanted
+  kGateUp,     // hidden = silu(gate) * up, rounded likewise
   kDown,       // x += W hidden
   kGiveRows,   // rows out = x
-  kHeadNorm,   // the rows whose logits are wanted, normed and quantised
+  kHeadNorm,   // the rows whose logits are wanted, normed and rounded
   kLogits,     // logits = W those rows
+};
+
+// The forms in which a product reads its rows beside f32: one matrix may want int8, another of
+// the same rows int16.
+struct Rounding {
+  bool to_int8 = false;
+  bool to_int16 = false;
 };
 
 struct Op {
   OpKind kind;
   const LayerWeights* layer = nullptr;   // of ops inside a layer
   const float* norm = nullptr;           // [n_embd], of kNorm and kHeadNorm
-  bool quantize = false;                 // the result feeds a quantised matrix
+  Rounding rounding{};                     // of the result, for the product that reads it
   const PackedMatrix* matrix = nullptr;  // of kEmbed and kLogits
   size_t kv_offset = 0;                  // of this layer inside each page
 };

@@ -21,6 +21,8 @@ struct TileInput {
   const float* d;
   const float* s;
   const int32_t* sum;
+  const int16_t* wide_q;
+  const float* wide_d;
   const float* x;
   int n_in;
 };
@@ -32,6 +34,13 @@ __m256i Broadcast4(const int8_t* p) {
   int32_t v;
   std::memcpy(&v, p, 4);
   return _mm256_set1_epi32(v);
+}
+
+// Four 16-bit values of a row, in every half lane.
+__m256i Broadcast8(const int16_t* p) {
+  int64_t v;
+  std::memcpy(&v, p, 8);
+  return _mm256_set1_epi64x(v);
 }
 
 __m256 LoadHalf8(const uint8_t* p) {
@@ -71,27 +80,33 @@ inline void Q4Block(const uint8_t* block, int b, const TileInput& in, __m256* ac
   }
 }
 
-// Adds block `b` of a Q8_0 group. maddubs wants one unsigned operand: |w| times x with the
-// sign of w. |w| <= 128 and |x| <= 127, so a pair is at most 32,512 and never saturates.
+// Adds block `b` of a Q8_0 group. Weights are widened to 16 bits; a pair of products is at
+// most 2 * 128 * 32767, and the sum of all 32 stays below 2^28. A vector of 32 bytes holds four
+// inputs of eight rows, so that rows 0 to 3 and 4 to 7 are summed apart, each in two halves.
 template <int kRows>
 inline void Q8Block(const uint8_t* block, int b, const TileInput& in, __m256* acc) {
   const int n_blocks = in.n_in / kBlock;
-  const __m256i ones = _mm256_set1_epi16(1);
-  __m256i dot[kRows];
-  for (int r = 0; r < kRows; ++r) dot[r] = _mm256_setzero_si256();
+  __m256i low[kRows];
+  __m256i high[kRows];
+  for (int r = 0; r < kRows; ++r) low[r] = high[r] = _mm256_setzero_si256();
   for (int v = 0; v < 8; ++v) {
-    const __m256i w = Load32(block + 16 + 32 * v);
-    const __m256i magnitude = _mm256_abs_epi8(w);
+    const auto* quants = reinterpret_cast<const __m128i*>(block + 16 + 32 * v);
+    const __m256i rows_low = _mm256_cvtepi8_epi16(_mm_loadu_si128(quants));
+    const __m256i rows_high = _mm256_cvtepi8_epi16(_mm_loadu_si128(quants + 1));
     for (int r = 0; r < kRows; ++r) {
-      const int8_t* q = in.q + static_cast<size_t>(r) * in.n_in + b * kBlock + 4 * v;
-      const __m256i pairs = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(Broadcast4(q), w));
-      dot[r] = _mm256_add_epi32(dot[r], _mm256_madd_epi16(pairs, ones));
+      const __m256i x =
+          Broadcast8(in.wide_q + static_cast<size_t>(r) * in.n_in + b * kBlock + 4 * v);
+      low[r] = _mm256_add_epi32(low[r], _mm256_madd_epi16(rows_low, x));
+      high[r] = _mm256_add_epi32(high[r], _mm256_madd_epi16(rows_high, x));
     }
   }
   const __m256 d = LoadHalf8(block);
   for (int r = 0; r < kRows; ++r) {
-    const __m256 scale = _mm256_mul_ps(d, _mm256_set1_ps(in.d[r * n_blocks + b]));
-    acc[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[r]), scale, acc[r]);
+    // The halves joined: rows 0 1 4 5 | 2 3 6 7, then in order.
+    const __m256i joined = _mm256_hadd_epi32(low[r], high[r]);
+    const __m256i dot = _mm256_permute4x64_epi64(joined, _MM_SHUFFLE(3, 1, 2, 0));
+    const __m256 scale = _mm256_mul_ps(d, _mm256_set1_ps(in.wide_d[r * n_blocks + b]));
+    acc[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), scale, acc[r]);
   }
 }
 
@@ -156,20 +171,36 @@ void WriteOutputs(const LinearOutput& y, int row, int output, int n, __m256 tota
   for (int i = 0; i < n; ++i) to[i] = y.add ? to[i] + values[i] : values[i];
 }
 
+// Pointers that the type of the weights does not use are null, and stay unused.
+TileInput TileAt(const LinearInput& x, int n_in, int row) {
+  const size_t at = static_cast<size_t>(row) * static_cast<size_t>(n_in);
+  const size_t block = static_cast<size_t>(row) * static_cast<size_t>(n_in / kBlock);
+  TileInput in{};
+  in.n_in = n_in;
+  if (x.x != nullptr) in.x = x.x + at;
+  if (x.q != nullptr) {
+    in.q = x.q + at;
+    in.d = x.d + block;
+    in.s = x.s + block;
+    in.sum = x.sum + block;
+  }
+  if (x.wide_q != nullptr) {
+    in.wide_q = x.wide_q + at;
+    in.wide_d = x.wide_d + block;
+  }
+  return in;
+}
+
 template <WeightType kType>
 void LinearOf(const PackedMatrix& w, int group_begin, int group_end, const LinearInput& x,
               const LinearOutput& y) {
   const size_t group_bytes = w.group_bytes();
-  const int n_blocks = w.n_in / kBlock;
   for (int g = group_begin; g < group_end; ++g) {
     const uint8_t* group = w.data + group_bytes * static_cast<size_t>(g);
     const int output = g * kLanes;
     const int n = w.n_out - output < kLanes ? w.n_out - output : kLanes;
     for (int row = 0; row < x.n_rows; row += kTileRows) {
-      const size_t first = static_cast<size_t>(row);
-      const TileInput in = {x.q + first * w.n_in,   x.d + first * n_blocks,
-                            x.s + first * n_blocks, x.sum + first * n_blocks,
-                            x.x + first * w.n_in,   w.n_in};
+      const TileInput in = TileAt(x, w.n_in, row);
       const int n_tile = x.n_rows - row < kTileRows ? x.n_rows - row : kTileRows;
       __m256 total[kTileRows];
       switch (n_tile) {

@@ -16,6 +16,17 @@ float HorizontalMax(__m256 v) {
   return _mm_cvtss_f32(m);
 }
 
+// The 32 values of a block, and their largest magnitude.
+float LoadBlock(const float* x, __m256* v) {
+  const __m256 sign = _mm256_set1_ps(-0.0f);
+  __m256 magnitude = _mm256_setzero_ps();
+  for (int i = 0; i < 4; ++i) {
+    v[i] = _mm256_loadu_ps(x + 8 * i);
+    magnitude = _mm256_max_ps(_mm256_andnot_ps(sign, v[i]), magnitude);
+  }
+  return HorizontalMax(magnitude);
+}
+
 int HorizontalSum(__m256i v) {
   __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
   s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
@@ -26,16 +37,10 @@ int HorizontalSum(__m256i v) {
 }  // namespace
 
 void Quantize(const float* x, int n, int8_t* q, float* d, float* s, int32_t* sum) {
-  const __m256 sign = _mm256_set1_ps(-0.0f);
   const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
   for (int b = 0; b < n / kBlock; ++b) {
     __m256 v[4];
-    __m256 magnitude = _mm256_setzero_ps();
-    for (int i = 0; i < 4; ++i) {
-      v[i] = _mm256_loadu_ps(x + b * kBlock + 8 * i);
-      magnitude = _mm256_max_ps(_mm256_andnot_ps(sign, v[i]), magnitude);
-    }
-    const float amax = HorizontalMax(magnitude);
+    const float amax = LoadBlock(x + b * kBlock, v);
     const bool tiny = amax < 0x1p-100f;
     const __m256 inverse = _mm256_set1_ps(tiny ? 0.0f : 127.0f / amax);
     // The same shift by 1.5 * 2^23 as the reference: the low byte is the nearest integer.
@@ -56,6 +61,26 @@ void Quantize(const float* x, int n, int8_t* q, float* d, float* s, int32_t* sum
     d[b] = tiny ? 0.0f : amax / 127.0f;
     sum[b] = total;
     s[b] = d[b] * static_cast<float>(total);
+  }
+}
+
+void QuantizeWide(const float* x, int n, int16_t* q, float* d) {
+  const __m256i low = _mm256_set1_epi32(0xffff);
+  const __m256 magic = _mm256_set1_ps(0x1.8p23f);
+  for (int b = 0; b < n / kBlock; ++b) {
+    __m256 v[4];
+    const float amax = LoadBlock(x + b * kBlock, v);
+    const bool tiny = amax < 0x1p-100f;
+    const __m256 inverse = _mm256_set1_ps(tiny ? 0.0f : 32767.0f / amax);
+    for (int i = 0; i < 4; i += 2) {
+      const __m256 first = _mm256_add_ps(_mm256_mul_ps(v[i], inverse), magic);
+      const __m256 second = _mm256_add_ps(_mm256_mul_ps(v[i + 1], inverse), magic);
+      const __m256i words = _mm256_packus_epi32(_mm256_and_si256(_mm256_castps_si256(first), low),
+                                                _mm256_and_si256(_mm256_castps_si256(second), low));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(q + b * kBlock + 8 * i),
+                          _mm256_permute4x64_epi64(words, _MM_SHUFFLE(3, 1, 2, 0)));
+    }
+    d[b] = tiny ? 0.0f : amax / 32767.0f;
   }
 }
 
@@ -97,6 +122,7 @@ const KernelTable& Avx2Kernels() {
   static constexpr KernelTable kTable = {
       .name = "avx2",
       .quantize = avx2::Quantize,
+      .quantize_wide = avx2::QuantizeWide,
       .rms_norm = avx2::RmsNorm,
       .silu_mul = avx2::SiluMul,
       .rope = RopeLoop,

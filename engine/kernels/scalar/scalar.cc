@@ -9,13 +9,18 @@
 namespace mortar {
 namespace {
 
+float LargestMagnitude(const float* x) {
+  float amax = 0;
+  for (int i = 0; i < kBlock; ++i) {
+    const float magnitude = x[i] < 0 ? -x[i] : x[i];
+    if (magnitude > amax) amax = magnitude;
+  }
+  return amax;
+}
+
 void Quantize(const float* x, int n, int8_t* q, float* d, float* s, int32_t* sum) {
   for (int b = 0; b < n / kBlock; ++b) {
-    float amax = 0;
-    for (int i = 0; i < kBlock; ++i) {
-      const float magnitude = x[b * kBlock + i] < 0 ? -x[b * kBlock + i] : x[b * kBlock + i];
-      if (magnitude > amax) amax = magnitude;
-    }
+    const float amax = LargestMagnitude(x + b * kBlock);
     const bool tiny = amax < 0x1p-100f;
     const float inverse = tiny ? 0.0f : 127.0f / amax;
     int total = 0;
@@ -29,6 +34,19 @@ void Quantize(const float* x, int n, int8_t* q, float* d, float* s, int32_t* sum
     d[b] = tiny ? 0.0f : amax / 127.0f;
     sum[b] = total;
     s[b] = d[b] * static_cast<float>(total);
+  }
+}
+
+void QuantizeWide(const float* x, int n, int16_t* q, float* d) {
+  for (int b = 0; b < n / kBlock; ++b) {
+    const float amax = LargestMagnitude(x + b * kBlock);
+    const bool tiny = amax < 0x1p-100f;
+    const float inverse = tiny ? 0.0f : 32767.0f / amax;
+    for (int i = b * kBlock; i < (b + 1) * kBlock; ++i) {
+      const float shifted = x[i] * inverse + 0x1.8p23f;
+      q[i] = static_cast<int16_t>(std::bit_cast<uint32_t>(shifted) & 0xffff);
+    }
+    d[b] = tiny ? 0.0f : amax / 32767.0f;
   }
 }
 
@@ -55,10 +73,15 @@ void QuantizedSpan(const PackedMatrix& w, const uint8_t* group, int lane, const 
   for (int b = begin / kBlock; b < end / kBlock; ++b) {
     LoadWeightBlock(w.type, group + QuantBlockBytes(w.type) * static_cast<size_t>(b), lane, block);
     for (int r = 0; r < n; ++r) {
-      const int8_t* q = x.q + static_cast<size_t>(row + r) * w.n_in + b * kBlock;
-      int dot = 0;
-      for (int k = 0; k < kBlock; ++k) dot += block.q[k] * q[k];
+      const size_t first = static_cast<size_t>(row + r) * w.n_in + b * kBlock;
       const size_t at = static_cast<size_t>(row + r) * n_blocks + b;
+      int dot = 0;
+      if (ActivationOf(w.type) == ActivationType::kInt16) {
+        for (int k = 0; k < kBlock; ++k) dot += block.q[k] * x.wide_q[first + k];
+        acc[r] = Fma(static_cast<float>(dot), block.d * x.wide_d[at], acc[r]);
+        continue;
+      }
+      for (int k = 0; k < kBlock; ++k) dot += block.q[k] * x.q[first + k];
       acc[r] = Fma(static_cast<float>(dot), block.d * x.d[at], acc[r]);
       if (w.type == WeightType::kQ4_1) acc[r] = Fma(block.m, x.s[at], acc[r]);
     }
@@ -199,6 +222,7 @@ const KernelTable& ScalarKernels() {
   static constexpr KernelTable kTable = {
       .name = "scalar",
       .quantize = Quantize,
+      .quantize_wide = QuantizeWide,
       .rms_norm = RmsNorm,
       .silu_mul = SiluMul,
       .rope = RopeLoop,

@@ -20,6 +20,8 @@ struct Rows {
   std::vector<int8_t> q;
   std::vector<float> d, s;
   std::vector<int32_t> sum;
+  std::vector<int16_t> wide_q;
+  std::vector<float> wide_d;
 
   Rows(int rows, int width, uint64_t seed, bool extreme)
       : n_rows(rows),
@@ -28,14 +30,33 @@ struct Rows {
         q(x.size()),
         d(x.size() / kBlock),
         s(x.size() / kBlock),
-        sum(x.size() / kBlock) {
-    Scalar().quantize(x.data(), rows * width, q.data(), d.data(), s.data(), sum.data());
+        sum(x.size() / kBlock),
+        wide_q(x.size()),
+        wide_d(x.size() / kBlock) {
+    Round();
+  }
+  void Round() {
+    const int n = n_rows * n_in;
+    Scalar().quantize(x.data(), n, q.data(), d.data(), s.data(), sum.data());
+    Scalar().quantize_wide(x.data(), n, wide_q.data(), wide_d.data());
+  }
+  // What a product with weights of this type reads for element i.
+  double Element(WeightType type, size_t i) const {
+    switch (ActivationOf(type)) {
+      case ActivationType::kF32:
+        return static_cast<double>(x[i]);
+      case ActivationType::kInt8:
+        return static_cast<double>(d[i / kBlock]) * q[i];
+      case ActivationType::kInt16:
+        return static_cast<double>(wide_d[i / kBlock]) * wide_q[i];
+    }
+    return 0;
   }
   LinearInput From(int row, int n) const {
     const size_t at = static_cast<size_t>(row) * n_in;
     const size_t block = at / kBlock;
-    return {x.data() + at,    q.data() + at,      d.data() + block,
-            s.data() + block, sum.data() + block, n};
+    return {x.data() + at,      q.data() + at,      d.data() + block,      s.data() + block,
+            sum.data() + block, wide_q.data() + at, wide_d.data() + block, n};
   }
 };
 
@@ -72,8 +93,7 @@ TEST(Linear, AgreesWithItsDefinitionInBinary64) {
         double want = 0, magnitude = 0;
         for (int k = 0; k < 1184; ++k) {
           const size_t at = static_cast<size_t>(row) * 1184 + k;
-          const double x = IsQuantized(type) ? static_cast<double>(rows.d[at / kBlock]) * rows.q[at]
-                                             : static_cast<double>(rows.x[at]);
+          const double x = rows.Element(type, at);
           want += FileWeight(m, o, k) * x;
           magnitude += std::abs(FileWeight(m, o, k) * x);
         }
@@ -126,8 +146,7 @@ TEST(Linear, IntegerSumsNeverSaturate) {
       for (const float sign : {1.0f, -1.0f}) {
         Rows rows(1, 512, 1, false);
         for (float& x : rows.x) x = sign;
-        Scalar().quantize(rows.x.data(), 512, rows.q.data(), rows.d.data(), rows.s.data(),
-                          rows.sum.data());
+        rows.Round();
         const std::vector<float> want = Multiply(Scalar(), m, rows);
         for (const KernelTable* other : OtherKernels()) {
           ASSERT_TRUE(SameBits(want, Multiply(*other, m, rows))) << other->name << int{byte};

@@ -51,6 +51,20 @@ TEST(Quantize, BlocksBelowTwoToMinusHundredAreZero) {
   EXPECT_EQ(z.q, std::vector<int8_t>(32, 0));
 }
 
+TEST(QuantizeWide, IsWithinHalfAStepAndUsesAllSixteenBits) {
+  const std::vector<float> x = RandomRow(32 * 50, 12, 3.0f);
+  std::vector<int16_t> q(x.size());
+  std::vector<float> d(50);
+  Scalar().quantize_wide(x.data(), 32 * 50, q.data(), d.data());
+  int largest = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    largest = std::max(largest, std::abs(static_cast<int>(q[i])));
+    // Half a step, and the roundings of d and of the product, which weigh 2^-9 of a step here.
+    ASSERT_NEAR(d[i / 32] * static_cast<float>(q[i]), x[i], 0.51f * d[i / 32]);
+  }
+  EXPECT_EQ(largest, 32767);
+}
+
 TEST(RmsNorm, AgreesWithItsDefinition) {
   const std::vector<float> x = RandomRow(576, 3, 2.0f);
   const std::vector<float> w = RandomRow(576, 4);
@@ -98,6 +112,11 @@ TEST(RowKernels, EveryInstructionSetGivesTheScalarBits) {
       const Quantized b(*other, x);
       ASSERT_TRUE(SameBits(a.q, b.q) && SameBits(a.d, b.d) && SameBits(a.s, b.s) &&
                   SameBits(a.sum, b.sum));
+      std::vector<int16_t> wide(x.size()), other_wide(x.size());
+      std::vector<float> wide_d(x.size() / 32), other_d(x.size() / 32);
+      Scalar().quantize_wide(x.data(), n, wide.data(), wide_d.data());
+      other->quantize_wide(x.data(), n, other_wide.data(), other_d.data());
+      ASSERT_TRUE(SameBits(wide, other_wide) && SameBits(wide_d, other_d));
       // Lengths that no vector divides as well.
       for (const int length : {n, n - 1, n - 7, 13}) {
         std::vector<float> y(static_cast<size_t>(length)), z(y);
