@@ -10,7 +10,7 @@ namespace mortar {
 
 std::string ProgramHelp();
 std::string CommandHelp(const CommandSpec& command);
-// The table of flags, variables and keys that stands in docs/cli.md.
+// The table of flags, variables and keys that stands in docs/cli.md: `mortar help --markdown`.
 std::string FlagsAsMarkdown();
 // `shell` is bash, zsh or fish.
 std::string CompletionScript(std::string_view shell);

@@ -66,7 +66,9 @@ int Main(const std::vector<std::string>& arguments, Time started) {
   Console console;
   const std::string first = arguments.empty() ? "" : arguments.front();
   if (first == "--help" || first == "-h" || first == "help") {
-    const CommandSpec* spec = arguments.size() > 1 ? FindCommand(arguments[1]) : nullptr;
+    const std::string topic = arguments.size() > 1 ? arguments[1] : "";
+    if (topic == "--markdown") return console.Finish(console.Write(FlagsAsMarkdown()));
+    const CommandSpec* spec = FindCommand(topic);
     return console.Finish(console.Write(spec != nullptr ? CommandHelp(*spec) : ProgramHelp()));
   }
   absl::StatusOr<CommandLine> line =

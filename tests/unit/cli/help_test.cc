@@ -1,8 +1,9 @@
-// Goal: help and completion cannot fall behind the flag table.
+// Goal: help, completion and docs/cli.md cannot fall behind the flag table.
 #include "cli/help.h"
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <sstream>
 
 namespace mortar {
@@ -37,6 +38,19 @@ TEST(Completion, EveryShellKnowsEveryCommand) {
       EXPECT_NE(script.find(command.name), std::string::npos) << shell << " " << command.name;
     }
     EXPECT_NE(script.find("ctx-size"), std::string::npos) << shell;
+  }
+}
+
+TEST(Docs, TheTableOfFlagsInDocsIsTheProgramsOwn) {
+  std::ifstream file(MORTAR_SOURCE_DIR "/docs/cli.md");
+  ASSERT_TRUE(file.good()) << "docs/cli.md is missing";
+  std::stringstream text;
+  text << file.rdbuf();
+  EXPECT_NE(text.str().find(FlagsAsMarkdown()), std::string::npos)
+      << "docs/cli.md does not hold what `mortar help --markdown` prints; put it there";
+  for (const CommandSpec& command : Commands()) {
+    EXPECT_NE(text.str().find("mortar " + std::string(command.name)), std::string::npos)
+        << "docs/cli.md does not speak of " << command.name;
   }
 }
 
