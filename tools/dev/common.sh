@@ -1,6 +1,7 @@
 # Words, paths and the progress bar of ./dev. Sourced; needs sh alone.
 # shellcheck shell=sh
 
+# shellcheck disable=SC2034  # for those who source this
 cache_dir=${XDG_CACHE_HOME:-$HOME/.cache}/mortar
 state_dir=build/.dev  # logs of ./dev, and what build folders were configured with
 

@@ -30,15 +30,17 @@ as_root() {
 }
 
 # apt LABEL ARGUMENT...: apt-get with a bar on a terminal; its words go to the log.
-# Its status lines come on the same stream, because sudo closes all others.
+# Its status lines come on a copy of stdout that is made behind sudo, which closes all others;
+# on stdout itself apt would close it for the packages' own scripts.
 apt() {
   label=$1
   shift
   mkdir -p "$state_dir"
   rm -f "$state_dir/apt.failed"
   {
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -y -o APT::Status-Fd=1 \
-      -o Dpkg::Use-Pty=0 "$@" 2>&1 </dev/null || : >"$state_dir/apt.failed"
+    # shellcheck disable=SC2016  # for the inner shell
+    as_root sh -c 'DEBIAN_FRONTEND=noninteractive exec apt-get -y -o APT::Status-Fd=3 \
+      -o Dpkg::Use-Pty=0 "$@" 3>&1' sh "$@" 2>&1 </dev/null || : >"$state_dir/apt.failed"
   } | while IFS= read -r line; do
     case $line in
       dlstatus:* | pmstatus:*)
