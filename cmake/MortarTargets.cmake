@@ -49,10 +49,10 @@ function(mortar_test_headers)
   target_link_libraries(mortar_test_headers PRIVATE mortar_flags GTest::gmock)
 endfunction()
 
-# mortar_test(NAME x SRCS ... DEPS ... [LABEL unit]): one GoogleTest program,
-# one CTest test; ./dev test counts its cases.
+# mortar_test(NAME x SRCS ... DEPS ... [LABEL unit] [SERIAL]): one GoogleTest program, one CTest
+# test; ./dev test counts its cases. SERIAL: it measures time, so nothing runs beside it.
 function(mortar_test)
-  cmake_parse_arguments(ARG "" "NAME;LABEL" "SRCS;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "SERIAL" "NAME;LABEL" "SRCS;DEPS" ${ARGN})
   if(NOT ARG_LABEL)
     set(ARG_LABEL unit)
   endif()
@@ -68,5 +68,6 @@ function(mortar_test)
     MORTAR_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
     MORTAR_BINARY="${CMAKE_BINARY_DIR}/mortar")
   add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME})
-  set_tests_properties(${ARG_NAME} PROPERTIES LABELS "${ARG_LABEL};gtest" TIMEOUT 600)
+  set_tests_properties(${ARG_NAME} PROPERTIES LABELS "${ARG_LABEL};gtest" TIMEOUT 600
+    RUN_SERIAL ${ARG_SERIAL})
 endfunction()

@@ -42,7 +42,7 @@ struct Op {
   OpKind kind;
   const LayerWeights* layer = nullptr;   // of ops inside a layer
   const float* norm = nullptr;           // [n_embd], of kNorm and kHeadNorm
-  Rounding rounding{};                     // of the result, for the product that reads it
+  Rounding rounding{};                   // of the result, for the product that reads it
   const PackedMatrix* matrix = nullptr;  // of kEmbed and kLogits
   size_t kv_offset = 0;                  // of this layer inside each page
 };

@@ -12,6 +12,7 @@ BEGIN = ("README.md", "docs/architecture.md", "docs/cli.md", "CONTRIBUTING.md")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _NAMED = re.compile(r"`([\w.-]+(?:/[\w.-]+)+/?)`")
 _MADE = ("build/",)  # by a build, so not in a fresh checkout
+_STORED = "tests/data/"  # pages beside stored data name files of other people's trees
 
 
 def pages():
@@ -57,7 +58,7 @@ def broken(page):
                     slugs = [slug(h) for h in re.findall(r"^#+ (.*)$", file.read(), re.MULTILINE)]
                 if anchor not in slugs:
                     yield number, f"{full} has no heading for #{anchor}"
-        for name in _NAMED.findall(line):
+        for name in [] if page.startswith(_STORED) else _NAMED.findall(line):
             top = name.split("/")[0]
             if os.path.isdir(top) and not name.startswith(_MADE) and not os.path.exists(name):
                 yield number, f"`{name}` does not exist"
