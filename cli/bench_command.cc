@@ -83,22 +83,29 @@ absl::Status MeasureRoles(const CommandContext& context, const HostedModel& mode
   const BenchTest test = {.n_gen = n_gen};
   ASSIGN_OR_RETURN(const auto bare, LoopFor(context, *model.file, compute, {test}));
   const auto repetitions = context.settings.Int("repetitions");
-  std::vector<RolesSample> samples;
+  std::vector<RolesSample> all;
   std::vector<BenchSample> by_roles;
   std::vector<double> bare_speeds;
-  for (int64_t i = -1; i < repetitions; ++i) {  // the first pair warms up
-    context.console.Progress(test.Name() + "@roles: pair " + std::to_string(i + 1) + " of " +
+  for (int64_t i = -1; i < repetitions; ++i) {  // the first one warms up
+    context.console.Progress(test.Name() + "@roles: run " + std::to_string(i + 1) + " of " +
                              std::to_string(repetitions));
-    ASSIGN_OR_RETURN(const RolesSample sample,
-                     RunRolesPair(*nodes, *bare, n_gen, i % 2 == 0, context.clock));
+    ASSIGN_OR_RETURN(const std::vector<RolesSample> samples,
+                     RunRoles(*nodes, *bare, n_gen, context.clock));
     if (i < 0) continue;
-    samples.push_back(sample);
-    by_roles.push_back({sample.roles_seconds * n_gen, BytesOfDecode(*bare, n_gen, 1)});
-    bare_speeds.push_back(1 / sample.bare_seconds);
+    RolesSample sum;
+    for (const RolesSample& sample : samples) {
+      sum.bare_seconds += sample.bare_seconds;
+      sum.roles_seconds += sample.roles_seconds;
+      all.push_back(sample);
+    }
+    // The first token is not among the samples: it counts as the others do.
+    const double per_run = static_cast<double>(n_gen) / static_cast<double>(samples.size());
+    by_roles.push_back({sum.roles_seconds * per_run, BytesOfDecode(*bare, n_gen, 1)});
+    bare_speeds.push_back(static_cast<double>(samples.size()) / sum.bare_seconds);
   }
   BenchResult result = Summarize(test, by_roles, bandwidth);
   result.test += "@roles";
-  const RolesCost cost = CostOf(samples);
+  const RolesCost cost = CostOf(all);
   result.roles = BenchResult::Roles{SpreadOf(bare_speeds).mean, cost.added_us_per_token,
                                     cost.added_us_per_token_error};
   report.results.push_back(std::move(result));

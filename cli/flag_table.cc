@@ -14,54 +14,52 @@ constexpr uint32_t kWithJson = kAllCommands & ~kCompletion;
 
 constexpr CommandSpec kCommands[] = {
     {kRun, "run", "answer one prompt, through edge, coordinator and worker in this process",
-     "The prompt comes from -p, from a file (-f), or from standard input (-p -, or nothing at all\n"
-     "when standard input is not a terminal). It is put into the model's chat template unless "
-     "--raw\n"
-     "is given. The answer goes to stdout; the route and one line of figures go to stderr.\n"
-     "Time to first token counts from the entry of main.",
-     "mortar run -p \"Why is the sky blue?\"\n"
-     "mortar run --raw -p \"The capital of France is\" -n 24 --temp 0\n"
-     "mortar run -f question.txt --workers 2 --front 3 --back 1 --json"},
+     R"(The prompt comes from -p, from a file (-f), or from standard input (-p -, or nothing at
+all when standard input is not a terminal). It is put into the model's chat template unless
+--raw is given. The answer goes to stdout; the route and one line of figures go to stderr.
+Time to first token counts from the entry of main.)",
+     R"(mortar run -p "Why is the sky blue?"
+mortar run --raw -p "The capital of France is" -n 24 --temp 0
+mortar run -f question.txt --workers 2 --front 3 --back 1 --json)"},
     {kBench, "bench", "measure the speed of prefill and decode, as llama-bench defines them",
-     "ppN: N random tokens from an empty KV. tgN: N tokens, one by one, from an empty KV. tgN@B: "
-     "the\n"
-     "same for B sessions in one batch. gb_s counts the bytes of weights and of KV that are read;\n"
-     "bandwidth_fraction divides it by this machine's memory bandwidth, measured in the same run\n"
-     "with the same number of threads. --roles measures the whole path through edge, coordinator "
-     "and\n"
-     "worker against the bare forward loop, in alternation.",
-     "mortar bench -t 2\nmortar bench -p 0 -n 128 -r 5 --roles\nmortar bench --batch 1,8,16 "
-     "--json"},
+     R"(ppN: N random tokens from an empty KV. tgN: N tokens, one by one, from an empty KV.
+tgN@B: the same for B sessions in one batch. gb_s counts the bytes of weights and of KV that
+are read; bandwidth_fraction divides it by this machine's memory bandwidth, measured in the
+same run with the same number of threads. --roles measures the whole path through edge,
+coordinator and worker against the bare forward loop, token by token in alternation.)",
+     R"(mortar bench -t 2
+mortar bench -p 0 -n 128 -r 5 --roles
+mortar bench --batch 1,8,16 --json)"},
     {kPerplexity, "perplexity", "how well a model predicts a text, as llama-perplexity defines it",
-     "The text is cut into windows of --ctx-size tokens; the second half of each is scored. "
-     "Prints\n"
-     "the perplexity and its standard error.",
-     "mortar perplexity -f text.txt -c 512\nmortar perplexity -f text.txt --chunks 4 --json"},
+     R"(The text is cut into windows of --ctx-size tokens; the second half of each is scored.
+Prints the perplexity and its standard error.)",
+     R"(mortar perplexity -f text.txt -c 512
+mortar perplexity -f text.txt --chunks 4 --json)"},
     {kCompare, "compare", "how far two models, or two settings of one, differ over a text",
-     "Both sides predict the same text, teacher-forced: the mean divergence of Kullback and "
-     "Leibler\n"
-     "of side B from side A, how often the likeliest token is the same, and the largest "
-     "difference\n"
-     "between two logits. Side B is side A with what the --against flags change.",
-     "mortar compare -f text.txt --against other.gguf\nmortar compare -f text.txt --against-kv "
-     "f32\n"
-     "mortar compare -f text.txt --isa scalar --against-isa avx2"},
+     R"(Both sides predict the same text, teacher-forced: the mean divergence of Kullback and
+Leibler of side B from side A, how often the likeliest token is the same, and the largest
+difference between two logits. Side B is side A with what the --against flags change.)",
+     R"(mortar compare -f text.txt --against other.gguf
+mortar compare -f text.txt --against-kv f32
+mortar compare -f text.txt --isa scalar --against-isa avx2)"},
     {kTokenize, "tokenize", "the tokens of a text",
-     "The text comes from -p, -f or standard input, as for run, and no chat template is applied.\n"
-     "What looks like a special token is plain text unless --special is given.",
-     "mortar tokenize -p \"Hello world\"\nmortar tokenize -f text.txt --json"},
+     R"(The text comes from -p, -f or standard input, as for run, and no chat template is applied.
+What looks like a special token is plain text unless --special is given.)",
+     R"(mortar tokenize -p "Hello world"
+mortar tokenize -f text.txt --json)"},
     {kInspect, "inspect", "what a model file holds, as bricks",
-     "Prints the model's shape and its manifest: every brick with its kind, tensors, bytes, "
-     "SHA-256\n"
-     "and sensitivity.",
-     "mortar inspect\nmortar inspect model.gguf --json"},
+     R"(Prints the model's shape and its manifest: every brick with its kind, tensors, bytes,
+SHA-256 and sensitivity.)",
+     R"(mortar inspect
+mortar inspect model.gguf --json)"},
     {kPlan, "plan", "who would host what, with bytes and predicted time per token",
-     "Layers are placed by the given sizes, as run would place them. The prediction divides the\n"
-     "bytes that a token reads by the memory bandwidth measured on this machine.",
-     "mortar plan --workers 2\nmortar plan --front 3 --back 1 --workers 2 --layers 20,6 --json"},
+     R"(Layers are placed by the given sizes, as run would place them. The prediction is a few
+tokens of the whole model, measured on this machine and shared out by bytes of weights.)",
+     R"(mortar plan --workers 2
+mortar plan --front 3 --back 1 --workers 2 --layers 20,6 --json)"},
     {kCompletion, "completion", "a shell's completion script",
      "Prints a script for the shell named.", "source <(mortar completion bash)"},
-    {kVersion, "version", "version, numeric contract and instruction sets", "",
+    {kVersion, "version", "version, numeric contract and this CPU's kernels", "",
      "mortar version --json"},
 };
 

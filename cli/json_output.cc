@@ -33,7 +33,7 @@ Json BrickJson(const Brick& brick) {
 }  // namespace
 
 std::string ToJson(const VersionReport& report) {
-  return Dump({{"version", report.version}, {"contract", report.contract}});
+  return Dump({{"version", report.version}, {"contract", report.contract}, {"isa", report.isa}});
 }
 
 std::string ToJson(const RunReport& report) {

@@ -15,6 +15,7 @@ namespace mortar {
 struct VersionReport {
   std::string version;
   std::string contract;  // id of the numeric contract (docs/numerics.md)
+  std::string isa;       // the kernels that this CPU gets
 };
 
 // Who hosts what, in the order in which a token passes: the edge stands at both ends.
@@ -68,7 +69,7 @@ struct BenchResult {
   double bandwidth_fraction = 0;  // gb_s over the measured bandwidth
   struct Roles {
     double bare_tok_s = 0;          // the bare forward loop's
-    double added_us_per_token = 0;  // median over pairs of runs
+    double added_us_per_token = 0;  // median over pairs of tokens
     double added_us_per_token_error = 0;
   };
   std::optional<Roles> roles;  // of "tg128@roles" alone

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cli/bench.h"
-#include "cli/console.h"
 #include "common/check.h"
 #include "edge/sampler.h"
 
@@ -14,64 +12,77 @@ namespace {
 // Both paths continue this one token: what they say does not matter, that it is the same does.
 constexpr Token kFirstToken = 1;
 
-struct Timed {
-  double seconds_per_token = 0;
-  std::vector<Token> tokens;
+// The bare loop and what it chose, one token at a time.
+class BarePath {
+ public:
+  BarePath(ForwardLoop& loop, const Clock& clock)
+      : loop_(loop), clock_(clock), sampler_(Greedy()) {}
+
+  absl::Status Begin(int n_gen) {
+    loop_.Clear();
+    return loop_.Reserve(1, n_gen);
+  }
+
+  // The next token, and how long it took.
+  Token Next(double& seconds) {
+    const Time start = clock_.Now();
+    const Token last = tokens_.empty() ? kFirstToken : tokens_.back();
+    loop_.Decode(std::span(&last, 1));
+    tokens_.push_back(sampler_.Sample(loop_.mutable_logits(), tokens_, tokens_.size()));
+    seconds = Seconds(clock_.Now() - start);
+    return tokens_.back();
+  }
+
+ private:
+  static SamplerOptions Greedy() {
+    SamplerOptions options;
+    options.temperature = 0;
+    return options;
+  }
+
+  ForwardLoop& loop_;
+  const Clock& clock_;
+  Sampler sampler_;
+  std::vector<Token> tokens_;
 };
 
-absl::StatusOr<Timed> RunBare(ForwardLoop& bare, int n_gen, const Clock& clock) {
-  SamplerOptions greedy;
-  greedy.temperature = 0;
-  Sampler sampler(greedy);
-  Timed timed;
-  bare.Clear();
-  RETURN_IF_ERROR(bare.Reserve(1, n_gen));
-  Token token = kFirstToken;
-  Time first{};
-  for (int i = 0; i < n_gen; ++i) {
-    RETURN_IF_ERROR(CheckInterrupted());
-    bare.Decode(std::span(&token, 1));
-    token = sampler.Sample(bare.mutable_logits(), timed.tokens, static_cast<uint64_t>(i));
-    timed.tokens.push_back(token);
-    if (i == 0) first = clock.Now();
-  }
-  timed.seconds_per_token = Seconds(clock.Now() - first) / (n_gen - 1);
-  return timed;
+// The value below which `part` of the sorted values lie, between neighbours by their distance.
+double Quantile(const std::vector<double>& sorted, double part) {
+  const double place = part * static_cast<double>(sorted.size() - 1);
+  const auto below = static_cast<size_t>(place);
+  const size_t above = std::min(below + 1, sorted.size() - 1);
+  return sorted[below] + (place - static_cast<double>(below)) * (sorted[above] - sorted[below]);
 }
 
-absl::StatusOr<Timed> RunRoles(Embedded& nodes, int n_gen) {
+}  // namespace
+
+absl::StatusOr<std::vector<RolesSample>> RunRoles(Embedded& nodes, ForwardLoop& bare, int n_gen,
+                                                  const Clock& clock) {
+  CHECK(n_gen >= 2);
   GenerateRequest request;
   request.prompt = {kFirstToken};
   request.sampler.temperature = 0;
   request.n_predict = n_gen;
   request.ignore_end = true;
-  Timed timed;
-  ASSIGN_OR_RETURN(const Finished finished,
-                   nodes.Generate(std::move(request), [&timed](const TokenOut& out) {
-                     timed.tokens.push_back(out.token);
-                     return absl::OkStatus();
-                   }));
-  timed.seconds_per_token = Seconds(finished.timings.decode) / (n_gen - 1);
-  return timed;
-}
-
-}  // namespace
-
-absl::StatusOr<RolesSample> RunRolesPair(Embedded& nodes, ForwardLoop& bare, int n_gen,
-                                         bool roles_first, const Clock& clock) {
-  CHECK(n_gen >= 2);
-  Timed roles;
-  if (roles_first) {
-    ASSIGN_OR_RETURN(roles, RunRoles(nodes, n_gen));
-  }
-  ASSIGN_OR_RETURN(const Timed alone, RunBare(bare, n_gen, clock));
-  if (!roles_first) {
-    ASSIGN_OR_RETURN(roles, RunRoles(nodes, n_gen));
-  }
-  if (roles.tokens != alone.tokens) {
-    return absl::InternalError("the three roles and the bare loop gave different tokens");
-  }
-  return RolesSample{alone.seconds_per_token, roles.seconds_per_token};
+  BarePath path(bare, clock);
+  RETURN_IF_ERROR(path.Begin(n_gen));
+  std::vector<RolesSample> samples;
+  Time since{};
+  bool first = true;
+  const auto on_token = [&](const TokenOut& out) -> absl::Status {
+    RolesSample sample;
+    sample.roles_seconds = Seconds(clock.Now() - since);
+    const Token expected = path.Next(sample.bare_seconds);
+    if (out.token != expected) {
+      return absl::InternalError("the three roles and the bare loop gave different tokens");
+    }
+    if (!first) samples.push_back(sample);  // the first one holds the prompt
+    first = false;
+    since = clock.Now();
+    return absl::OkStatus();
+  };
+  RETURN_IF_ERROR(nodes.Generate(std::move(request), on_token).status());
+  return samples;
 }
 
 RolesCost CostOf(const std::vector<RolesSample>& samples) {
@@ -80,12 +91,13 @@ RolesCost CostOf(const std::vector<RolesSample>& samples) {
   for (const RolesSample& sample : samples) {
     added.push_back((sample.roles_seconds - sample.bare_seconds) * 1e6);
   }
-  RolesCost cost;
-  cost.added_us_per_token_error =
-      SpreadOf(added).deviation / std::sqrt(static_cast<double>(added.size()));
   std::ranges::sort(added);
-  const size_t n = added.size();
-  cost.added_us_per_token = n % 2 == 1 ? added[n / 2] : (added[n / 2 - 1] + added[n / 2]) / 2;
+  RolesCost cost;
+  cost.added_us_per_token = Quantile(added, 0.5);
+  // Quartiles of a bell curve lie 1.349 deviations apart; the median of n values errs by
+  // sqrt(pi / 2) deviations over sqrt(n).
+  const double deviation = (Quantile(added, 0.75) - Quantile(added, 0.25)) / 1.349;
+  cost.added_us_per_token_error = 1.2533 * deviation / std::sqrt(static_cast<double>(added.size()));
   return cost;
 }
 

@@ -238,6 +238,16 @@ TEST(Cli, BenchNamesItsTestsAsLlamaBenchDoes) {
   }
 }
 
+TEST(Cli, BenchMeasuresWhatTheRolesCost) {
+  const json tests = RunMortar({"bench", "-m", TestModelPath(), "-p", "0", "-n", "8", "-r", "1",
+                                "--roles", "--workers", "2", "--json"})
+                         .Json();
+  ASSERT_EQ(tests.size(), 2u);
+  EXPECT_EQ(tests[1]["test"], "tg8@roles");
+  EXPECT_GT(tests[1]["bare_tok_s"].get<double>(), 0);
+  EXPECT_TRUE(tests[1]["added_us_per_token"].is_number());  // of either sign, by chance
+}
+
 TEST(Cli, PerplexityScoresSecondHalves) {
   const TestFolder folder;
   std::string text;

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "cli/machine.h"
+#include "cli/roles_bench.h"
 
 namespace mortar {
 namespace {
@@ -36,6 +37,16 @@ TEST(Bench, SpeedIsTheMeanOverRepetitions) {
 
 TEST(Bench, EverySessionOfABatchCounts) {
   EXPECT_EQ(Summarize({.n_gen = 10, .batch = 4}, {{2.0, 1}}, 1).tok_s, 20);
+}
+
+TEST(Roles, TheCostIsAMedianThatASlowTokenDoesNotMove) {
+  std::vector<RolesSample> samples;
+  for (int i = 0; i < 99; ++i) samples.push_back({0.010, 0.010 + 1e-6 * (i % 3 + 19)});
+  samples.push_back({0.010, 1.0});
+  const RolesCost cost = CostOf(samples);
+  EXPECT_NEAR(cost.added_us_per_token, 20, 1e-6);
+  EXPECT_LT(cost.added_us_per_token_error, 1);
+  EXPECT_EQ(CostOf({{0.5, 0.25}}).added_us_per_token, -250000);
 }
 
 TEST(Machine, HasACoreAndMemory) {
