@@ -61,7 +61,7 @@ absl::StatusOr<std::vector<ConfigEntry>> ReadConfigFile(const std::string& path)
     }
     entries.push_back({name, std::move(*value), static_cast<int>(node.source().begin.line)});
   }
-  std::ranges::stable_sort(entries, {}, &ConfigEntry::line);
+  std::ranges::sort(entries, {}, &ConfigEntry::line);
   return entries;
 }
 

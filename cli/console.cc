@@ -28,8 +28,8 @@ void WriteToStderr(std::string_view text) {
 
 }  // namespace
 
-absl::Status UsageError(std::string message) {
-  absl::Status status = InvalidArgument(std::move(message));
+absl::Status UsageError(const std::string& message) {
+  absl::Status status = InvalidArgument(message);
   status.SetPayload(kUsagePayload, absl::Cord());
   return status;
 }

@@ -15,7 +15,7 @@ inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
 
 // A mistake in how the program was called, known only inside a command: exit code 2.
-absl::Status UsageError(std::string message);
+absl::Status UsageError(const std::string& message);
 bool IsUsageError(const absl::Status& status);
 
 // Used by one thread.

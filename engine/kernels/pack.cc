@@ -20,7 +20,6 @@ constexpr BlockFormat FormatOf(WeightType type) {
     case WeightType::kF32:
       return {1, 0, 4};
     case WeightType::kF16:
-      return {1, 0, 2};
     case WeightType::kBF16:
       return {1, 0, 2};
     case WeightType::kQ4_0:

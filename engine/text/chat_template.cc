@@ -68,7 +68,7 @@ absl::StatusOr<std::vector<TextPiece>> ParsedTemplate::Render(
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ChatTemplate>> ChatTemplate::Parse(std::string source) {
+absl::StatusOr<std::unique_ptr<ChatTemplate>> ChatTemplate::Parse(const std::string& source) {
   absl::StatusOr<jinja::Body> body = jinja::ParseTemplate(source);
   if (!body.ok()) return WithContext(body.status(), kContext);
   return std::unique_ptr<ChatTemplate>(new ParsedTemplate(*std::move(body)));

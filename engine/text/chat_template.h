@@ -21,7 +21,7 @@ struct ChatMessage {
 
 class ChatTemplate {
  public:
-  static absl::StatusOr<std::unique_ptr<ChatTemplate>> Parse(std::string source);
+  static absl::StatusOr<std::unique_ptr<ChatTemplate>> Parse(const std::string& source);
   virtual ~ChatTemplate() = default;
 
   // `bos` and `eos` are the texts of these tokens, as templates name them.

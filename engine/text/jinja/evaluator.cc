@@ -189,7 +189,7 @@ Result Evaluator::RunUnplaced(const Expr& expr) {
     }
     case ExprKind::kAnd:
     case ExprKind::kOr: {
-      ASSIGN_OR_RETURN(const Value left, Run(*expr.args[0]));
+      ASSIGN_OR_RETURN(Value left, Run(*expr.args[0]));
       if (IsTrue(left) == (expr.kind == ExprKind::kOr)) return left;
       return Run(*expr.args[1]);
     }

@@ -102,7 +102,7 @@ absl::StatusOr<Value> GetItem(const Value& value, const Value& key) {
   if (key.text() != nullptr) return GetAttribute(value, key.text()->bytes());
   const auto index = AsInteger(key);
   if (!index) return Missing(value, "such element");
-  const Value missing = Missing(value, "element " + std::to_string(*index));
+  Value missing = Missing(value, "element " + std::to_string(*index));
   if (value.list() != nullptr) {
     const auto n = static_cast<int64_t>(value.list()->size());
     const int64_t at = *index < 0 ? *index + n : *index;

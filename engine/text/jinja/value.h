@@ -27,6 +27,7 @@ using Dict = std::vector<std::pair<std::string, Value>>;  // in order; keys diff
 class Value {
  public:
   Value() : value_(None{}) {}
+  // NOLINTBEGIN(google-explicit-constructor): each kind of value converts to the sum of all.
   Value(Undefined undefined) : value_(std::move(undefined)) {}
   Value(bool value) : value_(value) {}
   Value(int64_t value) : value_(value) {}
@@ -34,6 +35,7 @@ class Value {
   Value(List list);
   Value(Dict dict);
   Value(const char*) = delete;  // would be a bool
+  // NOLINTEND(google-explicit-constructor)
 
   bool is_none() const { return std::holds_alternative<None>(value_); }
   // Null when the value is of another kind; lives as long as the value.
