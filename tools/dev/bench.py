@@ -3,7 +3,9 @@
 usage: bench.py MORTAR LLAMA_BENCH MODEL LLAMA_FLAGS [--pairs N] [--threads T,T] [--write]
 
 A pair is one run of each program, so that a machine that slows down slows both. llama.cpp is
-measured with and without flash attention, and its better median counts.
+measured with and without flash attention, and with and without weights repacked for the CPU; its
+best median counts. A setting that ends badly (llama.cpp's AMX products do on some virtual
+machines) is named in the table and not run again.
 """
 import argparse
 import json
@@ -14,61 +16,94 @@ import subprocess
 import sys
 import time
 
-TESTS = ("tg128", "pp512")
-FLASH = ("0", "1")
+TESTS = {"tg128": ["-p", "0", "-n", "128"], "pp512": ["-p", "512", "-n", "0"]}
+PEERS = ("-fa 0", "-fa 1", "-fa 0 --repack 0", "-fa 1 --repack 0")
 
 
 def run_json(command):
+    """What the command prints, and its exit code."""
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode != 0:
-        sys.exit(f"error: {' '.join(command)} ended with {result.returncode}:\n{result.stderr}")
-    return json.loads(result.stdout)
+        return None, result.returncode
+    return json.loads(result.stdout), 0
 
 
 class Samples:
-    """What the runs gave, by (program, test, threads): tokens/s; and GB/s factors."""
+    """What the runs gave, by (program, test, threads)."""
 
     def __init__(self):
-        self.speeds = {}      # (program, test, threads) -> [tok/s], one per pair
-        self.bytes = {}       # (program, test, threads) -> bytes read per token
-        self.bandwidth = {}   # threads -> [GB/s]
+        self.speeds = {}     # -> [tokens/s], one for each pair
+        self.bytes = {}      # -> bytes read per token
+        self.ended = {}      # -> exit code of a run that gave nothing
+        self.bandwidth = {}  # threads -> [GB/s]
 
-    def add_mortar(self, rows, threads):
-        for row in rows:
-            key = ("mortar", row["test"], threads)
-            self.speeds.setdefault(key, []).append(row["tok_s"])
-            self.bytes[key] = row["gb_s"] * 1e9 / row["tok_s"]
+    def mortar(self, options, test, threads):
+        key = ("mortar", test, threads)
+        command = [options.mortar, "bench", "--json", "-m", options.model, "-t", str(threads),
+                   "-r", str(options.repetitions)] + TESTS[test]
+        rows, code = run_json(command)
+        if code != 0:
+            sys.exit(f"error: {' '.join(command)} ended with {code}")
+        self.speeds.setdefault(key, []).append(rows[0]["tok_s"])
+        self.bytes[key] = rows[0]["gb_s"] * 1e9 / rows[0]["tok_s"]
         self.bandwidth.setdefault(threads, []).append(rows[0]["bandwidth_gb_s"])
 
-    def add_llama(self, rows, threads, flash):
-        for row in rows:
-            n_prompt = row["n_prompt"]
-            test = f"pp{n_prompt}" if n_prompt else f"tg{row['n_gen']}"
-            key = (f"llama.cpp -fa {flash}", test, threads)
-            self.speeds.setdefault(key, []).append(row["avg_ts"])
-            # A decode step reads every weight once; prefill reads them once per 512 tokens.
-            self.bytes[key] = row["model_size"] / (n_prompt or 1)
+    def llama(self, options, flags, test, threads):
+        key = (f"llama.cpp {flags}", test, threads)
+        if key in self.ended:
+            return
+        rows, code = run_json([options.llama, "-o", "json", "-m", options.model, "-t",
+                               str(threads), "-r", str(options.repetitions)] + flags.split() +
+                              TESTS[test])
+        if code != 0:
+            self.ended[key] = code
+            self.speeds.pop(key, None)
+            return
+        self.speeds.setdefault(key, []).append(rows[0]["avg_ts"])
+        # A decode step reads every weight once; prefill reads them once per 512 tokens.
+        self.bytes[key] = rows[0]["model_size"] / (rows[0]["n_prompt"] or 1)
 
 
 def measure(options, threads_list):
     samples = Samples()
-    common = ["-p", "512", "-n", "128", "-r", str(options.repetitions)]
     for pair in range(options.pairs):
         for threads in threads_list:
             print(f"pair {pair + 1} of {options.pairs}, {threads} threads", file=sys.stderr)
-            t = ["-t", str(threads)]
-            samples.add_mortar(
-                run_json([options.mortar, "bench", "--json", "-m", options.model] + common + t),
-                threads)
-            for flash in FLASH:
-                samples.add_llama(
-                    run_json([options.llama, "-o", "json", "-m", options.model, "-fa", flash] +
-                             common + t), threads, flash)
+            for test in TESTS:
+                samples.mortar(options, test, threads)
+                for flags in PEERS:
+                    samples.llama(options, flags, test, threads)
     return samples
 
 
 def cell(values):
     return (f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})")
+
+
+def rows_of(samples, test, threads):
+    """mortar, then each setting of llama.cpp."""
+    peers = [f"llama.cpp {flags}" for flags in PEERS]
+    ran = [p for p in peers if (p, test, threads) in samples.speeds]
+    if not ran:
+        sys.exit(f"error: no setting of llama.cpp ran {test} with {threads} threads")
+    best = max(ran, key=lambda p: statistics.median(samples.speeds[(p, test, threads)]))
+    bandwidth = statistics.median(samples.bandwidth[threads])
+    lines = []
+    for program in ["mortar"] + peers:
+        key = (program, test, threads)
+        if key in samples.ended:
+            lines.append(f"| {test} | {threads} | {program} | ended with {samples.ended[key]} "
+                         "| | | |")
+            continue
+        speeds = samples.speeds[key]
+        # Of each pair, then the median: what slowed a pair slowed both.
+        ratio = statistics.median(a / b for a, b in
+                                  zip(speeds, samples.speeds[(best, test, threads)]))
+        gb_s = statistics.median(speeds) * samples.bytes[key] / 1e9
+        mark = " (best)" if program == best else ""
+        lines.append(f"| {test} | {threads} | {program}{mark} | {cell(speeds)} | {ratio:.2f} | "
+                     f"{gb_s:.2f} | {100 * gb_s / bandwidth:.0f} % |")
+    return lines
 
 
 def table(samples, threads_list):
@@ -77,20 +112,7 @@ def table(samples, threads_list):
              "of memory bandwidth |", "| --- | --- | --- | --- | --- | --- | --- |"]
     for test in TESTS:
         for threads in threads_list:
-            bandwidth = statistics.median(samples.bandwidth[threads])
-            programs = [f"llama.cpp -fa {flash}" for flash in FLASH]
-            best = max(programs,
-                       key=lambda p: statistics.median(samples.speeds[(p, test, threads)]))
-            peer = samples.speeds[(best, test, threads)]
-            for program in ["mortar"] + programs:
-                key = (program, test, threads)
-                speeds = samples.speeds[key]
-                # Of each pair, then the median: what slowed a pair slowed both.
-                ratio = statistics.median(a / b for a, b in zip(speeds, peer))
-                gb_s = statistics.median(speeds) * samples.bytes[key] / 1e9
-                mark = " (best)" if program == best else ""
-                lines.append(f"| {test} | {threads} | {program}{mark} | {cell(speeds)} | "
-                             f"{ratio:.2f} | {gb_s:.2f} | {100 * gb_s / bandwidth:.0f} % |")
+            lines += rows_of(samples, test, threads)
     return lines
 
 
@@ -116,11 +138,11 @@ def report(options, samples, threads_list):
         f"{platform.release()}",
         f"- memory reads, measured in the same runs: {bandwidth}",
         f"- model: {os.path.basename(options.model)}",
-        f"- mortar: {version_of([options.mortar, 'version'])}; `mortar bench -p 512 -n 128 "
+        f"- mortar: {version_of([options.mortar, 'version'])}; `mortar bench -t T "
         f"-r {options.repetitions}`",
         f"- llama.cpp: {version_of([options.llama, '--version'])}, from {options.llama_flags}; "
-        f"`llama-bench -p 512 -n 128 -r {options.repetitions} -fa 0|1`",
-        f"- {options.pairs} pairs, the programs in alternation; ratio to llama.cpp's better "
+        f"`llama-bench -t T -r {options.repetitions}` with the flags in the table",
+        f"- {options.pairs} pairs, the programs in alternation; ratio to llama.cpp's best "
         "setting, median over the pairs",
         "",
     ] + table(samples, threads_list)

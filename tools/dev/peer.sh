@@ -15,16 +15,14 @@ ensure_peer() {
     download_dir=$(mktemp -d "$cache_dir/peers/.download.XXXXXX")
     trap 'rm -rf "$download_dir"' EXIT
     say "getting llama.cpp from the Python source package $peer_package"
-    # pip also asks the package for its metadata, which needs a build backend that is not wanted
-    # here and may fail; what counts is whether the archive came.
-    python3 -m pip download --quiet --no-deps --no-binary :all: --no-build-isolation \
+    # pip asks the package for its metadata and fetches what that takes; nothing is compiled.
+    if ! python3 -m pip download --quiet --no-deps --no-binary :all: \
       --disable-pip-version-check --dest "$download_dir" "$peer_package" \
-      >"$state_dir/peer.log" 2>&1 || true
-    peer_archive=$download_dir/llama_cpp_python-0.3.36.tar.gz
-    [ -f "$peer_archive" ] || {
+      >"$state_dir/peer.log" 2>&1; then
       tail -n 10 "$state_dir/peer.log" >&2
-      die "pip could not get $peer_package"
-    }
+      die "pip could not get $peer_package (above: the end of $state_dir/peer.log)"
+    fi
+    peer_archive=$download_dir/llama_cpp_python-0.3.36.tar.gz
     tar -xzf "$peer_archive" -C "$download_dir"
     rm -rf "$cache_dir/peers/llama_cpp_python-0.3.36"
     mv "$download_dir/llama_cpp_python-0.3.36" "$cache_dir/peers/"
