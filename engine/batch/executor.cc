@@ -18,7 +18,7 @@ constexpr size_t kAlignment = 64;
 int QkvWidth(const ModelConfig& c) { return (c.n_heads + 2 * c.n_kv_heads) * c.head_dim; }
 
 LinearInput InputOf(const ScratchRows& rows, int n_rows) {
-  return {rows.x, rows.q, rows.d, rows.s, rows.sum, rows.wide_q, rows.wide_d, n_rows};
+  return {rows.x, rows.narrow, rows.wide, n_rows};
 }
 
 // Heads whose outputs together fill whole blocks of 32, so that the thread that makes them can
@@ -72,17 +72,23 @@ float* Executor::PlaceFloats(int n_rows, int width) {
       PlaceBytes(sizeof(float) * static_cast<size_t>(n_rows) * static_cast<size_t>(width)));
 }
 
-ScratchRows Executor::PlaceRows(int n_rows, int width) {
+template <typename Quant>
+RoundedRows<Quant> Executor::PlaceRounded(int n_rows, int width) {
   const size_t elements = static_cast<size_t>(n_rows) * static_cast<size_t>(width);
-  ScratchRows rows;
-  rows.width = width;
-  rows.x = PlaceFloats(n_rows, width);
-  rows.q = reinterpret_cast<int8_t*>(PlaceBytes(elements));
+  RoundedRows<Quant> rows;
+  rows.q = reinterpret_cast<Quant*>(PlaceBytes(sizeof(Quant) * elements));
   rows.d = PlaceFloats(n_rows, width / kBlock);
   rows.s = PlaceFloats(n_rows, width / kBlock);
   rows.sum = reinterpret_cast<int32_t*>(PlaceFloats(n_rows, width / kBlock));
-  rows.wide_q = reinterpret_cast<int16_t*>(PlaceBytes(sizeof(int16_t) * elements));
-  rows.wide_d = PlaceFloats(n_rows, width / kBlock);
+  return rows;
+}
+
+ScratchRows Executor::PlaceRows(int n_rows, int width) {
+  ScratchRows rows;
+  rows.width = width;
+  rows.x = PlaceFloats(n_rows, width);
+  rows.narrow = PlaceRounded<int8_t>(n_rows, width);
+  rows.wide = PlaceRounded<int16_t>(n_rows, width);
   return rows;
 }
 
@@ -147,14 +153,8 @@ void Executor::CopyRows(const float* from, float* to, int n_rows, int thread) {
 
 void Executor::RoundRange(const ScratchRows& rows, Rounding rounding, int row, int begin, int end) {
   const size_t at = static_cast<size_t>(row) * rows.width + begin;
-  const size_t block = static_cast<size_t>(row) * (rows.width / kBlock) + begin / kBlock;
-  if (rounding.to_int8) {
-    kernels_.quantize(rows.x + at, end - begin, rows.q + at, rows.d + block, rows.s + block,
-                      rows.sum + block);
-  }
-  if (rounding.to_int16) {
-    kernels_.quantize_wide(rows.x + at, end - begin, rows.wide_q + at, rows.wide_d + block);
-  }
+  if (rounding.to_int8) kernels_.quantize(rows.x + at, end - begin, rows.narrow.From(at));
+  if (rounding.to_int16) kernels_.quantize_wide(rows.x + at, end - begin, rows.wide.From(at));
 }
 
 void Executor::NormRow(const Op& op, const float* x, const ScratchRows& to, int row) {

@@ -40,13 +40,9 @@ struct Batch {
 // Rows of `width` floats, and the same rows rounded for products.
 struct ScratchRows {
   int width = 0;
-  float* x = nullptr;         // [rows, width]
-  int8_t* q = nullptr;        // [rows, width]
-  float* d = nullptr;         // [rows, width / 32]
-  float* s = nullptr;         // [rows, width / 32]
-  int32_t* sum = nullptr;     // [rows, width / 32]
-  int16_t* wide_q = nullptr;  // [rows, width]
-  float* wide_d = nullptr;    // [rows, width / 32]
+  float* x = nullptr;  // [rows, width]
+  RoundedRows<int8_t> narrow;
+  RoundedRows<int16_t> wide;
 };
 
 class Executor {
@@ -81,6 +77,8 @@ class Executor {
   // Places in scratch: `n` floats, and rows with their quantised form.
   uint8_t* PlaceBytes(size_t bytes);
   float* PlaceFloats(int n_rows, int width);
+  template <typename Quant>
+  RoundedRows<Quant> PlaceRounded(int n_rows, int width);
   ScratchRows PlaceRows(int n_rows, int width);
 
   const ModelConfig config_;

@@ -23,14 +23,14 @@ inline constexpr int kKvPagePositions = 64;
 
 enum class WeightType { kF32, kF16, kBF16, kQ4_0, kQ4_1, kQ8_0 };
 
-// What the rows of a product are rounded to, by the type of its weights: float weights take
-// f32, four-bit weights int8, and eight-bit weights int16, which costs an instruction set that
-// multiplies 16-bit pairs nothing and takes most of the rounding error out of the head.
+// What the rows of a product are rounded to: float weights take f32, four-bit weights int8, and
+// eight-bit weights int16 (rule 3 of the numeric contract, which says why). Rows in which few
+// values are far larger than the rest, `outliers`, take int16 with four-bit weights too.
 enum class ActivationType { kF32, kInt8, kInt16 };
 constexpr bool IsQuantized(WeightType type) { return type >= WeightType::kQ4_0; }
-constexpr ActivationType ActivationOf(WeightType type) {
+constexpr ActivationType ActivationOf(WeightType type, bool outliers) {
   if (!IsQuantized(type)) return ActivationType::kF32;
-  return type == WeightType::kQ8_0 ? ActivationType::kInt16 : ActivationType::kInt8;
+  return type == WeightType::kQ8_0 || outliers ? ActivationType::kInt16 : ActivationType::kInt8;
 }
 
 // W[n_out, n_in], packed. Group g holds rows [8 g, 8 g + 8); rows beyond n_out are zero.
@@ -42,6 +42,7 @@ constexpr ActivationType ActivationOf(WeightType type) {
 // and for each input of a float matrix: 8 values, one for each row.
 struct PackedMatrix {
   WeightType type = WeightType::kF32;
+  ActivationType activation = ActivationType::kF32;  // of the rows that it multiplies
   int n_out = 0;
   int n_in = 0;
   const uint8_t* data = nullptr;  // [n_groups][group_bytes], not owned
@@ -51,15 +52,25 @@ struct PackedMatrix {
   size_t bytes() const { return group_bytes() * static_cast<size_t>(n_groups()); }
 };
 
-// Rows as a linear map reads them: those pointers are set that ActivationOf its type needs.
+// Rows rounded to integers in blocks of 32: x = d q.
+template <typename Quant>
+struct RoundedRows {
+  Quant* q = nullptr;      // [n_rows, n_in]
+  float* d = nullptr;      // [n_rows, n_in / 32]
+  float* s = nullptr;      // [n_rows, n_in / 32], d * float(sum)
+  int32_t* sum = nullptr;  // [n_rows, n_in / 32], sum of q
+
+  // The rows from element `at` on, a multiple of 32.
+  RoundedRows From(size_t at) const {
+    return {q + at, d + at / kBlock, s + at / kBlock, sum + at / kBlock};
+  }
+};
+
+// Rows as a linear map reads them: that form is set that the matrix's activation names.
 struct LinearInput {
-  const float* x = nullptr;         // [n_rows, n_in], stride n_in
-  const int8_t* q = nullptr;        // [n_rows, n_in]: x = d q by blocks
-  const float* d = nullptr;         // [n_rows, n_in / 32]
-  const float* s = nullptr;         // [n_rows, n_in / 32], d * float(sum of q)
-  const int32_t* sum = nullptr;     // [n_rows, n_in / 32], sum of q
-  const int16_t* wide_q = nullptr;  // [n_rows, n_in]: x = wide_d wide_q by blocks
-  const float* wide_d = nullptr;    // [n_rows, n_in / 32]
+  const float* x = nullptr;  // [n_rows, n_in], stride n_in
+  RoundedRows<int8_t> narrow;
+  RoundedRows<int16_t> wide;
   int n_rows = 0;
 };
 
@@ -103,11 +114,11 @@ struct KernelTable {
   const char* name;
 
   // Blocks of 32: d = amax / 127, q = rne(x * (127 / amax)), s = d * float(sum q); q = 0 and
-  // d = 0 where amax < 2^-100.  x: [n], n % 32 == 0; d, s, sum: [n / 32].
-  void (*quantize)(const float* x, int n, int8_t* q, float* d, float* s, int32_t* sum);
+  // d = 0 where amax < 2^-100.  x: [n], n % 32 == 0.
+  void (*quantize)(const float* x, int n, const RoundedRows<int8_t>& to);
 
   // The same in 16 bits: d = amax / 32767, q = rne(x * (32767 / amax)).
-  void (*quantize_wide)(const float* x, int n, int16_t* q, float* d);
+  void (*quantize_wide)(const float* x, int n, const RoundedRows<int16_t>& to);
 
   // y = x / sqrt(mean(x^2) + eps) * w.  [n]; y may be x.
   void (*rms_norm)(const float* x, const float* w, int n, float eps, float* y);

@@ -16,8 +16,8 @@ uint64_t LayerBytes(const LayerWeights& w, int n_embd) {
 Rounding RoundingFor(std::initializer_list<const PackedMatrix*> matrices) {
   Rounding rounding;
   for (const PackedMatrix* matrix : matrices) {
-    rounding.to_int8 |= ActivationOf(matrix->type) == ActivationType::kInt8;
-    rounding.to_int16 |= ActivationOf(matrix->type) == ActivationType::kInt16;
+    rounding.to_int8 |= matrix->activation == ActivationType::kInt8;
+    rounding.to_int16 |= matrix->activation == ActivationType::kInt16;
   }
   return rounding;
 }

@@ -45,10 +45,12 @@ class WeightLoader {
  public:
   WeightLoader(const GgufFile& file, ThreadPool& pool) : file_(file), pool_(pool) {}
 
-  // y = W x with W of n_out rows and n_in columns.
-  absl::Status AddMatrix(const std::string& name, int n_out, int n_in, PackedMatrix* to) {
+  // y = W x with W of n_out rows and n_in columns. `outliers`: as of ActivationOf.
+  absl::Status AddMatrix(const std::string& name, int n_out, int n_in, PackedMatrix* to,
+                         bool outliers = false) {
     ASSIGN_OR_RETURN(const TensorInfo* tensor, Find(name, n_out, n_in));
-    *to = {PackedTypeOf(tensor->type), n_out, n_in, nullptr};
+    const WeightType type = PackedTypeOf(tensor->type);
+    *to = {type, ActivationOf(type, outliers), n_out, n_in, nullptr};
     items_.push_back({tensor, to, nullptr, Place(to->bytes())});
     return absl::OkStatus();
   }
@@ -138,7 +140,8 @@ absl::Status AddLayer(WeightLoader& loader, const ModelConfig& c, int index, Lay
   RETURN_IF_ERROR(loader.AddVector(blk + "ffn_norm.weight", c.n_embd, &w.ffn_norm));
   RETURN_IF_ERROR(loader.AddMatrix(blk + "ffn_gate.weight", c.n_ff, c.n_embd, &w.gate));
   RETURN_IF_ERROR(loader.AddMatrix(blk + "ffn_up.weight", c.n_ff, c.n_embd, &w.up));
-  return loader.AddMatrix(blk + "ffn_down.weight", c.n_embd, c.n_ff, &w.down);
+  // The product of two activations, gate and up: where both are large it stands far out.
+  return loader.AddMatrix(blk + "ffn_down.weight", c.n_embd, c.n_ff, &w.down, /*outliers=*/true);
 }
 
 }  // namespace

@@ -2,9 +2,9 @@
 // close call. Teacher-forced: every position sees the stored tokens, so that one difference does
 // not make all later ones.
 //
-// Tolerances. The contract rounds the inputs of quantised products to int8 in blocks of 32, which
-// moves logits by 1 to 2.5 at the worst places. Rounding alike inside the reference, or running
-// llama.cpp, flips the argmax in 3.6 to 4.0 % of the places, at gaps up to 0.64 between the
+// Tolerances. The contract rounds the inputs of quantised products in blocks of 32, which moves
+// logits by 1 to 2.5 at the worst places. Rounding alike inside the reference, or running
+// llama.cpp, flips the argmax in 3 to 4 % of the places, at gaps up to 0.64 between the
 // reference's best two logits: so 5 % over all, and none at gaps of 0.75 and more. Those figures
 // are stored in llama_cpp.json and printed beside.
 #include <gtest/gtest.h>

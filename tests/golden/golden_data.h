@@ -46,6 +46,6 @@ absl::StatusOr<std::string> ReadString(const std::string& file,
 
 // The settings of llama_cpp.json.
 inline constexpr const char* kSettings[] = {"default flags", "-fa off -ctk f32 -ctv f32",
-                                            "reference with int8 activations"};
+                                            "reference with rounded activations"};
 
 }  // namespace mortar

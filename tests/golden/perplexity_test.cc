@@ -1,11 +1,11 @@
 // Goal: Mortar predicts a stored text as well as plain f32 arithmetic on the same weights, but
-// for what int8 activations cost.
+// for what rounded activations cost.
 //
 // llama-perplexity's definition: contexts of 512 tokens, the second half of each scored. Both
 // sides score the same tokens, so that the difference is taken token by token; its mean has a
 // much smaller error than either perplexity. In nats per token:
 //   mean difference <= ln(1.004) + 2 standard errors.
-// 0.4 % is what the contract's int8 activations may cost; the standard errors keep a text that is
+// 0.4 % is what the contract's rounded activations may cost; the standard errors keep a text that is
 // only so long from deciding by chance.
 #include <gtest/gtest.h>
 

@@ -5,9 +5,9 @@ Mortar's own are printed beside.
 
 Needs the files of make_golden.py in --golden and writes llama_cpp.json there. The reference's
 logits are computed again, since the stored records hold 32 of them for each position and the
-largest difference is wanted over all. A third setting, "reference with int8 activations", is
+largest difference is wanted over all. A third setting, "reference with rounded activations", is
 the reference itself with the inputs of quantised products rounded as the numeric contract
-says: what is left of a difference beside it is not owed to int8 activations.
+says: what is left of a difference beside it is not owed to that rounding.
 """
 
 import argparse
@@ -91,11 +91,11 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     llama = LlamaCpp(args.llama_bin, args.model)
-    model, rounded = Llama(args.model), Llama(args.model, activations="int8")
+    model, rounded = Llama(args.model), Llama(args.model, activations="rounded")
     default = Context(llama, 4096, FLASH_AUTO, F16, args.threads)
     plain = Context(llama, 4096, FLASH_OFF, F32, args.threads)
     settings = {"default flags": default.logits, "-fa off -ctk f32 -ctv f32": plain.logits,
-                "reference with int8 activations": lambda t: rounded.logits(rounded.hidden(t))}
+                "reference with rounded activations": lambda t: rounded.logits(rounded.hidden(t))}
     report = {"program": "tools/reference/compare_llama_cpp.py",
               "date": datetime.date.today().isoformat(), "numpy": np.__version__,
               "llama_cpp": llama.version, "cpu_features": llama.system_info,

@@ -14,12 +14,13 @@ import numpy as np
 from gguf_f32 import Gguf
 
 f32 = np.float32
+F32, F16, Q8_0, BF16 = 0, 1, 8, 30  # GGUF's numbers of tensor types
 
 
 class Llama:
-    """`activations`: "f32" for the reference. "int8" rounds the inputs of each product with a
-    quantised matrix to blocks of 32 int8 values with an f32 scale, and is otherwise the same:
-    it shows how far int8 activations alone go from the reference."""
+    """`activations`: "f32" for the reference. "rounded" rounds the inputs of each product with
+    a quantised matrix to blocks of 32 integers with an f32 scale, as rule 3 of docs/numerics.md
+    says, and is otherwise the same: it shows how far that rounding alone goes."""
 
     def __init__(self, path, activations="f32"):
         self.file = Gguf(path)
@@ -67,8 +68,10 @@ class Llama:
         return x * scale * self.weights[name]
 
     def linear(self, x, name):
-        if self.activations == "int8" and self.file.infos[name][1] not in (0, 1, 30):
-            x = round_to_int8(x)
+        weight_type = self.file.infos[name][1]
+        if self.activations == "rounded" and weight_type not in (F32, F16, BF16):
+            wide = weight_type == Q8_0 or name.endswith("ffn_down.weight")
+            x = round_to_blocks(x, 32767 if wide else 127)
         return x @ self.weights[name].T
 
     def rotations(self, n):
@@ -106,14 +109,14 @@ class Llama:
         return out.reshape(n, self.n_heads * self.head_dim)
 
 
-def round_to_int8(x):
-    """x: [n, k], k a multiple of 32. Each block of 32 as int8 times an f32 scale, as f32."""
+def round_to_blocks(x, largest):
+    """x: [n, k], k a multiple of 32. Each block of 32 as integers times an f32 scale, as f32."""
     blocks = x.reshape(len(x), -1, 32)
     amax = np.abs(blocks).max(axis=2, keepdims=True)
     live = amax >= f32(2) ** f32(-100)
     safe = np.where(live, amax, f32(1))
-    q = np.rint(blocks * (f32(127) / safe))
-    return np.where(live, q * (safe / f32(127)), f32(0)).reshape(x.shape).astype(f32)
+    q = np.rint(blocks * (f32(largest) / safe))
+    return np.where(live, q * (safe / f32(largest)), f32(0)).reshape(x.shape).astype(f32)
 
 
 def log_sum_exp(logits):

@@ -14,8 +14,8 @@ void Linear(const PackedMatrix& w, int group_begin, int group_end, const LinearI
             const LinearOutput& y);
 void StoreKv(const KvShape& shape, uint8_t* layer, int slot, const float* k, const float* v);
 void Attend(const AttendArgs& args);
-void Quantize(const float* x, int n, int8_t* q, float* d, float* s, int32_t* sum);
-void QuantizeWide(const float* x, int n, int16_t* q, float* d);
+void Quantize(const float* x, int n, const RoundedRows<int8_t>& to);
+void QuantizeWide(const float* x, int n, const RoundedRows<int16_t>& to);
 void RmsNorm(const float* x, const float* w, int n, float eps, float* y);
 void SiluMul(const float* g, const float* u, int n, float* y);
 }  // namespace avx2

@@ -36,7 +36,7 @@ int HorizontalSum(__m256i v) {
 
 }  // namespace
 
-void Quantize(const float* x, int n, int8_t* q, float* d, float* s, int32_t* sum) {
+void Quantize(const float* x, int n, const RoundedRows<int8_t>& to) {
   const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
   for (int b = 0; b < n / kBlock; ++b) {
     __m256 v[4];
@@ -54,33 +54,38 @@ void Quantize(const float* x, int n, int8_t* q, float* d, float* s, int32_t* sum
     const __m256i words = _mm256_packus_epi32(bytes[0], bytes[1]);
     const __m256i words2 = _mm256_packus_epi32(bytes[2], bytes[3]);
     const __m256i packed = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(words, words2), order);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(q + b * kBlock), packed);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to.q + b * kBlock), packed);
     const __m256i ones = _mm256_set1_epi8(1);
     const int total =
         HorizontalSum(_mm256_madd_epi16(_mm256_maddubs_epi16(ones, packed), _mm256_set1_epi16(1)));
-    d[b] = tiny ? 0.0f : amax / 127.0f;
-    sum[b] = total;
-    s[b] = d[b] * static_cast<float>(total);
+    to.d[b] = tiny ? 0.0f : amax / 127.0f;
+    to.sum[b] = total;
+    to.s[b] = to.d[b] * static_cast<float>(total);
   }
 }
 
-void QuantizeWide(const float* x, int n, int16_t* q, float* d) {
+void QuantizeWide(const float* x, int n, const RoundedRows<int16_t>& to) {
   const __m256i low = _mm256_set1_epi32(0xffff);
+  const __m256i ones = _mm256_set1_epi16(1);
   const __m256 magic = _mm256_set1_ps(0x1.8p23f);
   for (int b = 0; b < n / kBlock; ++b) {
     __m256 v[4];
     const float amax = LoadBlock(x + b * kBlock, v);
     const bool tiny = amax < 0x1p-100f;
     const __m256 inverse = _mm256_set1_ps(tiny ? 0.0f : 32767.0f / amax);
+    __m256i sums = _mm256_setzero_si256();
     for (int i = 0; i < 4; i += 2) {
       const __m256 first = _mm256_add_ps(_mm256_mul_ps(v[i], inverse), magic);
       const __m256 second = _mm256_add_ps(_mm256_mul_ps(v[i + 1], inverse), magic);
       const __m256i words = _mm256_packus_epi32(_mm256_and_si256(_mm256_castps_si256(first), low),
                                                 _mm256_and_si256(_mm256_castps_si256(second), low));
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(q + b * kBlock + 8 * i),
+      sums = _mm256_add_epi32(sums, _mm256_madd_epi16(words, ones));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to.q + b * kBlock + 8 * i),
                           _mm256_permute4x64_epi64(words, _MM_SHUFFLE(3, 1, 2, 0)));
     }
-    d[b] = tiny ? 0.0f : amax / 32767.0f;
+    to.d[b] = tiny ? 0.0f : amax / 32767.0f;
+    to.sum[b] = HorizontalSum(sums);
+    to.s[b] = to.d[b] * static_cast<float>(to.sum[b]);
   }
 }
 

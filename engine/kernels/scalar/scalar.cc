@@ -2,6 +2,8 @@
 // instruction set must give these bits.
 #include "engine/kernels/scalar/scalar.h"
 
+#include <limits>
+
 #include "engine/kernels/arith.h"
 #include "engine/kernels/exp.h"
 #include "engine/kernels/shared.h"
@@ -18,35 +20,23 @@ float LargestMagnitude(const float* x) {
   return amax;
 }
 
-void Quantize(const float* x, int n, int8_t* q, float* d, float* s, int32_t* sum) {
+template <typename Quant>
+void Quantize(const float* x, int n, const RoundedRows<Quant>& to) {
+  constexpr float kLargest = std::numeric_limits<Quant>::max();
   for (int b = 0; b < n / kBlock; ++b) {
     const float amax = LargestMagnitude(x + b * kBlock);
     const bool tiny = amax < 0x1p-100f;
-    const float inverse = tiny ? 0.0f : 127.0f / amax;
+    const float inverse = tiny ? 0.0f : kLargest / amax;
     int total = 0;
-    for (int i = 0; i < kBlock; ++i) {
-      // The low bits of v + 1.5 * 2^23 are the nearest integer in two's complement.
-      const float shifted = x[b * kBlock + i] * inverse + 0x1.8p23f;
-      const int8_t value = static_cast<int8_t>(std::bit_cast<uint32_t>(shifted) & 0xff);
-      q[b * kBlock + i] = value;
-      total += value;
-    }
-    d[b] = tiny ? 0.0f : amax / 127.0f;
-    sum[b] = total;
-    s[b] = d[b] * static_cast<float>(total);
-  }
-}
-
-void QuantizeWide(const float* x, int n, int16_t* q, float* d) {
-  for (int b = 0; b < n / kBlock; ++b) {
-    const float amax = LargestMagnitude(x + b * kBlock);
-    const bool tiny = amax < 0x1p-100f;
-    const float inverse = tiny ? 0.0f : 32767.0f / amax;
     for (int i = b * kBlock; i < (b + 1) * kBlock; ++i) {
+      // The low bits of v + 1.5 * 2^23 are the nearest integer in two's complement.
       const float shifted = x[i] * inverse + 0x1.8p23f;
-      q[i] = static_cast<int16_t>(std::bit_cast<uint32_t>(shifted) & 0xffff);
+      to.q[i] = static_cast<Quant>(std::bit_cast<uint32_t>(shifted));
+      total += to.q[i];
     }
-    d[b] = tiny ? 0.0f : amax / 32767.0f;
+    to.d[b] = tiny ? 0.0f : amax / kLargest;
+    to.sum[b] = total;
+    to.s[b] = to.d[b] * static_cast<float>(total);
   }
 }
 
@@ -66,8 +56,9 @@ void SiluMul(const float* g, const float* u, int n, float* y) {
 constexpr int kTileRows = 16;
 
 // Adds one span of inputs to acc[r], the sum of one output for rows [row, row + n), rule 4.
-void QuantizedSpan(const PackedMatrix& w, const uint8_t* group, int lane, const LinearInput& x,
-                   int row, int n, int begin, int end, float* acc) {
+template <typename Quant>
+void QuantizedSpan(const PackedMatrix& w, const uint8_t* group, int lane,
+                   const RoundedRows<Quant>& x, int row, int n, int begin, int end, float* acc) {
   const int n_blocks = w.n_in / kBlock;
   WeightBlock block;
   for (int b = begin / kBlock; b < end / kBlock; ++b) {
@@ -76,11 +67,6 @@ void QuantizedSpan(const PackedMatrix& w, const uint8_t* group, int lane, const 
       const size_t first = static_cast<size_t>(row + r) * w.n_in + b * kBlock;
       const size_t at = static_cast<size_t>(row + r) * n_blocks + b;
       int dot = 0;
-      if (ActivationOf(w.type) == ActivationType::kInt16) {
-        for (int k = 0; k < kBlock; ++k) dot += block.q[k] * x.wide_q[first + k];
-        acc[r] = Fma(static_cast<float>(dot), block.d * x.wide_d[at], acc[r]);
-        continue;
-      }
       for (int k = 0; k < kBlock; ++k) dot += block.q[k] * x.q[first + k];
       acc[r] = Fma(static_cast<float>(dot), block.d * x.d[at], acc[r]);
       if (w.type == WeightType::kQ4_1) acc[r] = Fma(block.m, x.s[at], acc[r]);
@@ -104,10 +90,16 @@ void Output(const PackedMatrix& w, const uint8_t* group, int lane, const LinearI
   for (int begin = 0; begin < w.n_in; begin += kSpan) {
     const int end = begin + kSpan < w.n_in ? begin + kSpan : w.n_in;
     float acc[kTileRows] = {};
-    if (IsQuantized(w.type)) {
-      QuantizedSpan(w, group, lane, x, row, n, begin, end, acc);
-    } else {
-      FloatSpan(w, group, lane, x, row, n, begin, end, acc);
+    switch (w.activation) {
+      case ActivationType::kInt8:
+        QuantizedSpan(w, group, lane, x.narrow, row, n, begin, end, acc);
+        break;
+      case ActivationType::kInt16:
+        QuantizedSpan(w, group, lane, x.wide, row, n, begin, end, acc);
+        break;
+      case ActivationType::kF32:
+        FloatSpan(w, group, lane, x, row, n, begin, end, acc);
+        break;
     }
     for (int r = 0; r < n; ++r) total[r] = begin == 0 ? acc[r] : total[r] + acc[r];
   }
@@ -221,8 +213,8 @@ void Attend(const AttendArgs& a) {
 const KernelTable& ScalarKernels() {
   static constexpr KernelTable kTable = {
       .name = "scalar",
-      .quantize = Quantize,
-      .quantize_wide = QuantizeWide,
+      .quantize = Quantize<int8_t>,
+      .quantize_wide = Quantize<int16_t>,
       .rms_norm = RmsNorm,
       .silu_mul = SiluMul,
       .rope = RopeLoop,

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <string>
+#include <utility>
 
 #include "engine/kernels/pack.h"
 #include "tests/unit/engine/kernels/random_rows.h"
@@ -10,57 +12,43 @@
 namespace mortar {
 namespace {
 
-constexpr WeightType kTypes[] = {WeightType::kF32,  WeightType::kF16,  WeightType::kBF16,
-                                 WeightType::kQ4_0, WeightType::kQ4_1, WeightType::kQ8_0};
-
-// Rows ready for a product, quantised and not.
+// Rows ready for a product, in all forms.
 struct Rows {
   int n_rows, n_in;
   std::vector<float> x;
-  std::vector<int8_t> q;
-  std::vector<float> d, s;
-  std::vector<int32_t> sum;
-  std::vector<int16_t> wide_q;
-  std::vector<float> wide_d;
+  Rounded<int8_t> narrow;
+  Rounded<int16_t> wide;
 
+  Rows(int rows, int width, std::vector<float> values)
+      : n_rows(rows), n_in(width), x(std::move(values)), narrow(Scalar(), x), wide(Scalar(), x) {}
   Rows(int rows, int width, uint64_t seed, bool extreme)
-      : n_rows(rows),
-        n_in(width),
-        x(extreme ? ExtremeRow(rows * width, seed) : RandomRow(rows * width, seed, 2.0f)),
-        q(x.size()),
-        d(x.size() / kBlock),
-        s(x.size() / kBlock),
-        sum(x.size() / kBlock),
-        wide_q(x.size()),
-        wide_d(x.size() / kBlock) {
-    Round();
-  }
-  void Round() {
-    const int n = n_rows * n_in;
-    Scalar().quantize(x.data(), n, q.data(), d.data(), s.data(), sum.data());
-    Scalar().quantize_wide(x.data(), n, wide_q.data(), wide_d.data());
-  }
-  // What a product with weights of this type reads for element i.
-  double Element(WeightType type, size_t i) const {
-    switch (ActivationOf(type)) {
+      : Rows(rows, width,
+             extreme ? ExtremeRow(rows * width, seed) : RandomRow(rows * width, seed, 2.0f)) {}
+
+  // What a product reads for element i.
+  double Element(ActivationType activation, size_t i) const {
+    switch (activation) {
       case ActivationType::kF32:
         return static_cast<double>(x[i]);
       case ActivationType::kInt8:
-        return static_cast<double>(d[i / kBlock]) * q[i];
+        return narrow.Element(i);
       case ActivationType::kInt16:
-        return static_cast<double>(wide_d[i / kBlock]) * wide_q[i];
+        return wide.Element(i);
     }
     return 0;
   }
-  LinearInput From(int row, int n) const {
+  LinearInput From(int row, int n) {
     const size_t at = static_cast<size_t>(row) * n_in;
-    const size_t block = at / kBlock;
-    return {x.data() + at,      q.data() + at,      d.data() + block,      s.data() + block,
-            sum.data() + block, wide_q.data() + at, wide_d.data() + block, n};
+    return {x.data() + at, narrow.rows().From(at), wide.rows().From(at), n};
   }
 };
 
-std::vector<float> Multiply(const KernelTable& kernels, const RandomMatrix& m, const Rows& rows,
+std::string Name(const ProductKind& kind) {
+  return "weights " + std::to_string(static_cast<int>(kind.weights)) + " rows " +
+         std::to_string(static_cast<int>(kind.rows));
+}
+
+std::vector<float> Multiply(const KernelTable& kernels, const RandomMatrix& m, Rows& rows,
                             bool add = false) {
   std::vector<float> y = RandomRow(rows.n_rows * m.w.n_out, 99);
   kernels.linear(m.w, 0, m.w.n_groups(), rows.From(0, rows.n_rows), {y.data(), m.w.n_out, add});
@@ -68,8 +56,8 @@ std::vector<float> Multiply(const KernelTable& kernels, const RandomMatrix& m, c
 }
 
 TEST(Pack, UnpackedRowsAreTheFilesRows) {
-  for (const WeightType type : kTypes) {
-    const RandomMatrix m = MakeMatrix(type, 13, 96, 5);
+  for (const ProductKind& kind : kProductKinds) {
+    const RandomMatrix m = MakeMatrix(kind.weights, kind.rows, 13, 96, 5);
     for (int row = 0; row < 13; ++row) {
       std::vector<float> y(96);
       Scalar().unpack_row(m.w, row, y.data());
@@ -77,39 +65,39 @@ TEST(Pack, UnpackedRowsAreTheFilesRows) {
         const double want = FileWeight(m, row, k);
         // One or two roundings of 2^-24 against the file's exact value.
         ASSERT_NEAR(y[static_cast<size_t>(k)], want, (std::abs(want) + 2) * 0x1p-23)
-            << "type " << static_cast<int>(type) << " row " << row << " input " << k;
+            << Name(kind) << " row " << row << " input " << k;
       }
     }
   }
 }
 
 TEST(Linear, AgreesWithItsDefinitionInBinary64) {
-  for (const WeightType type : kTypes) {
-    const RandomMatrix m = MakeMatrix(type, 21, 1184, 7);
-    const Rows rows(3, 1184, 8, false);
+  for (const ProductKind& kind : kProductKinds) {
+    const RandomMatrix m = MakeMatrix(kind.weights, kind.rows, 21, 1184, 7);
+    Rows rows(3, 1184, 8, false);
     const std::vector<float> y = Multiply(Scalar(), m, rows);
     for (int row = 0; row < 3; ++row) {
       for (int o = 0; o < 21; ++o) {
         double want = 0, magnitude = 0;
         for (int k = 0; k < 1184; ++k) {
           const size_t at = static_cast<size_t>(row) * 1184 + k;
-          const double x = rows.Element(type, at);
+          const double x = rows.Element(kind.rows, at);
           want += FileWeight(m, o, k) * x;
           magnitude += std::abs(FileWeight(m, o, k) * x);
         }
         // At most 1,184 roundings; they walk like their root.
         ASSERT_NEAR(y[static_cast<size_t>(row) * 21 + o], want, magnitude * 0x1p-24 * 40)
-            << "type " << static_cast<int>(type);
+            << Name(kind);
       }
     }
   }
 }
 
 TEST(Linear, DoesNotDependOnNeighboursOrShares) {
-  for (const WeightType type : kTypes) {
+  for (const ProductKind& kind : kProductKinds) {
     for (const KernelTable* kernels : {&Scalar(), *SelectKernels("")}) {
-      const RandomMatrix m = MakeMatrix(type, 40, 608, 17);
-      const Rows rows(9, 608, 18, false);
+      const RandomMatrix m = MakeMatrix(kind.weights, kind.rows, 40, 608, 17);
+      Rows rows(9, 608, 18, false);
       const std::vector<float> whole = Multiply(*kernels, m, rows);
       std::vector<float> pieces(whole.size());
       for (int row = 0; row < 9; ++row) {
@@ -118,14 +106,14 @@ TEST(Linear, DoesNotDependOnNeighboursOrShares) {
                           {pieces.data() + static_cast<size_t>(row) * 40, 40, false});
         }
       }
-      ASSERT_TRUE(SameBits(whole, pieces)) << kernels->name << " type " << static_cast<int>(type);
+      ASSERT_TRUE(SameBits(whole, pieces)) << kernels->name << ' ' << Name(kind);
     }
   }
 }
 
 TEST(Linear, AddsToWhatIsThere) {
-  const RandomMatrix m = MakeMatrix(WeightType::kQ4_1, 11, 64, 1);
-  const Rows rows(2, 64, 2, false);
+  const RandomMatrix m = MakeMatrix(WeightType::kQ4_1, ActivationType::kInt8, 11, 64, 1);
+  Rows rows(2, 64, 2, false);
   const std::vector<float> before = RandomRow(22, 99);
   const std::vector<float> product = Multiply(Scalar(), m, rows);
   const std::vector<float> sum = Multiply(Scalar(), m, rows, true);
@@ -134,19 +122,18 @@ TEST(Linear, AddsToWhatIsThere) {
 
 // The largest magnitudes that can meet in one integer sum: a saturating step would show.
 TEST(Linear, IntegerSumsNeverSaturate) {
-  for (const WeightType type : {WeightType::kQ4_0, WeightType::kQ4_1, WeightType::kQ8_0}) {
+  for (const ProductKind& kind : kProductKinds) {
+    if (!IsQuantized(kind.weights)) continue;
     for (const uint8_t byte : {uint8_t{0xff}, uint8_t{0x80}, uint8_t{0x7f}, uint8_t{0x00}}) {
-      RandomMatrix m = MakeMatrix(type, 8, 512, 3);
-      const size_t header = type == WeightType::kQ4_1 ? 4 : 2;
-      const size_t block = header + (type == WeightType::kQ8_0 ? 32 : 16);
+      RandomMatrix m = MakeMatrix(kind.weights, kind.rows, 8, 512, 3);
+      const size_t header = kind.weights == WeightType::kQ4_1 ? 4 : 2;
+      const size_t block = header + (kind.weights == WeightType::kQ8_0 ? 32 : 16);
       for (size_t i = 0; i < m.file.size(); ++i) {
         if (i % block >= header) m.file[i] = byte;
       }
       PackGroups(m.w, m.file.data(), 0, 1, m.packed.data());
       for (const float sign : {1.0f, -1.0f}) {
-        Rows rows(1, 512, 1, false);
-        for (float& x : rows.x) x = sign;
-        rows.Round();
+        Rows rows(1, 512, std::vector<float>(512, sign));
         const std::vector<float> want = Multiply(Scalar(), m, rows);
         for (const KernelTable* other : OtherKernels()) {
           ASSERT_TRUE(SameBits(want, Multiply(*other, m, rows))) << other->name << int{byte};
@@ -158,16 +145,16 @@ TEST(Linear, IntegerSumsNeverSaturate) {
 
 TEST(Linear, EveryInstructionSetGivesTheScalarBits) {
   for (const KernelTable* other : OtherKernels()) {
-    for (const WeightType type : kTypes) {
+    for (const ProductKind& kind : kProductKinds) {
       for (const int n_in : {32, 64, 512, 544, 1536}) {
         for (const int n_out : {1, 8, 13, 40}) {
           for (const int n_rows : {1, 2, 3, 4, 5, 9}) {
             for (const bool extreme : {false, true}) {
               const uint64_t seed = static_cast<uint64_t>(n_in + n_out * 10 + n_rows);
-              const RandomMatrix m = MakeMatrix(type, n_out, n_in, seed);
-              const Rows rows(n_rows, n_in, seed + 1, extreme);
+              const RandomMatrix m = MakeMatrix(kind.weights, kind.rows, n_out, n_in, seed);
+              Rows rows(n_rows, n_in, seed + 1, extreme);
               ASSERT_TRUE(SameBits(Multiply(Scalar(), m, rows), Multiply(*other, m, rows)))
-                  << other->name << " type " << static_cast<int>(type) << " [" << n_out << ", "
+                  << other->name << ' ' << Name(kind) << " [" << n_out << ", "
                   << n_in << "] rows " << n_rows << (extreme ? " extreme" : "");
             }
           }

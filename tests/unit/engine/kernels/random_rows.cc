@@ -42,9 +42,10 @@ std::vector<float> ExtremeRow(int n, uint64_t seed) {
   return row;
 }
 
-RandomMatrix MakeMatrix(WeightType type, int n_out, int n_in, uint64_t seed) {
+RandomMatrix MakeMatrix(WeightType type, ActivationType activation, int n_out, int n_in,
+                        uint64_t seed) {
   RandomMatrix m;
-  m.w = {type, n_out, n_in, nullptr};
+  m.w = {type, activation, n_out, n_in, nullptr};
   SeededRandom random(seed);
   const int inputs = IsQuantized(type) ? kBlock : 1;
   for (int row = 0; row < n_out; ++row) {

@@ -22,13 +22,44 @@ struct RandomMatrix {
   std::vector<uint8_t> packed;
   PackedMatrix w;
 };
-RandomMatrix MakeMatrix(WeightType type, int n_out, int n_in, uint64_t seed);
+RandomMatrix MakeMatrix(WeightType type, ActivationType activation, int n_out, int n_in,
+                        uint64_t seed);
+
+// The pairs of weights and rows that there are kernels for.
+struct ProductKind {
+  WeightType weights;
+  ActivationType rows;
+};
+inline constexpr ProductKind kProductKinds[] = {
+    {WeightType::kF32, ActivationType::kF32},   {WeightType::kF16, ActivationType::kF32},
+    {WeightType::kBF16, ActivationType::kF32},  {WeightType::kQ4_0, ActivationType::kInt8},
+    {WeightType::kQ4_0, ActivationType::kInt16}, {WeightType::kQ4_1, ActivationType::kInt8},
+    {WeightType::kQ4_1, ActivationType::kInt16}, {WeightType::kQ8_0, ActivationType::kInt16}};
 
 // Element [row][k] in f64, decoded from `file` by the definition of the format.
 double FileWeight(const RandomMatrix& m, int row, int k);
 
 // The instruction sets of this CPU beside scalar.
 std::vector<const KernelTable*> OtherKernels();
+
+// Rows with memory of their own, rounded by `kernels`.  x: a multiple of 32 long.
+template <typename Quant>
+struct Rounded {
+  std::vector<Quant> q;
+  std::vector<float> d, s;
+  std::vector<int32_t> sum;
+
+  Rounded(const KernelTable& kernels, const std::vector<float>& x)
+      : q(x.size()), d(x.size() / kBlock), s(x.size() / kBlock), sum(x.size() / kBlock) {
+    if constexpr (sizeof(Quant) == 1) {
+      kernels.quantize(x.data(), static_cast<int>(x.size()), rows());
+    } else {
+      kernels.quantize_wide(x.data(), static_cast<int>(x.size()), rows());
+    }
+  }
+  RoundedRows<Quant> rows() { return {q.data(), d.data(), s.data(), sum.data()}; }
+  double Element(size_t i) const { return static_cast<double>(d[i / kBlock]) * q[i]; }
+};
 
 // Equal bit for bit, zero signs included.
 template <typename T>

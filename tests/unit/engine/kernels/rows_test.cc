@@ -9,21 +9,18 @@
 namespace mortar {
 namespace {
 
-struct Quantized {
-  std::vector<int8_t> q;
-  std::vector<float> d, s;
-  std::vector<int32_t> sum;
-
-  Quantized(const KernelTable& kernels, const std::vector<float>& x)
-      : q(x.size()), d(x.size() / kBlock), s(x.size() / kBlock), sum(x.size() / kBlock) {
-    kernels.quantize(x.data(), static_cast<int>(x.size()), q.data(), d.data(), s.data(),
-                     sum.data());
-  }
-};
+template <typename Quant>
+void ExpectSameRounding(const KernelTable& other, const std::vector<float>& x) {
+  const Rounded<Quant> a(Scalar(), x);
+  const Rounded<Quant> b(other, x);
+  EXPECT_TRUE(SameBits(a.q, b.q) && SameBits(a.d, b.d) && SameBits(a.s, b.s) &&
+              SameBits(a.sum, b.sum))
+      << sizeof(Quant) << " bytes";
+}
 
 TEST(Quantize, IsWithinHalfAStepOfTheInput) {
   const std::vector<float> x = RandomRow(32 * 50, 11, 3.0f);
-  const Quantized z(Scalar(), x);
+  const Rounded<int8_t> z(Scalar(), x);
   for (size_t i = 0; i < x.size(); ++i) {
     // Half a step, and a little for the roundings of d and of 127 / amax.
     ASSERT_NEAR(z.d[i / 32] * static_cast<float>(z.q[i]), x[i], 0.5001f * z.d[i / 32]);
@@ -36,7 +33,7 @@ TEST(Quantize, TiesGoToEvenAndTheSumIsExact) {
   x[1] = 0.5f;
   x[2] = 1.5f;
   x[3] = -2.5f;
-  const Quantized z(Scalar(), x);
+  const Rounded<int8_t> z(Scalar(), x);
   EXPECT_EQ(z.d[0], 1.0f);
   EXPECT_EQ(z.q[1], 0);
   EXPECT_EQ(z.q[2], 2);
@@ -46,23 +43,28 @@ TEST(Quantize, TiesGoToEvenAndTheSumIsExact) {
 }
 
 TEST(Quantize, BlocksBelowTwoToMinusHundredAreZero) {
-  const Quantized z(Scalar(), std::vector<float>(32, 0x1p-101f));
+  const Rounded<int8_t> z(Scalar(), std::vector<float>(32, 0x1p-101f));
   EXPECT_EQ(z.d[0], 0.0f);
   EXPECT_EQ(z.q, std::vector<int8_t>(32, 0));
 }
 
 TEST(QuantizeWide, IsWithinHalfAStepAndUsesAllSixteenBits) {
   const std::vector<float> x = RandomRow(32 * 50, 12, 3.0f);
-  std::vector<int16_t> q(x.size());
-  std::vector<float> d(50);
-  Scalar().quantize_wide(x.data(), 32 * 50, q.data(), d.data());
+  const Rounded<int16_t> z(Scalar(), x);
   int largest = 0;
   for (size_t i = 0; i < x.size(); ++i) {
-    largest = std::max(largest, std::abs(static_cast<int>(q[i])));
+    largest = std::max(largest, std::abs(static_cast<int>(z.q[i])));
     // Half a step, and the roundings of d and of the product, which weigh 2^-9 of a step here.
-    ASSERT_NEAR(d[i / 32] * static_cast<float>(q[i]), x[i], 0.51f * d[i / 32]);
+    ASSERT_NEAR(z.d[i / 32] * static_cast<float>(z.q[i]), x[i], 0.51f * z.d[i / 32]);
   }
   EXPECT_EQ(largest, 32767);
+}
+
+TEST(QuantizeWide, TheSumIsExactAtItsLargest) {
+  const Rounded<int16_t> z(Scalar(), std::vector<float>(32, 32767.0f));
+  EXPECT_EQ(z.d[0], 1.0f);
+  EXPECT_EQ(z.sum[0], 32 * 32767);
+  EXPECT_EQ(z.s[0], 32.0f * 32767.0f);  // below 2^24: float holds it
 }
 
 TEST(RmsNorm, AgreesWithItsDefinition) {
@@ -108,15 +110,8 @@ TEST(RowKernels, EveryInstructionSetGivesTheScalarBits) {
       const int n = 32 * (1 + static_cast<int>(seed) * 3);
       const std::vector<float> x = seed % 2 ? ExtremeRow(n, seed) : RandomRow(n, seed, 4.0f);
       const std::vector<float> w = RandomRow(n, seed + 1000);
-      const Quantized a(Scalar(), x);
-      const Quantized b(*other, x);
-      ASSERT_TRUE(SameBits(a.q, b.q) && SameBits(a.d, b.d) && SameBits(a.s, b.s) &&
-                  SameBits(a.sum, b.sum));
-      std::vector<int16_t> wide(x.size()), other_wide(x.size());
-      std::vector<float> wide_d(x.size() / 32), other_d(x.size() / 32);
-      Scalar().quantize_wide(x.data(), n, wide.data(), wide_d.data());
-      other->quantize_wide(x.data(), n, other_wide.data(), other_d.data());
-      ASSERT_TRUE(SameBits(wide, other_wide) && SameBits(wide_d, other_d));
+      ExpectSameRounding<int8_t>(*other, x);
+      ExpectSameRounding<int16_t>(*other, x);
       // Lengths that no vector divides as well.
       for (const int length : {n, n - 1, n - 7, 13}) {
         std::vector<float> y(static_cast<size_t>(length)), z(y);
