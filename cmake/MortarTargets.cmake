@@ -50,7 +50,8 @@ function(mortar_test_headers)
 endfunction()
 
 # mortar_test(NAME x SRCS ... DEPS ... [LABEL unit] [SERIAL]): one GoogleTest program, one CTest
-# test; ./dev test counts its cases. SERIAL: it measures time, so nothing runs beside it.
+# test; ./dev test counts its cases. SERIAL: it measures time, so nothing runs beside it. The target
+# tests_labelled_unit builds all programs of a label.
 function(mortar_test)
   cmake_parse_arguments(ARG "SERIAL" "NAME;LABEL" "SRCS;DEPS" ${ARGN})
   if(NOT ARG_LABEL)
@@ -68,6 +69,10 @@ function(mortar_test)
     MORTAR_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
     MORTAR_BINARY="${CMAKE_BINARY_DIR}/mortar")
   add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME})
+  if(NOT TARGET tests_labelled_${ARG_LABEL})
+    add_custom_target(tests_labelled_${ARG_LABEL})
+  endif()
+  add_dependencies(tests_labelled_${ARG_LABEL} ${ARG_NAME})
   set_tests_properties(${ARG_NAME} PROPERTIES LABELS "${ARG_LABEL};gtest" TIMEOUT 600
     RUN_SERIAL ${ARG_SERIAL})
 endfunction()

@@ -15,8 +15,10 @@
 #include <span>
 #include <string>
 
+#include "engine/brick/digest.h"
 #include "tests/golden/golden_data.h"
 #include "tests/golden/golden_model.h"
+#include "tests/support/test_model.h"
 
 namespace mortar {
 namespace {
@@ -101,6 +103,14 @@ void Compare(const std::string& name, size_t lists_of_part, size_t positions_of_
   EXPECT_EQ(tally.clear_differences, 0)
       << "argmax differs where the reference is certain, most of all at " << tally.gap_max_place;
   EXPECT_LE(tally.differences, (1 - kAgreement) * tally.positions);
+}
+
+TEST(Argmax, TheModelIsTheOneThatTheReferenceRead) {
+  const absl::StatusOr<std::string> stored = ReadString("reference.json", {"model_sha256"});
+  ASSERT_TRUE(stored.ok()) << Message(stored.status());
+  const absl::StatusOr<Digest> digest = DigestFile(TestModelPath());
+  ASSERT_TRUE(digest.ok()) << Message(digest.status());
+  EXPECT_EQ(ToHex(*digest), *stored);
 }
 
 TEST(Argmax, FollowsTheReferenceAlongFiftyPromptsOf64Tokens) { Compare("prompts", 5, 64); }

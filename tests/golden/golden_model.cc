@@ -40,13 +40,8 @@ std::string IsaOfEnvironment() {
 }
 
 bool WholeData() {
-  const char* choice = std::getenv("MORTAR_GOLDEN");
-  if (choice != nullptr) return std::string_view(choice) != "part";
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  return false;
-#else
-  return true;
-#endif
+  const char* choice = std::getenv("GOLDEN_DATA");
+  return choice != nullptr && std::string_view(choice) == "whole";
 }
 
 }  // namespace mortar

@@ -32,8 +32,8 @@ class GoldenModel {
 // MORTAR_ISA, or "" for the best that this CPU has.
 std::string IsaOfEnvironment();
 
-// How much of the data a run walks through: everything; or, with MORTAR_GOLDEN=part and in
-// builds with sanitizers, which take an hour for everything, the part that docs/testing.md states.
+// How much of the data a run walks through: everything with GOLDEN_DATA=whole, which
+// `./dev test --long` sets; otherwise the part that docs/testing.md states.
 bool WholeData();
 
 }  // namespace mortar

@@ -4,8 +4,7 @@ usage: bench.py MORTAR LLAMA_BENCH MODEL LLAMA_FLAGS [--pairs N] [--threads T,T]
 
 A pair is one run of each program, so that a machine that slows down slows both. llama.cpp is
 measured with and without flash attention, and with and without weights repacked for the CPU; its
-best median counts. A setting that ends badly (llama.cpp's AMX products do on some virtual
-machines) is named in the table and not run again.
+best median counts. A setting that ends badly is named in the table and not run again.
 """
 import argparse
 import json

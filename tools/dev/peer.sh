@@ -6,10 +6,25 @@ peer_dir=$cache_dir/peers/llama_cpp_python-0.3.36/vendor/llama.cpp
 peer_flags='-DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON -DGGML_OPENMP=ON -DLLAMA_CURL=OFF'
 peer_flags="$peer_flags -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF"
 
-# ensure_peer: returns with llama-bench built from the sdist's own llama.cpp.
+# ensure_peer: returns with llama-bench in $peer_build, built from the sdist's own llama.cpp.
+# On some virtual machines the AMX that the CPU lists does not hold and prefill dies by an illegal
+# instruction (128 + 4): there a build without AMX is measured.
 ensure_peer() {
-  [ ! -x "$peer_dir/build/bin/llama-bench" ] || return 0
   mkdir -p "$state_dir"
+  peer_build=$peer_dir/build
+  build_peer_once
+  status=0
+  (ulimit -c 0 && exec "$peer_build/bin/llama-bench" -m "$cache_dir/models/$model_file" \
+    -p 64 -n 0 -r 1) >"$state_dir/peer.log" 2>&1 || status=$?
+  [ "$status" -eq 132 ] || return 0
+  say "llama.cpp dies by an illegal instruction in prefill: measuring a build without AMX"
+  no_amx='-mno-amx-tile -mno-amx-int8 -mno-amx-bf16'
+  peer_build=$peer_dir/build-without-amx
+  build_peer_once
+}
+
+build_peer_once() {
+  [ ! -x "$peer_build/bin/llama-bench" ] || return 0
   if [ ! -f "$peer_dir/CMakeLists.txt" ]; then
     mkdir -p "$cache_dir/peers"
     download_dir=$(mktemp -d "$cache_dir/peers/.download.XXXXXX")
@@ -38,6 +53,7 @@ ensure_peer() {
 
 build_peer() {
   # shellcheck disable=SC2086  # flags are words
-  cmake -S "$peer_dir" -B "$peer_dir/build" -G Ninja $peer_flags &&
-    ninja -C "$peer_dir/build" -j "$(nproc)" llama-bench llama-perplexity llama-tokenize
+  cmake -S "$peer_dir" -B "$peer_build" -G Ninja $peer_flags \
+    -DCMAKE_C_FLAGS="${no_amx-}" -DCMAKE_CXX_FLAGS="${no_amx-}" &&
+    ninja -C "$peer_build" -j "$(nproc)" llama-bench llama-perplexity llama-tokenize
 }

@@ -3,7 +3,8 @@
 usage: run_tests.py BUILD_FOLDER [--long] [--label LABEL] [FILTER]
 
 FILTER selects test programs whose name holds it or, when there is none, GoogleTest cases whose
-"Suite.Case" holds it. Tests labelled `long` run only with --long or when FILTER names them.
+"Suite.Case" holds it. Tests labelled `long` run only with --long or when FILTER names them, and
+the golden tests walk through all of their data only with --long.
 
 A GoogleTest program reports its cases in a file that it writes at its end. One that crashed or
 ran out of time leaves none: then the cases that its output shows as passed count as passed, and
@@ -62,7 +63,7 @@ def select(tests, options):
             ], gtest_filter
 
 
-def run(build, names, gtest_filter, reports):
+def run(build, names, gtest_filter, reports, golden):
     """Runs the programs under CTest; returns {name: (passed?, output)}."""
     shutil.rmtree(reports, ignore_errors=True)
     os.makedirs(reports)
@@ -70,7 +71,7 @@ def run(build, names, gtest_filter, reports):
     pattern = "^(" + "|".join(re.escape(n) for n in names) + ")$"
     # A name with a slash at its end: each program writes a file named after itself.
     environment = dict(os.environ, GTEST_OUTPUT=f"json:{reports}/", GTEST_FILTER=gtest_filter,
-                       GTEST_COLOR="no")
+                       GTEST_COLOR="no", GOLDEN_DATA=golden)
     subprocess.run(["ctest", "--test-dir", build, "-R", pattern, "-j", str(os.cpu_count() or 1),
                     "--output-on-failure", "--output-junit", summary,
                     "--test-output-size-passed", str(OUTPUT_BYTES_MAX),
@@ -119,7 +120,7 @@ def count_program(command, is_gtest, ended_well, output, reports, gtest_filter):
 def main():
     parser = argparse.ArgumentParser(prog="./dev test")
     parser.add_argument("build", help=argparse.SUPPRESS)
-    parser.add_argument("--long", action="store_true", help="the long tests too")
+    parser.add_argument("--long", action="store_true", help="the long tests too, and all golden data")
     parser.add_argument("--label", help="only tests with this label, e.g. unit")
     parser.add_argument("filter", nargs="?", help="part of a program's or a case's name")
     options = parser.parse_args()
@@ -131,7 +132,7 @@ def main():
     if not names:
         print(f"error: no test program or case holds '{options.filter}'", file=sys.stderr)
         return 2
-    results = run(build, names, gtest_filter, reports)
+    results = run(build, names, gtest_filter, reports, "whole" if options.long else "part")
     passed = failed = skipped = 0
     for name in names:
         command, labels = tests[name]

@@ -1,0 +1,106 @@
+// Goal: a tokenizer is made from the keys of a file, and keys that are missing, of another type
+// or out of range are refused with their names.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "engine/text/tokenizer.h"
+#include "tests/support/tiny_model.h"
+
+namespace mortar {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr uint32_t kUint32 = 4, kString = 8;  // GGUF's numbers of value types
+
+std::vector<uint8_t> Stored(std::string_view text) {
+  std::vector<uint8_t> bytes;
+  AppendString(text, bytes);
+  return bytes;
+}
+
+absl::StatusOr<std::unique_ptr<Tokenizer>> FromFile(const GgufWriter& writer) {
+  auto file = GgufFile::FromBytes(writer.Bytes(), "tiny.gguf");
+  EXPECT_TRUE(file.ok()) << Message(file.status());
+  if (!file.ok()) return file.status();
+  return Tokenizer::FromGguf(**file);
+}
+
+std::string Refusal(const GgufWriter& writer) {
+  const auto tokenizer = FromFile(writer);
+  EXPECT_FALSE(tokenizer.ok());
+  return tokenizer.ok() ? "" : Message(tokenizer.status());
+}
+
+void Remove(GgufWriter& writer, std::string_view key) {
+  std::erase_if(writer.keys, [&](const GgufWriter::Key& k) { return k.name == key; });
+}
+
+TEST(TokenizerFromGguf, TakesTheSpecialTokensThatTheFileNames) {
+  const auto tokenizer = FromFile(MakeTinyModel({}));
+  ASSERT_TRUE(tokenizer.ok()) << Message(tokenizer.status());
+  EXPECT_EQ((*tokenizer)->n_vocab(), kTinyVocab);
+  EXPECT_EQ((*tokenizer)->bos(), 1);
+  EXPECT_EQ((*tokenizer)->eos(), 2);
+  EXPECT_FALSE((*tokenizer)->adds_bos());
+}
+
+TEST(TokenizerFromGguf, AFileWithoutBosAndEosHasNone) {
+  GgufWriter writer = MakeTinyModel({});
+  Remove(writer, "tokenizer.ggml.bos_token_id");
+  Remove(writer, "tokenizer.ggml.eos_token_id");
+  const auto tokenizer = FromFile(writer);
+  ASSERT_TRUE(tokenizer.ok()) << Message(tokenizer.status());
+  EXPECT_EQ((*tokenizer)->bos(), -1);
+  EXPECT_EQ((*tokenizer)->eos(), -1);
+}
+
+TEST(TokenizerFromGguf, NamesTheKeyThatIsMissing) {
+  for (const char* key : {"tokenizer.ggml.model", "tokenizer.ggml.tokens", "tokenizer.ggml.merges",
+                          "tokenizer.ggml.token_type", "tokenizer.ggml.pre"}) {
+    GgufWriter writer = MakeTinyModel({});
+    Remove(writer, key);
+    EXPECT_THAT(Refusal(writer), HasSubstr(key));
+  }
+}
+
+TEST(TokenizerFromGguf, NamesTheKeyThatHasAnotherType) {
+  for (const char* key : {"tokenizer.ggml.model", "tokenizer.ggml.tokens", "tokenizer.ggml.merges",
+                          "tokenizer.ggml.token_type", "tokenizer.ggml.pre",
+                          "tokenizer.ggml.add_bos_token"}) {
+    GgufWriter writer = MakeTinyModel({});
+    writer.FindKey(key).type = kUint32;
+    writer.FindKey(key).value = {7, 0, 0, 0};
+    EXPECT_THAT(Refusal(writer), HasSubstr(key));
+  }
+  for (const char* key : {"tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id"}) {
+    GgufWriter writer = MakeTinyModel({});
+    writer.FindKey(key).type = kString;
+    writer.FindKey(key).value = Stored("two");
+    EXPECT_THAT(Refusal(writer), HasSubstr(key));
+  }
+}
+
+TEST(TokenizerFromGguf, RefusesSpecialTokensBeyondTheVocabulary) {
+  for (const char* key : {"tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id"}) {
+    for (const uint32_t id : {uint32_t{kTinyVocab}, uint32_t{0x80000000}}) {
+      GgufWriter writer = MakeTinyModel({});
+      writer.FindKey(key).value.clear();
+      AppendNumber(id, writer.FindKey(key).value);
+      EXPECT_THAT(Refusal(writer), HasSubstr(key)) << id;
+    }
+  }
+}
+
+TEST(TokenizerFromGguf, NamesTheTokenizerThatItDoesNotKnow) {
+  GgufWriter writer = MakeTinyModel({});
+  writer.FindKey("tokenizer.ggml.model").value = Stored("llama");
+  EXPECT_EQ(Refusal(writer),
+            "tokenizer.ggml.model is \"llama\"; known is gpt2 (byte-level BPE)");
+  writer = MakeTinyModel({});
+  writer.FindKey("tokenizer.ggml.pre").value = Stored("klingon");
+  EXPECT_THAT(Refusal(writer), HasSubstr("klingon"));
+}
+
+}  // namespace
+}  // namespace mortar
