@@ -14,8 +14,8 @@ ensure_peer() {
   peer_build=$peer_dir/build
   build_peer_once
   status=0
-  (ulimit -c 0 && exec "$peer_build/bin/llama-bench" -m "$cache_dir/models/$model_file" \
-    -p 64 -n 0 -r 1) >"$state_dir/peer.log" 2>&1 || status=$?
+  "$peer_build/bin/llama-bench" -m "$cache_dir/models/$model_file" -p 64 -n 0 -r 1 \
+    >"$state_dir/peer.log" 2>&1 || status=$?
   [ "$status" -eq 132 ] || return 0
   say "llama.cpp dies by an illegal instruction in prefill: measuring a build without AMX"
   no_amx='-mno-amx-tile -mno-amx-int8 -mno-amx-bf16'

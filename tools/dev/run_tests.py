@@ -120,7 +120,8 @@ def count_program(command, is_gtest, ended_well, output, reports, gtest_filter):
 def main():
     parser = argparse.ArgumentParser(prog="./dev test")
     parser.add_argument("build", help=argparse.SUPPRESS)
-    parser.add_argument("--long", action="store_true", help="the long tests too, and all golden data")
+    parser.add_argument("--long", action="store_true",
+                        help="the long tests too, and all golden data")
     parser.add_argument("--label", help="only tests with this label, e.g. unit")
     parser.add_argument("filter", nargs="?", help="part of a program's or a case's name")
     options = parser.parse_args()
@@ -132,7 +133,8 @@ def main():
     if not names:
         print(f"error: no test program or case holds '{options.filter}'", file=sys.stderr)
         return 2
-    results = run(build, names, gtest_filter, reports, "whole" if options.long else "part")
+    golden = "whole" if options.long else "part"
+    results = run(build, names, gtest_filter, reports, golden)
     passed = failed = skipped = 0
     for name in names:
         command, labels = tests[name]

@@ -154,8 +154,8 @@ TEST(Linear, EveryInstructionSetGivesTheScalarBits) {
               const RandomMatrix m = MakeMatrix(kind.weights, kind.rows, n_out, n_in, seed);
               Rows rows(n_rows, n_in, seed + 1, extreme);
               ASSERT_TRUE(SameBits(Multiply(Scalar(), m, rows), Multiply(*other, m, rows)))
-                  << other->name << ' ' << Name(kind) << " [" << n_out << ", "
-                  << n_in << "] rows " << n_rows << (extreme ? " extreme" : "");
+                  << other->name << ' ' << Name(kind) << " [" << n_out << ", " << n_in << "] rows "
+                  << n_rows << (extreme ? " extreme" : "");
             }
           }
         }
