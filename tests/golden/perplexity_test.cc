@@ -5,8 +5,8 @@
 // sides score the same tokens, so that the difference is taken token by token; its mean has a
 // much smaller error than either perplexity. In nats per token:
 //   mean difference <= ln(1.004) + 2 standard errors.
-// 0.4 % is what the contract's rounded activations may cost; the standard errors keep a text that is
-// only so long from deciding by chance.
+// 0.4 % is what the contract's rounded activations may cost; the standard errors keep a text that
+// is only so long from deciding by chance.
 #include <gtest/gtest.h>
 
 #include <algorithm>

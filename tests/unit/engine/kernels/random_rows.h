@@ -31,8 +31,8 @@ struct ProductKind {
   ActivationType rows;
 };
 inline constexpr ProductKind kProductKinds[] = {
-    {WeightType::kF32, ActivationType::kF32},   {WeightType::kF16, ActivationType::kF32},
-    {WeightType::kBF16, ActivationType::kF32},  {WeightType::kQ4_0, ActivationType::kInt8},
+    {WeightType::kF32, ActivationType::kF32},    {WeightType::kF16, ActivationType::kF32},
+    {WeightType::kBF16, ActivationType::kF32},   {WeightType::kQ4_0, ActivationType::kInt8},
     {WeightType::kQ4_0, ActivationType::kInt16}, {WeightType::kQ4_1, ActivationType::kInt8},
     {WeightType::kQ4_1, ActivationType::kInt16}, {WeightType::kQ8_0, ActivationType::kInt16}};
 

@@ -65,9 +65,9 @@ TEST(TokenizerFromGguf, NamesTheKeyThatIsMissing) {
 }
 
 TEST(TokenizerFromGguf, NamesTheKeyThatHasAnotherType) {
-  for (const char* key : {"tokenizer.ggml.model", "tokenizer.ggml.tokens", "tokenizer.ggml.merges",
-                          "tokenizer.ggml.token_type", "tokenizer.ggml.pre",
-                          "tokenizer.ggml.add_bos_token"}) {
+  for (const char* key :
+       {"tokenizer.ggml.model", "tokenizer.ggml.tokens", "tokenizer.ggml.merges",
+        "tokenizer.ggml.token_type", "tokenizer.ggml.pre", "tokenizer.ggml.add_bos_token"}) {
     GgufWriter writer = MakeTinyModel({});
     writer.FindKey(key).type = kUint32;
     writer.FindKey(key).value = {7, 0, 0, 0};
@@ -95,8 +95,7 @@ TEST(TokenizerFromGguf, RefusesSpecialTokensBeyondTheVocabulary) {
 TEST(TokenizerFromGguf, NamesTheTokenizerThatItDoesNotKnow) {
   GgufWriter writer = MakeTinyModel({});
   writer.FindKey("tokenizer.ggml.model").value = Stored("llama");
-  EXPECT_EQ(Refusal(writer),
-            "tokenizer.ggml.model is \"llama\"; known is gpt2 (byte-level BPE)");
+  EXPECT_EQ(Refusal(writer), "tokenizer.ggml.model is \"llama\"; known is gpt2 (byte-level BPE)");
   writer = MakeTinyModel({});
   writer.FindKey("tokenizer.ggml.pre").value = Stored("klingon");
   EXPECT_THAT(Refusal(writer), HasSubstr("klingon"));
