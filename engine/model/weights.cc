@@ -8,6 +8,7 @@
 
 #include "common/check.h"
 #include "engine/kernels/pack.h"
+#include "engine/model/tensor_names.h"
 
 namespace mortar {
 namespace {
@@ -129,19 +130,19 @@ class WeightLoader {
 namespace {
 
 absl::Status AddLayer(WeightLoader& loader, const ModelConfig& c, int index, LayerWeights& w) {
-  const std::string blk = "blk." + std::to_string(index) + '.';
+  const std::string blk = LayerPrefix(index);
   const int q_width = c.n_heads * c.head_dim;
   const int kv_width = c.n_kv_heads * c.head_dim;
-  RETURN_IF_ERROR(loader.AddVector(blk + "attn_norm.weight", c.n_embd, &w.attn_norm));
-  RETURN_IF_ERROR(loader.AddMatrix(blk + "attn_q.weight", q_width, c.n_embd, &w.q));
-  RETURN_IF_ERROR(loader.AddMatrix(blk + "attn_k.weight", kv_width, c.n_embd, &w.k));
-  RETURN_IF_ERROR(loader.AddMatrix(blk + "attn_v.weight", kv_width, c.n_embd, &w.v));
-  RETURN_IF_ERROR(loader.AddMatrix(blk + "attn_output.weight", c.n_embd, q_width, &w.o));
-  RETURN_IF_ERROR(loader.AddVector(blk + "ffn_norm.weight", c.n_embd, &w.ffn_norm));
-  RETURN_IF_ERROR(loader.AddMatrix(blk + "ffn_gate.weight", c.n_ff, c.n_embd, &w.gate));
-  RETURN_IF_ERROR(loader.AddMatrix(blk + "ffn_up.weight", c.n_ff, c.n_embd, &w.up));
+  RETURN_IF_ERROR(loader.AddVector(blk + kAttnNormTensor, c.n_embd, &w.attn_norm));
+  RETURN_IF_ERROR(loader.AddMatrix(blk + kAttnQTensor, q_width, c.n_embd, &w.q));
+  RETURN_IF_ERROR(loader.AddMatrix(blk + kAttnKTensor, kv_width, c.n_embd, &w.k));
+  RETURN_IF_ERROR(loader.AddMatrix(blk + kAttnVTensor, kv_width, c.n_embd, &w.v));
+  RETURN_IF_ERROR(loader.AddMatrix(blk + kAttnOutputTensor, c.n_embd, q_width, &w.o));
+  RETURN_IF_ERROR(loader.AddVector(blk + kFfnNormTensor, c.n_embd, &w.ffn_norm));
+  RETURN_IF_ERROR(loader.AddMatrix(blk + kFfnGateTensor, c.n_ff, c.n_embd, &w.gate));
+  RETURN_IF_ERROR(loader.AddMatrix(blk + kFfnUpTensor, c.n_ff, c.n_embd, &w.up));
   // The product of two activations, gate and up: where both are large it stands far out.
-  return loader.AddMatrix(blk + "ffn_down.weight", c.n_embd, c.n_ff, &w.down, /*outliers=*/true);
+  return loader.AddMatrix(blk + kFfnDownTensor, c.n_embd, c.n_ff, &w.down, /*outliers=*/true);
 }
 
 }  // namespace
@@ -156,17 +157,17 @@ absl::StatusOr<std::unique_ptr<Weights>> Weights::Load(const GgufFile& file,
   const bool tied = selection.head && config.tied_head;
   if (selection.embedding || tied) {
     RETURN_IF_ERROR(
-        loader.AddMatrix("token_embd.weight", config.n_vocab, config.n_embd, &weights->embedding_));
+        loader.AddMatrix(kEmbeddingTensor, config.n_vocab, config.n_embd, &weights->embedding_));
   }
   for (int i = 0; i < config.n_layers; ++i) {
     if (!selection.layers[static_cast<size_t>(i)]) continue;
     RETURN_IF_ERROR(AddLayer(loader, config, i, weights->layers_[static_cast<size_t>(i)]));
   }
   if (selection.head) {
-    RETURN_IF_ERROR(loader.AddVector("output_norm.weight", config.n_embd, &weights->output_norm_));
+    RETURN_IF_ERROR(loader.AddVector(kOutputNormTensor, config.n_embd, &weights->output_norm_));
     if (!tied) {
       RETURN_IF_ERROR(
-          loader.AddMatrix("output.weight", config.n_vocab, config.n_embd, &weights->head_));
+          loader.AddMatrix(kHeadTensor, config.n_vocab, config.n_embd, &weights->head_));
     }
   }
   RETURN_IF_ERROR(loader.Fill(*weights));

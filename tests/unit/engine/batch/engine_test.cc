@@ -38,6 +38,13 @@ TEST(Engine, AMissingTensorIsNamedIfItIsNeeded) {
   EXPECT_TRUE(LoadStatus(writer, {{true, {0, 3}, false}}).ok());
 }
 
+TEST(Engine, AForeignTensorIsRefusedByPartsThatWouldNotLoadIt) {
+  GgufWriter writer = MakeTinyModel({});
+  writer.AddTensor("blk.0.attn_q.bias", TensorType::kF32, {64}, std::vector<float>(64));
+  EXPECT_THAT(Message(LoadStatus(writer, {{false, {2, 3}, false}})),
+              HasSubstr("tensor 'blk.0.attn_q.bias' is none of a llama model"));
+}
+
 TEST(Engine, AWrongShapeIsNamedWithBothShapes) {
   GgufWriter writer = MakeTinyModel({});
   for (GgufWriter::Tensor& t : writer.tensors) {
