@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <new>
 #include <numeric>
 #include <string>
 
@@ -29,7 +30,14 @@ absl::StatusOr<std::unique_ptr<Teacher>> Teacher::Create(Engine& engine, int par
   if (engine.options().logit_rows_max < 1) {
     return InvalidArgument("teacher forcing needs an engine with logit_rows_max of at least 1");
   }
-  return std::unique_ptr<Teacher>(new Teacher(engine, part));
+  std::unique_ptr<Teacher> teacher(new Teacher(engine, part));
+  const size_t n = teacher->logit_rows_.size() * static_cast<size_t>(teacher->n_vocab());
+  teacher->logits_.reset(new (std::nothrow) float[n]);
+  if (teacher->logits_ == nullptr) {
+    return ResourceExhausted("no memory for " + std::to_string(n * sizeof(float)) +
+                             " bytes of logits");
+  }
+  return teacher;
 }
 
 Teacher::Teacher(Engine& engine, int part) : engine_(engine), part_(part) {
@@ -38,7 +46,6 @@ Teacher::Teacher(Engine& engine, int part) : engine_(engine), part_(part) {
   rows_.resize(static_cast<size_t>(options.rows_max));
   logit_rows_.resize(static_cast<size_t>(n_logit_rows));
   std::iota(logit_rows_.begin(), logit_rows_.end(), 0);
-  logits_.resize(logit_rows_.size() * static_cast<size_t>(engine.config().n_vocab));
 }
 
 Teacher::~Teacher() { engine_.kv().Release(kv_); }
@@ -76,14 +83,14 @@ void Teacher::Step(std::span<const int32_t> tokens, int begin, int end, const Vi
   batch.tokens = tokens.subspan(static_cast<size_t>(begin), n);
   if (visit != nullptr) {
     batch.logit_rows = std::span<const int>(logit_rows_).first(n);
-    batch.logits = logits_.data();
+    batch.logits = logits_.get();
   }
   engine_.Run(part_, batch);
   if (visit == nullptr) return;
   const size_t n_logits = static_cast<size_t>(n_vocab());
   for (size_t i = 0; i < n; ++i) {
     (*visit)(begin + static_cast<int>(i),
-             std::span<const float>(logits_).subspan(i * n_logits, n_logits));
+             std::span<const float>(logits_.get() + i * n_logits, n_logits));
   }
 }
 

@@ -22,7 +22,8 @@ class Teacher {
   // logits: [n_vocab], valid during the call.
   using Visit = std::function<void(int position, std::span<const float> logits)>;
 
-  // InvalidArgument when the engine cannot give logits (logit_rows_max is 0).
+  // InvalidArgument when the engine cannot give logits (logit_rows_max is 0), ResourceExhausted
+  // when there is no memory for those of one batch.
   static absl::StatusOr<std::unique_ptr<Teacher>> Create(Engine& engine, int part);
   ~Teacher();
   Teacher(const Teacher&) = delete;
@@ -44,9 +45,9 @@ class Teacher {
   Engine& engine_;
   const int part_;
   KvTable kv_;
-  std::vector<BatchRow> rows_;   // [rows_max]
-  std::vector<int> logit_rows_;  // [logit_rows_max], 0, 1, 2, ...
-  std::vector<float> logits_;    // [logit_rows_max, n_vocab]
+  std::vector<BatchRow> rows_;       // [rows_max]
+  std::vector<int> logit_rows_;      // [logit_rows_max], 0, 1, 2, ...
+  std::unique_ptr<float[]> logits_;  // [logit_rows_max, n_vocab]
 };
 
 // ln sum exp(logits), with a relative error of the sum below 2^-22. Needs at least one.

@@ -2,7 +2,11 @@
 #include "engine/batch/engine.h"
 
 #include <gmock/gmock.h>
+#include <unistd.h>
 
+#include <cstdio>
+
+#include "tests/support/memory.h"
 #include "tests/unit/engine/batch/tiny_engine.h"
 
 namespace mortar {
@@ -14,8 +18,8 @@ absl::Status LoadStatus(const GgufWriter& writer, std::vector<PartSpec> parts,
                         EngineOptions options = TinyEngineOptions().engine) {
   auto file = GgufFile::FromBytes(writer.Bytes(), "tiny.gguf");
   if (!file.ok()) return file.status();
-  ThreadPool pool(1);
-  return Engine::Load(**file, std::move(parts), options, **SelectKernels(""), pool).status();
+  const std::unique_ptr<ThreadPool> pool = *ThreadPool::Create(1);
+  return Engine::Load(**file, std::move(parts), options, **SelectKernels(""), *pool).status();
 }
 
 TEST(Engine, HoldsTheWeightsOfItsPartsAlone) {
@@ -67,6 +71,21 @@ TEST(Engine, OptionsOutOfBoundsAreRefused) {
   options = TinyEngineOptions().engine;
   options.kv_positions_max = 100;
   EXPECT_THAT(Message(LoadStatus(writer, parts, options)), HasSubstr("cannot hold a context"));
+}
+
+TEST(Engine, LackOfMemoryForABatchIsAnErrorThatNamesTheSize) {
+  const auto load_with_little_memory = [] {
+    const GgufWriter writer = MakeTinyModel({});
+    EngineOptions options = TinyEngineOptions().engine;
+    options.kv_positions_max = options.context_max = 1;
+    options.rows_max = options.logit_rows_max = 4096;
+    if (!LimitMemory(8 << 20)) _exit(0);
+    const absl::Status status = LoadStatus(writer, {{true, {0, 4}, true}}, options);
+    std::fputs(Message(status).c_str(), stderr);
+    _exit(status.code() == absl::StatusCode::kResourceExhausted ? 0 : 1);
+  };
+  EXPECT_EXIT(load_with_little_memory(), testing::ExitedWithCode(0),
+              "^$|map [0-9]+ bytes for batches of 4096 rows");
 }
 
 TEST(Engine, PartsMustLieInTheModelAndNotOverlap) {
