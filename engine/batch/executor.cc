@@ -216,6 +216,7 @@ void Executor::Rotate(const Op& op, const Batch& batch, int thread) {
   for (int row = share.begin; row < share.end; ++row) {
     const BatchRow& place = batch.rows[static_cast<size_t>(row)];
     float* q = qkv_ + static_cast<size_t>(row) * QkvWidth(config_);
+    DCHECK(place.position >= 0 && place.position < rope_.n_positions);
     const size_t at = static_cast<size_t>(place.position) * rope_.n_pairs;
     for (int h = 0; h < n_heads; ++h) {
       kernels_.rope(q + static_cast<size_t>(h) * config_.head_dim, rope_.cos.get() + at,

@@ -27,8 +27,8 @@ struct BatchRow {
 };
 
 // One step of a part, for rows of one or many sessions. Rows of a session stand together in
-// ascending positions, with every earlier position already stored or in this batch; its
-// pages reach its last position.
+// ascending positions below the engine's context, with every earlier position already stored or
+// in this batch; its pages reach its last position.
 struct Batch {
   std::span<const BatchRow> rows{};   // n rows, at most rows_max
   std::span<const int32_t> tokens{};  // n, when the part has the embedding

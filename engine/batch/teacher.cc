@@ -51,6 +51,12 @@ Teacher::Teacher(Engine& engine, int part) : engine_(engine), part_(part) {
 Teacher::~Teacher() { engine_.kv().Release(kv_); }
 
 absl::Status Teacher::Run(std::span<const int32_t> tokens, int first, const Visit& visit) {
+  // KV comes in whole pages: the positions that they hold may exceed those that can be rotated.
+  const int context_max = engine_.options().context_max;
+  if (tokens.size() > static_cast<size_t>(context_max)) {
+    return InvalidArgument("a list of " + std::to_string(tokens.size()) +
+                           " tokens is longer than the context of " + std::to_string(context_max));
+  }
   const int n_tokens = static_cast<int>(tokens.size());
   if (first < 0 || first > n_tokens) {
     return InvalidArgument("first visited position " + std::to_string(first) + " of a list of " +

@@ -32,8 +32,9 @@ class Teacher {
   // Runs one sequence from position 0 and visits [first, tokens.size()) in ascending order. The
   // sequence's KV is given back at the end. By the numeric contract the cut into batches, of
   // rows_max rows before `first` and of logit_rows_max from there on, changes no bit.
-  // Errors: InvalidArgument names a token outside the vocabulary or a `first` outside the list;
-  // ResourceExhausted when the engine's KV does not hold the list. Nothing was visited then.
+  // Errors: InvalidArgument names a token outside the vocabulary, a `first` outside the list or a
+  // list longer than the engine's context; ResourceExhausted when others hold the engine's KV.
+  // Nothing was visited then.
   absl::Status Run(std::span<const int32_t> tokens, int first, const Visit& visit);
 
   int n_vocab() const { return engine_.config().n_vocab; }
