@@ -166,6 +166,11 @@ absl::StatusOr<ModelConfig> ReadModelConfig(const GgufFile& file) {
   ASSIGN_OR_RETURN(c.rms_eps, reader.Positive("attention.layer_norm_rms_epsilon"));
   if (reader.Has("rope.freq_base")) {
     ASSIGN_OR_RETURN(const float base, reader.Positive("rope.freq_base"));
+    // Then no angle is larger than its position, and the rotation table is exact for all.
+    if (base < 1) {
+      return reader.Contradiction("rope.freq_base",
+                                  "expected at least 1, got " + std::to_string(base));
+    }
     c.rope_base = static_cast<double>(base);
   }
   RETURN_IF_ERROR(ReadHeads(reader, c));

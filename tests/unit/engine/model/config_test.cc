@@ -100,6 +100,13 @@ TEST(ModelConfig, ATensorThatTheArchitectureDoesNotKnowIsRefusedByName) {
   }
 }
 
+TEST(ModelConfig, AFrequencyBaseBelowOneIsRefused) {
+  EXPECT_EQ(ErrorOf(MakeTinyModel({.rope_base = 0.5f})),
+            "llama.rope.freq_base: expected at least 1, got 0.500000");
+  EXPECT_FALSE(ReadConfig(MakeTinyModel({.rope_base = 1e-30f})).ok());
+  EXPECT_TRUE(ReadConfig(MakeTinyModel({.rope_base = 1})).ok());
+}
+
 TEST(ModelConfig, EveryMissingKeyIsNamed) {
   for (const std::string key :
        {"general.architecture", "llama.block_count", "llama.context_length",
