@@ -2,6 +2,7 @@
 #include "engine/batch/teacher.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <new>
 #include <numeric>
@@ -64,24 +65,31 @@ absl::Status Teacher::Run(std::span<const int32_t> tokens, int first, const Visi
   }
   RETURN_IF_ERROR(CheckTokens(tokens, n_vocab()));
   RETURN_IF_ERROR(engine_.kv().Reserve(kv_, n_tokens));
+  const absl::Status status = Walk(tokens, first, visit);
+  engine_.kv().Release(kv_);
+  return status;
+}
+
+absl::Status Teacher::Walk(std::span<const int32_t> tokens, int first, const Visit& visit) {
+  const int n_tokens = static_cast<int>(tokens.size());
   const int n_rows = static_cast<int>(rows_.size());
   const int n_logit_rows = static_cast<int>(logit_rows_.size());
   for (int at = 0; at < first;) {
     const int end = std::min(first, at + n_rows);
-    Step(tokens, at, end, nullptr);
+    RETURN_IF_ERROR(Step(tokens, at, end, nullptr));
     at = end;
   }
   for (int at = first; at < n_tokens;) {
     const int end = std::min(n_tokens, at + n_logit_rows);
-    Step(tokens, at, end, &visit);
+    RETURN_IF_ERROR(Step(tokens, at, end, &visit));
     at = end;
   }
-  engine_.kv().Release(kv_);
   return absl::OkStatus();
 }
 
 // One batch: positions [begin, end), all of whose logits are wanted where there is a visitor.
-void Teacher::Step(std::span<const int32_t> tokens, int begin, int end, const Visit* visit) {
+absl::Status Teacher::Step(std::span<const int32_t> tokens, int begin, int end,
+                           const Visit* visit) {
   const size_t n = static_cast<size_t>(end - begin);
   for (size_t i = 0; i < n; ++i) rows_[i] = {&kv_, begin + static_cast<int>(i)};
   Batch batch;
@@ -92,12 +100,27 @@ void Teacher::Step(std::span<const int32_t> tokens, int begin, int end, const Vi
     batch.logits = logits_.get();
   }
   engine_.Run(part_, batch);
-  if (visit == nullptr) return;
+  if (visit == nullptr) return absl::OkStatus();
   const size_t n_logits = static_cast<size_t>(n_vocab());
   for (size_t i = 0; i < n; ++i) {
-    (*visit)(begin + static_cast<int>(i),
-             std::span<const float>(logits_.get() + i * n_logits, n_logits));
+    const int position = begin + static_cast<int>(i);
+    const std::span<const float> logits(logits_.get() + i * n_logits, n_logits);
+    if (!AllFinite(logits)) {
+      return DataLoss("the logits of position " + std::to_string(position) +
+                      " are not finite: the model's weights are damaged or too large");
+    }
+    (*visit)(position, logits);
   }
+  return absl::OkStatus();
+}
+
+bool AllFinite(std::span<const float> logits) {
+  constexpr uint32_t kExponent = 0x7f800000;
+  uint32_t n_bad = 0;  // counted without a branch, so that the loop is a few instructions a line
+  for (const float logit : logits) {
+    n_bad += (std::bit_cast<uint32_t>(logit) & kExponent) == kExponent ? 1 : 0;
+  }
+  return n_bad == 0;
 }
 
 double LogSumExp(std::span<const float> logits) {

@@ -34,14 +34,15 @@ class Teacher {
   // rows_max rows before `first` and of logit_rows_max from there on, changes no bit.
   // Errors: InvalidArgument names a token outside the vocabulary, a `first` outside the list or a
   // list longer than the engine's context; ResourceExhausted when others hold the engine's KV.
-  // Nothing was visited then.
+  // Nothing was visited then. DataLoss when logits are not finite; earlier positions were visited.
   absl::Status Run(std::span<const int32_t> tokens, int first, const Visit& visit);
 
   int n_vocab() const { return engine_.config().n_vocab; }
 
  private:
   Teacher(Engine& engine, int part);
-  void Step(std::span<const int32_t> tokens, int begin, int end, const Visit* visit);
+  absl::Status Walk(std::span<const int32_t> tokens, int first, const Visit& visit);
+  absl::Status Step(std::span<const int32_t> tokens, int begin, int end, const Visit* visit);
 
   Engine& engine_;
   const int part_;
@@ -53,6 +54,9 @@ class Teacher {
 
 // ln sum exp(logits), with a relative error of the sum below 2^-22. Needs at least one.
 double LogSumExp(std::span<const float> logits);
+
+// Whether no logit is infinite or NaN, as damaged weights make them.
+bool AllFinite(std::span<const float> logits);
 
 // The id of the largest logit, the lowest id of those that tie. Needs at least one.
 int32_t Argmax(std::span<const float> logits);

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <string>
 
@@ -76,7 +77,9 @@ class WeightLoader {
     // Weights may be private: they stay out of core dumps. Large pages are a wish.
     madvise(memory, bytes_, MADV_DONTDUMP);
     madvise(memory, bytes_, MADV_HUGEPAGE);
-    for (const Item& item : items_) FillOne(item, weights.memory_ + item.offset);
+    for (const Item& item : items_) {
+      RETURN_IF_ERROR(FillOne(item, weights.memory_ + item.offset));
+    }
     return absl::OkStatus();
   }
 
@@ -99,17 +102,28 @@ class WeightLoader {
     return t;
   }
 
+  // A norm meets every value of its layer, so that one bad element would spoil them all.
+  static absl::Status CheckFinite(const TensorInfo& tensor, const float* values) {
+    for (uint64_t i = 0; i < tensor.n_elements(); ++i) {
+      if (std::isfinite(values[i])) continue;
+      return InvalidArgument("tensor '" + tensor.name + "': element " + std::to_string(i) +
+                             " is not finite");
+    }
+    return absl::OkStatus();
+  }
+
   uint64_t Place(uint64_t bytes) {
     const uint64_t offset = bytes_;
     bytes_ += (bytes + kAlignment - 1) / kAlignment * kAlignment;
     return offset;
   }
 
-  void FillOne(const Item& item, uint8_t* dst) {
+  absl::Status FillOne(const Item& item, uint8_t* dst) {
     const uint8_t* src = file_.Data(*item.tensor).data();
     if (item.vector != nullptr) {
       std::memcpy(dst, src, item.tensor->bytes);
       *item.vector = reinterpret_cast<const float*>(dst);
+      RETURN_IF_ERROR(CheckFinite(*item.tensor, *item.vector));
     } else {
       item.matrix->data = dst;
       const PackedMatrix& w = *item.matrix;
@@ -119,6 +133,7 @@ class WeightLoader {
       });
     }
     file_.DropPages(*item.tensor);
+    return absl::OkStatus();
   }
 
   const GgufFile& file_;

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstring>
+#include <limits>
 
 #include "tests/support/memory.h"
 #include "tests/unit/engine/batch/tiny_engine.h"
@@ -56,6 +58,19 @@ TEST(Engine, AWrongShapeIsNamedWithBothShapes) {
   }
   EXPECT_EQ(Message(LoadStatus(writer, {{true, {0, 4}, true}})),
             "tensor 'blk.1.attn_k.weight': expected shape [64, 32], got [32, 64]");
+}
+
+TEST(Engine, ANormThatIsNotFiniteIsNamed) {
+  for (const float bad :
+       {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+    for (const std::string name :
+         {"blk.2.attn_norm.weight", "blk.0.ffn_norm.weight", "output_norm.weight"}) {
+      GgufWriter writer = MakeTinyModel({});
+      std::memcpy(writer.FindTensor(name).data.data() + 5 * sizeof(float), &bad, sizeof(float));
+      EXPECT_EQ(Message(LoadStatus(writer, {{true, {0, 4}, true}})),
+                "tensor '" + name + "': element 5 is not finite");
+    }
+  }
 }
 
 TEST(Engine, OptionsOutOfBoundsAreRefused) {
