@@ -1,5 +1,7 @@
 // mortar: arguments → settings → one command → exit code.
+#include <cstdio>
 #include <cstdlib>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -97,5 +99,11 @@ int Main(const std::vector<std::string>& arguments, Time started) {
 
 int main(int argc, char** argv) {
   const mortar::Time started = mortar::SteadyClock().Now();
-  return mortar::Main(std::vector<std::string>(argv + 1, argv + argc), started);
+  // Large memory is asked for with a status. What fails here is one of the many small pieces.
+  try {
+    return mortar::Main(std::vector<std::string>(argv + 1, argv + argc), started);
+  } catch (const std::bad_alloc&) {
+    std::fputs("mortar: out of memory\n", stderr);
+    return mortar::kExitFailed;
+  }
 }

@@ -63,7 +63,8 @@ absl::StatusOr<Compute> MakeCompute(const Settings& settings) {
   Compute compute;
   ASSIGN_OR_RETURN(compute.kernels, KernelsOf(settings.String("isa")));
   const auto threads = settings.OptionalInt("threads");
-  compute.pool = std::make_unique<ThreadPool>(threads ? static_cast<int>(*threads) : UsableCores());
+  ASSIGN_OR_RETURN(compute.pool,
+                   ThreadPool::Create(threads ? static_cast<int>(*threads) : UsableCores()));
   return compute;
 }
 

@@ -3,6 +3,8 @@
 #include <spdlog/logger.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
+#include <algorithm>
+
 namespace mortar {
 namespace {
 
@@ -41,6 +43,15 @@ std::string Quoted(std::string_view text) {
   return out + '"';
 }
 
+// Whether a value needs no quotes: nothing in it ends a field or means more than itself.
+bool IsPlain(std::string_view text) {
+  const auto is_plain = [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte > 0x20 && byte != 0x7f && c != '=' && c != '"' && c != '\\';
+  };
+  return !text.empty() && std::all_of(text.begin(), text.end(), is_plain);
+}
+
 }  // namespace
 
 std::string FormatLogLine(LogFormat format, LogLevel level, std::string_view event,
@@ -49,16 +60,15 @@ std::string FormatLogLine(LogFormat format, LogLevel level, std::string_view eve
   if (format == LogFormat::kText) {
     line = std::string(LevelName(level)) + ": " + std::string(event);
     for (const LogField& field : fields) {
-      const bool plain =
-          !field.quoted ||
-          (!field.value.empty() && field.value.find_first_of(" =\"\\\n\r\t") == std::string::npos);
-      line += ' ' + field.key + '=' + (plain ? field.value : Quoted(field.value));
+      const bool bare = !field.quoted || IsPlain(field.value);
+      line += ' ' + field.key + '=' + (bare ? field.value : Quoted(field.value));
     }
     return line;
   }
   line = "{\"level\":" + Quoted(LevelName(level)) + ",\"event\":" + Quoted(event);
   for (const LogField& field : fields) {
-    line += ',' + Quoted(field.key) + ':' + (field.quoted ? Quoted(field.value) : field.value);
+    const std::string bare = field.finite ? field.value : "null";
+    line += ',' + Quoted(field.key) + ':' + (field.quoted ? Quoted(field.value) : bare);
   }
   return line + '}';
 }

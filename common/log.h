@@ -4,6 +4,7 @@
 // tokens and names of private bricks are never fields (docs/architecture.md, threat model).
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
@@ -23,7 +24,8 @@ enum class LogFormat { kText, kJson };
 struct LogField {
   std::string key;
   std::string value;
-  bool quoted;  // a string, as opposed to a number or a truth value
+  bool quoted;         // a string, as opposed to a number or a truth value
+  bool finite = true;  // false of a number that JSON has no word for
 
   LogField(std::string_view k, std::string_view v) : key(k), value(v), quoted(true) {}
   LogField(std::string_view k, const char* v) : key(k), value(v), quoted(true) {}
@@ -31,7 +33,9 @@ struct LogField {
   LogField(std::string_view k, bool v) : key(k), value(v ? "true" : "false"), quoted(false) {}
   template <typename T>
     requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>)
-  LogField(std::string_view k, T v) : key(k), value(std::to_string(v)), quoted(false) {}
+  LogField(std::string_view k, T v) : key(k), value(std::to_string(v)), quoted(false) {
+    if constexpr (std::is_floating_point_v<T>) finite = std::isfinite(v);
+  }
 };
 
 // Thread-safe.
@@ -54,7 +58,8 @@ class Logger {
 };
 
 // The line that Logger writes for an event, without time and level. Control characters and
-// quotes in values are escaped, so that a value cannot forge a line.
+// quotes in values are escaped, so that a value cannot forge a line or speak to a terminal. In JSON
+// infinities and NaN are null.
 std::string FormatLogLine(LogFormat format, LogLevel level, std::string_view event,
                           std::initializer_list<LogField> fields);
 

@@ -101,8 +101,9 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const GgufFile& file,
     n_kv_layers += part.layers.size();
   }
   ASSIGN_OR_RETURN(s.kv, KvPool::Create(kv, n_kv_layers, options.kv_positions_max));
-  s.executor = std::make_unique<Executor>(s.config, kv, options.rows_max, options.logit_rows_max,
-                                          options.context_max, kernels, pool);
+  ASSIGN_OR_RETURN(s.executor,
+                   Executor::Create(s.config, kv, options.rows_max, options.logit_rows_max,
+                                    options.context_max, kernels, pool));
   return engine;
 }
 

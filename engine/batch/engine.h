@@ -38,7 +38,8 @@ struct EngineOptions {
 class Engine {
  public:
   // Reads from `file` the tensors of these parts alone, repacks them and drops the file's
-  // pages as it goes. InvalidArgument names the tensor that is missing or has a wrong shape.
+  // pages as it goes. InvalidArgument names the tensor that is missing or has a wrong shape,
+  // ResourceExhausted says how much memory was wanted.
   // `pool` and `kernels` outlive the engine.
   static absl::StatusOr<std::unique_ptr<Engine>> Load(const GgufFile& file,
                                                       std::vector<PartSpec> parts,

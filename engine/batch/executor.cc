@@ -3,10 +3,13 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <functional>
 #include <numeric>
+#include <string>
+#include <utility>
 
 #include "common/check.h"
 
@@ -28,39 +31,55 @@ int HeadsPerTask(int head_dim) { return kBlock / std::gcd(kBlock, head_dim); }
 }  // namespace
 
 Executor::Executor(const ModelConfig& config, const KvShape& kv, int rows_max, int logit_rows_max,
-                   int positions_max, const KernelTable& kernels, ThreadPool& pool)
+                   RopeTable rope, const KernelTable& kernels, ThreadPool& pool)
     : config_(config),
       kv_(kv),
       rows_max_(rows_max),
       logit_rows_max_(logit_rows_max),
       kernels_(kernels),
       pool_(pool),
-      rope_(MakeRopeTable(positions_max, config.rope_dims, config.rope_base)) {
-  // The same placements twice: first to measure, then in memory.
-  for (int pass = 0; pass < 2; ++pass) {
-    placed_bytes_ = 0;
-    x_ = PlaceFloats(rows_max, config_.n_embd);
-    normed_ = PlaceRows(rows_max, config_.n_embd);
-    qkv_ = PlaceFloats(rows_max, QkvWidth(config_));
-    attended_ = PlaceRows(rows_max, config_.n_heads * config_.head_dim);
-    hidden_ = PlaceRows(rows_max, config_.n_ff);
-    up_ = PlaceFloats(rows_max, config_.n_ff);
-    head_ = PlaceRows(logit_rows_max, config_.n_embd);
-    scores_ = PlaceFloats(pool_.n_threads(), kSpan);
-    if (pass == 0) {
-      memory_bytes_ = placed_bytes_;
-      void* memory = mmap(nullptr, memory_bytes_, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-      CHECK(memory != MAP_FAILED);
-      madvise(memory, memory_bytes_, MADV_DONTDUMP);
-      memory_ = static_cast<uint8_t*>(memory);
-    }
+      rope_(std::move(rope)) {}
+
+absl::StatusOr<std::unique_ptr<Executor>> Executor::Create(const ModelConfig& config,
+                                                           const KvShape& kv, int rows_max,
+                                                           int logit_rows_max, int positions_max,
+                                                           const KernelTable& kernels,
+                                                           ThreadPool& pool) {
+  ASSIGN_OR_RETURN(RopeTable rope,
+                   MakeRopeTable(positions_max, config.rope_dims, config.rope_base));
+  std::unique_ptr<Executor> executor(
+      new Executor(config, kv, rows_max, logit_rows_max, std::move(rope), kernels, pool));
+  executor->PlaceAll();
+  const size_t bytes = executor->placed_bytes_;
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) {
+    return ErrnoStatus(errno, "map " + std::to_string(bytes) + " bytes for batches of " +
+                                  std::to_string(rows_max) + " rows");
   }
+  madvise(memory, bytes, MADV_DONTDUMP);
+  executor->memory_ = static_cast<uint8_t*>(memory);
+  executor->memory_bytes_ = bytes;
+  executor->PlaceAll();
+  return executor;
 }
 
-Executor::~Executor() { munmap(memory_, memory_bytes_); }
+Executor::~Executor() {
+  if (memory_ != nullptr) munmap(memory_, memory_bytes_);
+}
 
-// Before there is memory this only counts.
+void Executor::PlaceAll() {
+  placed_bytes_ = 0;
+  x_ = PlaceFloats(rows_max_, config_.n_embd);
+  normed_ = PlaceRows(rows_max_, config_.n_embd);
+  qkv_ = PlaceFloats(rows_max_, QkvWidth(config_));
+  attended_ = PlaceRows(rows_max_, config_.n_heads * config_.head_dim);
+  hidden_ = PlaceRows(rows_max_, config_.n_ff);
+  up_ = PlaceFloats(rows_max_, config_.n_ff);
+  head_ = PlaceRows(logit_rows_max_, config_.n_embd);
+  scores_ = PlaceFloats(pool_.n_threads(), kSpan);
+}
+
 uint8_t* Executor::PlaceBytes(size_t bytes) {
   uint8_t* at = memory_ == nullptr ? nullptr : memory_ + placed_bytes_;
   placed_bytes_ += (bytes + kAlignment - 1) / kAlignment * kAlignment;
@@ -197,10 +216,11 @@ void Executor::Rotate(const Op& op, const Batch& batch, int thread) {
   for (int row = share.begin; row < share.end; ++row) {
     const BatchRow& place = batch.rows[static_cast<size_t>(row)];
     float* q = qkv_ + static_cast<size_t>(row) * QkvWidth(config_);
+    DCHECK(place.position >= 0 && place.position < rope_.n_positions);
     const size_t at = static_cast<size_t>(place.position) * rope_.n_pairs;
     for (int h = 0; h < n_heads; ++h) {
-      kernels_.rope(q + static_cast<size_t>(h) * config_.head_dim, rope_.cos.data() + at,
-                    rope_.sin.data() + at, rope_.n_pairs);
+      kernels_.rope(q + static_cast<size_t>(h) * config_.head_dim, rope_.cos.get() + at,
+                    rope_.sin.get() + at, rope_.n_pairs);
     }
     const float* k = q + static_cast<size_t>(config_.n_heads) * config_.head_dim;
     const float* v = k + static_cast<size_t>(config_.n_kv_heads) * config_.head_dim;

@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "common/status.h"
 #include "engine/batch/kv_pages.h"
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/thread_pool.h"
@@ -26,8 +27,8 @@ struct BatchRow {
 };
 
 // One step of a part, for rows of one or many sessions. Rows of a session stand together in
-// ascending positions, with every earlier position already stored or in this batch; its
-// pages reach its last position.
+// ascending positions below the engine's context, with every earlier position already stored or
+// in this batch; its pages reach its last position.
 struct Batch {
   std::span<const BatchRow> rows{};   // n rows, at most rows_max
   std::span<const int32_t> tokens{};  // n, when the part has the embedding
@@ -47,9 +48,13 @@ struct ScratchRows {
 
 class Executor {
  public:
-  // Scratch for `rows_max` rows and `logit_rows_max` rows of logits is allocated here, once.
-  Executor(const ModelConfig& config, const KvShape& kv, int rows_max, int logit_rows_max,
-           int positions_max, const KernelTable& kernels, ThreadPool& pool);
+  // Scratch for `rows_max` rows and `logit_rows_max` rows of logits is allocated here, once, and
+  // the rotation table of `positions_max` positions. ResourceExhausted says how much was wanted.
+  static absl::StatusOr<std::unique_ptr<Executor>> Create(const ModelConfig& config,
+                                                          const KvShape& kv, int rows_max,
+                                                          int logit_rows_max, int positions_max,
+                                                          const KernelTable& kernels,
+                                                          ThreadPool& pool);
   ~Executor();
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
@@ -58,6 +63,11 @@ class Executor {
   void Run(const Program& program, const Batch& batch);
 
  private:
+  Executor(const ModelConfig& config, const KvShape& kv, int rows_max, int logit_rows_max,
+           RopeTable rope, const KernelTable& kernels, ThreadPool& pool);
+  // Gives every piece of scratch its place; before there is memory this only counts.
+  void PlaceAll();
+
   void Execute(const Op& op, const Batch& batch, int thread);
 
   void Embed(const Op& op, const Batch& batch, int thread);

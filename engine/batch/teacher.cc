@@ -2,7 +2,9 @@
 #include "engine/batch/teacher.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <new>
 #include <numeric>
 #include <string>
 
@@ -29,7 +31,14 @@ absl::StatusOr<std::unique_ptr<Teacher>> Teacher::Create(Engine& engine, int par
   if (engine.options().logit_rows_max < 1) {
     return InvalidArgument("teacher forcing needs an engine with logit_rows_max of at least 1");
   }
-  return std::unique_ptr<Teacher>(new Teacher(engine, part));
+  std::unique_ptr<Teacher> teacher(new Teacher(engine, part));
+  const size_t n = teacher->logit_rows_.size() * static_cast<size_t>(teacher->n_vocab());
+  teacher->logits_.reset(new (std::nothrow) float[n]);
+  if (teacher->logits_ == nullptr) {
+    return ResourceExhausted("no memory for " + std::to_string(n * sizeof(float)) +
+                             " bytes of logits");
+  }
+  return teacher;
 }
 
 Teacher::Teacher(Engine& engine, int part) : engine_(engine), part_(part) {
@@ -38,12 +47,17 @@ Teacher::Teacher(Engine& engine, int part) : engine_(engine), part_(part) {
   rows_.resize(static_cast<size_t>(options.rows_max));
   logit_rows_.resize(static_cast<size_t>(n_logit_rows));
   std::iota(logit_rows_.begin(), logit_rows_.end(), 0);
-  logits_.resize(logit_rows_.size() * static_cast<size_t>(engine.config().n_vocab));
 }
 
 Teacher::~Teacher() { engine_.kv().Release(kv_); }
 
 absl::Status Teacher::Run(std::span<const int32_t> tokens, int first, const Visit& visit) {
+  // KV comes in whole pages: the positions that they hold may exceed those that can be rotated.
+  const int context_max = engine_.options().context_max;
+  if (tokens.size() > static_cast<size_t>(context_max)) {
+    return InvalidArgument("a list of " + std::to_string(tokens.size()) +
+                           " tokens is longer than the context of " + std::to_string(context_max));
+  }
   const int n_tokens = static_cast<int>(tokens.size());
   if (first < 0 || first > n_tokens) {
     return InvalidArgument("first visited position " + std::to_string(first) + " of a list of " +
@@ -51,24 +65,31 @@ absl::Status Teacher::Run(std::span<const int32_t> tokens, int first, const Visi
   }
   RETURN_IF_ERROR(CheckTokens(tokens, n_vocab()));
   RETURN_IF_ERROR(engine_.kv().Reserve(kv_, n_tokens));
+  const absl::Status status = Walk(tokens, first, visit);
+  engine_.kv().Release(kv_);
+  return status;
+}
+
+absl::Status Teacher::Walk(std::span<const int32_t> tokens, int first, const Visit& visit) {
+  const int n_tokens = static_cast<int>(tokens.size());
   const int n_rows = static_cast<int>(rows_.size());
   const int n_logit_rows = static_cast<int>(logit_rows_.size());
   for (int at = 0; at < first;) {
     const int end = std::min(first, at + n_rows);
-    Step(tokens, at, end, nullptr);
+    RETURN_IF_ERROR(Step(tokens, at, end, nullptr));
     at = end;
   }
   for (int at = first; at < n_tokens;) {
     const int end = std::min(n_tokens, at + n_logit_rows);
-    Step(tokens, at, end, &visit);
+    RETURN_IF_ERROR(Step(tokens, at, end, &visit));
     at = end;
   }
-  engine_.kv().Release(kv_);
   return absl::OkStatus();
 }
 
 // One batch: positions [begin, end), all of whose logits are wanted where there is a visitor.
-void Teacher::Step(std::span<const int32_t> tokens, int begin, int end, const Visit* visit) {
+absl::Status Teacher::Step(std::span<const int32_t> tokens, int begin, int end,
+                           const Visit* visit) {
   const size_t n = static_cast<size_t>(end - begin);
   for (size_t i = 0; i < n; ++i) rows_[i] = {&kv_, begin + static_cast<int>(i)};
   Batch batch;
@@ -76,15 +97,30 @@ void Teacher::Step(std::span<const int32_t> tokens, int begin, int end, const Vi
   batch.tokens = tokens.subspan(static_cast<size_t>(begin), n);
   if (visit != nullptr) {
     batch.logit_rows = std::span<const int>(logit_rows_).first(n);
-    batch.logits = logits_.data();
+    batch.logits = logits_.get();
   }
   engine_.Run(part_, batch);
-  if (visit == nullptr) return;
+  if (visit == nullptr) return absl::OkStatus();
   const size_t n_logits = static_cast<size_t>(n_vocab());
   for (size_t i = 0; i < n; ++i) {
-    (*visit)(begin + static_cast<int>(i),
-             std::span<const float>(logits_).subspan(i * n_logits, n_logits));
+    const int position = begin + static_cast<int>(i);
+    const std::span<const float> logits(logits_.get() + i * n_logits, n_logits);
+    if (!AllFinite(logits)) {
+      return DataLoss("the logits of position " + std::to_string(position) +
+                      " are not finite: the model's weights are damaged or too large");
+    }
+    (*visit)(position, logits);
   }
+  return absl::OkStatus();
+}
+
+bool AllFinite(std::span<const float> logits) {
+  constexpr uint32_t kExponent = 0x7f800000;
+  uint32_t n_bad = 0;  // counted without a branch, so that the loop is a few instructions a line
+  for (const float logit : logits) {
+    n_bad += (std::bit_cast<uint32_t>(logit) & kExponent) == kExponent ? 1 : 0;
+  }
+  return n_bad == 0;
 }
 
 double LogSumExp(std::span<const float> logits) {

@@ -22,7 +22,8 @@ class Teacher {
   // logits: [n_vocab], valid during the call.
   using Visit = std::function<void(int position, std::span<const float> logits)>;
 
-  // InvalidArgument when the engine cannot give logits (logit_rows_max is 0).
+  // InvalidArgument when the engine cannot give logits (logit_rows_max is 0), ResourceExhausted
+  // when there is no memory for those of one batch.
   static absl::StatusOr<std::unique_ptr<Teacher>> Create(Engine& engine, int part);
   ~Teacher();
   Teacher(const Teacher&) = delete;
@@ -31,26 +32,31 @@ class Teacher {
   // Runs one sequence from position 0 and visits [first, tokens.size()) in ascending order. The
   // sequence's KV is given back at the end. By the numeric contract the cut into batches, of
   // rows_max rows before `first` and of logit_rows_max from there on, changes no bit.
-  // Errors: InvalidArgument names a token outside the vocabulary or a `first` outside the list;
-  // ResourceExhausted when the engine's KV does not hold the list. Nothing was visited then.
+  // Errors: InvalidArgument names a token outside the vocabulary, a `first` outside the list or a
+  // list longer than the engine's context; ResourceExhausted when others hold the engine's KV.
+  // Nothing was visited then. DataLoss when logits are not finite; earlier positions were visited.
   absl::Status Run(std::span<const int32_t> tokens, int first, const Visit& visit);
 
   int n_vocab() const { return engine_.config().n_vocab; }
 
  private:
   Teacher(Engine& engine, int part);
-  void Step(std::span<const int32_t> tokens, int begin, int end, const Visit* visit);
+  absl::Status Walk(std::span<const int32_t> tokens, int first, const Visit& visit);
+  absl::Status Step(std::span<const int32_t> tokens, int begin, int end, const Visit* visit);
 
   Engine& engine_;
   const int part_;
   KvTable kv_;
-  std::vector<BatchRow> rows_;   // [rows_max]
-  std::vector<int> logit_rows_;  // [logit_rows_max], 0, 1, 2, ...
-  std::vector<float> logits_;    // [logit_rows_max, n_vocab]
+  std::vector<BatchRow> rows_;       // [rows_max]
+  std::vector<int> logit_rows_;      // [logit_rows_max], 0, 1, 2, ...
+  std::unique_ptr<float[]> logits_;  // [logit_rows_max, n_vocab]
 };
 
 // ln sum exp(logits), with a relative error of the sum below 2^-22. Needs at least one.
 double LogSumExp(std::span<const float> logits);
+
+// Whether no logit is infinite or NaN, as damaged weights make them.
+bool AllFinite(std::span<const float> logits);
 
 // The id of the largest logit, the lowest id of those that tie. Needs at least one.
 int32_t Argmax(std::span<const float> logits);

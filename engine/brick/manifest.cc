@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <set>
 #include <string_view>
 #include <utility>
 
@@ -145,29 +144,6 @@ absl::StatusOr<Manifest> BuildManifest(const GgufFile& file, int n_layers) {
     return InvalidArgument(where + ": the file has no tensor output_norm.* for brick head");
   }
   return manifest;
-}
-
-absl::StatusOr<std::vector<std::string>> SelectTensors(const Manifest& manifest,
-                                                       const BrickParts& parts) {
-  for (const LayerRange& range : parts.layers) {
-    if (range.begin < 0 || range.end > manifest.n_layers || range.begin > range.end) {
-      return InvalidArgument("layers " + ToString(range) + " do not lie within the model's " +
-                             std::to_string(manifest.n_layers));
-    }
-  }
-  const auto is_wanted = [&parts](const Brick& brick) {
-    if (brick.kind == BrickKind::kEmbedding) return parts.embedding;
-    if (brick.kind == BrickKind::kHead) return parts.head;
-    return std::any_of(parts.layers.begin(), parts.layers.end(), [&brick](const LayerRange& range) {
-      return range.begin < brick.layers.end && brick.layers.begin < range.end;
-    });
-  };
-  std::set<std::string> names;
-  for (const Brick& brick : manifest.bricks) {
-    if (!is_wanted(brick)) continue;
-    for (const BrickTensor& tensor : brick.tensors) names.insert(tensor.name);
-  }
-  return std::vector<std::string>(names.begin(), names.end());
 }
 
 std::string ToText(const Manifest& manifest) {

@@ -52,23 +52,11 @@ struct Manifest {
   bool operator==(const Manifest&) const = default;
 };
 
-// What of a model a node hosts. An edge has two ranges: the first layers and the last.
-struct BrickParts {
-  bool embedding = false;
-  std::vector<LayerRange> layers;
-  bool head = false;
-};
-
 // The bricks of a file, without digests: `embedding` has token_embd.*, `layers.N` has blk.N.*,
 // `head` has output_norm.* and output.*, or token_embd.* as well where there is no output.*
 // (a tied head: the tensor then belongs to two bricks).
 // InvalidArgument names the tensors that belong to no brick, or the brick that has none.
 absl::StatusOr<Manifest> BuildManifest(const GgufFile& file, int n_layers);
-
-// The names of the tensors that a node with these parts needs, ascending, each once.
-// InvalidArgument when a range does not lie within the model's layers.
-absl::StatusOr<std::vector<std::string>> SelectTensors(const Manifest& manifest,
-                                                       const BrickParts& parts);
 
 // A heading, one line for each brick, and one indented line for each of its tensors.
 std::string ToText(const Manifest& manifest);

@@ -21,6 +21,9 @@ static inline float Fma(float a, float b, float c) {
   const double product = static_cast<double>(a) * static_cast<double>(b);
   const double addend = static_cast<double>(c);
   const double sum = product + addend;
+  // Infinite, or no number, only where an input is: nothing is lost then, and what is computed
+  // below would be inf - inf.
+  if (!(sum - sum == 0)) return static_cast<float>(sum);
   const double back = sum - product;
   const double lost = (product - (sum - back)) + (addend - back);
   uint64_t bits = std::bit_cast<uint64_t>(sum);

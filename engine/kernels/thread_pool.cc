@@ -1,5 +1,8 @@
 #include "engine/kernels/thread_pool.h"
 
+#include <string>
+#include <system_error>
+
 #include "common/check.h"
 #include "engine/kernels/float_environment.h"
 
@@ -41,9 +44,21 @@ bool MoreThanCpus(int n_threads) {
 }  // namespace
 
 ThreadPool::ThreadPool(int n_threads)
-    : n_threads_(n_threads), oversubscribed_(MoreThanCpus(n_threads)) {
+    : n_threads_(n_threads), oversubscribed_(MoreThanCpus(n_threads)) {}
+
+absl::StatusOr<std::unique_ptr<ThreadPool>> ThreadPool::Create(int n_threads) {
   CHECK(n_threads >= 1 && n_threads <= kThreadsMax);
-  for (int t = 1; t < n_threads; ++t) threads_.emplace_back([this, t] { Loop(t); });
+  std::unique_ptr<ThreadPool> pool(new ThreadPool(n_threads));
+  pool->threads_.reserve(static_cast<size_t>(n_threads - 1));
+  for (int t = 1; t < n_threads; ++t) {
+    try {
+      pool->threads_.emplace_back([self = pool.get(), t] { self->Loop(t); });
+    } catch (const std::system_error& error) {  // the destructor ends those that have started
+      return ResourceExhausted("start " + std::to_string(n_threads) + " threads: the system gave " +
+                               std::to_string(t) + " (" + error.code().message() + ")");
+    }
+  }
+  return pool;
 }
 
 ThreadPool::~ThreadPool() {

@@ -9,8 +9,11 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <thread>
 #include <vector>
+
+#include "common/status.h"
 
 namespace mortar {
 
@@ -18,8 +21,9 @@ inline constexpr int kThreadsMax = 256;
 
 class ThreadPool {
  public:
-  // `n_threads` in [1, kThreadsMax], the calling thread included.
-  explicit ThreadPool(int n_threads);
+  // `n_threads` in [1, kThreadsMax], the calling thread included. ResourceExhausted when the
+  // system does not give so many.
+  static absl::StatusOr<std::unique_ptr<ThreadPool>> Create(int n_threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -34,6 +38,7 @@ class ThreadPool {
   void Barrier();
 
  private:
+  explicit ThreadPool(int n_threads);
   void Loop(int thread);
 
   const int n_threads_;

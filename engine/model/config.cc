@@ -1,8 +1,11 @@
 #include "engine/model/config.h"
 
 #include <cmath>
+#include <set>
 
+#include "engine/gguf/reader.h"
 #include "engine/kernels/kernels.h"
+#include "engine/model/tensor_names.h"
 
 namespace mortar {
 namespace {
@@ -47,6 +50,14 @@ class Reader {
       ASSIGN_OR_RETURN(const std::string type, file_.GetString(scaling));
       if (type != "none") {
         return Unimplemented(scaling + " '" + type + "' is not supported; known is none");
+      }
+    }
+    for (const char* const name : {"rope.scaling.factor", "rope.scale_linear"}) {
+      if (!Has(name)) continue;
+      ASSIGN_OR_RETURN(const float factor, file_.GetFloat(prefix_ + name));
+      if (factor != 1) {
+        return Unimplemented(prefix_ + name + ": expected 1 (no scaling), got " +
+                             std::to_string(factor));
       }
     }
     const std::string experts = prefix_ + "expert_count";
@@ -112,7 +123,7 @@ absl::Status ReadHeads(const Reader& reader, ModelConfig& c) {
 
 // The vocabulary's size is the embedding's, whatever the metadata says beside it.
 absl::Status ReadVocabulary(const GgufFile& file, ModelConfig& c) {
-  const TensorInfo* embedding = file.FindTensor("token_embd.weight");
+  const TensorInfo* embedding = file.FindTensor(kEmbeddingTensor);
   if (embedding == nullptr) return InvalidArgument("tensor 'token_embd.weight' is missing");
   if (embedding->n_dims != 2 || embedding->shape[0] != static_cast<uint64_t>(c.n_embd) ||
       embedding->shape[1] == 0 || embedding->shape[1] > kVocabMax) {
@@ -122,7 +133,19 @@ absl::Status ReadVocabulary(const GgufFile& file, ModelConfig& c) {
                            std::to_string(embedding->shape[1]) + "]");
   }
   c.n_vocab = static_cast<int>(embedding->shape[1]);
-  c.tied_head = file.FindTensor("output.weight") == nullptr;
+  c.tied_head = file.FindTensor(kHeadTensor) == nullptr;
+  return absl::OkStatus();
+}
+
+// Of the whole file: whoever loads a few layers refuses what whoever loads the others would.
+absl::Status RefuseUnknownTensors(const GgufFile& file, const ModelConfig& c) {
+  const std::set<std::string> known = TensorNames(c.n_layers);
+  for (const TensorInfo& tensor : file.tensors()) {
+    if (known.contains(tensor.name)) continue;
+    return Unimplemented("tensor " + Quoted(tensor.name) + " is none of a " + c.architecture +
+                         " model with " + std::to_string(c.n_layers) +
+                         " layers; without it the result would be another");
+  }
   return absl::OkStatus();
 }
 
@@ -143,10 +166,16 @@ absl::StatusOr<ModelConfig> ReadModelConfig(const GgufFile& file) {
   ASSIGN_OR_RETURN(c.rms_eps, reader.Positive("attention.layer_norm_rms_epsilon"));
   if (reader.Has("rope.freq_base")) {
     ASSIGN_OR_RETURN(const float base, reader.Positive("rope.freq_base"));
+    // Then no angle is larger than its position, and the rotation table is exact for all.
+    if (base < 1) {
+      return reader.Contradiction("rope.freq_base",
+                                  "expected at least 1, got " + std::to_string(base));
+    }
     c.rope_base = static_cast<double>(base);
   }
   RETURN_IF_ERROR(ReadHeads(reader, c));
   RETURN_IF_ERROR(ReadVocabulary(file, c));
+  RETURN_IF_ERROR(RefuseUnknownTensors(file, c));
   return c;
 }
 

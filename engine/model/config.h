@@ -24,8 +24,9 @@ struct ModelConfig {
   bool tied_head = false;  // the head is the embedding's matrix
 };
 
-// Unimplemented, with the list of those known, for another architecture; InvalidArgument,
-// naming the key, for a value that is absent, out of bounds or contradicts another.
+// Unimplemented, with the list of those known, for another architecture, and by name for a
+// feature or a tensor that would be passed over; InvalidArgument, naming the key, for a value
+// that is absent, out of bounds or contradicts another.
 absl::StatusOr<ModelConfig> ReadModelConfig(const GgufFile& file);
 
 }  // namespace mortar

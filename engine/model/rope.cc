@@ -1,10 +1,14 @@
 #include "engine/model/rope.h"
 
+#include <new>
+#include <string>
+#include <vector>
+
 #include "engine/kernels/math.h"
 
 namespace mortar {
 
-RopeTable MakeRopeTable(int n_positions, int rope_dims, double base) {
+absl::StatusOr<RopeTable> MakeRopeTable(int n_positions, int rope_dims, double base) {
   RopeTable table;
   table.n_positions = n_positions;
   table.n_pairs = rope_dims / 2;
@@ -13,8 +17,13 @@ RopeTable MakeRopeTable(int n_positions, int rope_dims, double base) {
     frequency[i] = ExpTable(-2.0 * i / rope_dims * LogTable(base));
   }
   const size_t n = static_cast<size_t>(n_positions) * table.n_pairs;
-  table.cos.resize(n);
-  table.sin.resize(n);
+  table.cos.reset(new (std::nothrow) float[n]);
+  table.sin.reset(new (std::nothrow) float[n]);
+  if (table.cos == nullptr || table.sin == nullptr) {
+    return ResourceExhausted("no memory for a rotation table of " +
+                             std::to_string(2 * n * sizeof(float)) + " bytes, for " +
+                             std::to_string(n_positions) + " positions");
+  }
   for (int p = 0; p < n_positions; ++p) {
     for (int i = 0; i < table.n_pairs; ++i) {
       const size_t at = static_cast<size_t>(p) * table.n_pairs + i;

@@ -3,11 +3,13 @@
 #include <sys/mman.h>
 
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <string>
 
 #include "common/check.h"
 #include "engine/kernels/pack.h"
+#include "engine/model/tensor_names.h"
 
 namespace mortar {
 namespace {
@@ -75,7 +77,9 @@ class WeightLoader {
     // Weights may be private: they stay out of core dumps. Large pages are a wish.
     madvise(memory, bytes_, MADV_DONTDUMP);
     madvise(memory, bytes_, MADV_HUGEPAGE);
-    for (const Item& item : items_) FillOne(item, weights.memory_ + item.offset);
+    for (const Item& item : items_) {
+      RETURN_IF_ERROR(FillOne(item, weights.memory_ + item.offset));
+    }
     return absl::OkStatus();
   }
 
@@ -98,17 +102,28 @@ class WeightLoader {
     return t;
   }
 
+  // A norm meets every value of its layer, so that one bad element would spoil them all.
+  static absl::Status CheckFinite(const TensorInfo& tensor, const float* values) {
+    for (uint64_t i = 0; i < tensor.n_elements(); ++i) {
+      if (std::isfinite(values[i])) continue;
+      return InvalidArgument("tensor '" + tensor.name + "': element " + std::to_string(i) +
+                             " is not finite");
+    }
+    return absl::OkStatus();
+  }
+
   uint64_t Place(uint64_t bytes) {
     const uint64_t offset = bytes_;
     bytes_ += (bytes + kAlignment - 1) / kAlignment * kAlignment;
     return offset;
   }
 
-  void FillOne(const Item& item, uint8_t* dst) {
+  absl::Status FillOne(const Item& item, uint8_t* dst) {
     const uint8_t* src = file_.Data(*item.tensor).data();
     if (item.vector != nullptr) {
       std::memcpy(dst, src, item.tensor->bytes);
       *item.vector = reinterpret_cast<const float*>(dst);
+      RETURN_IF_ERROR(CheckFinite(*item.tensor, *item.vector));
     } else {
       item.matrix->data = dst;
       const PackedMatrix& w = *item.matrix;
@@ -118,6 +133,7 @@ class WeightLoader {
       });
     }
     file_.DropPages(*item.tensor);
+    return absl::OkStatus();
   }
 
   const GgufFile& file_;
@@ -129,19 +145,19 @@ class WeightLoader {
 namespace {
 
 absl::Status AddLayer(WeightLoader& loader, const ModelConfig& c, int index, LayerWeights& w) {
-  const std::string blk = "blk." + std::to_string(index) + '.';
+  const std::string blk = LayerPrefix(index);
   const int q_width = c.n_heads * c.head_dim;
   const int kv_width = c.n_kv_heads * c.head_dim;
-  RETURN_IF_ERROR(loader.AddVector(blk + "attn_norm.weight", c.n_embd, &w.attn_norm));
-  RETURN_IF_ERROR(loader.AddMatrix(blk + "attn_q.weight", q_width, c.n_embd, &w.q));
-  RETURN_IF_ERROR(loader.AddMatrix(blk + "attn_k.weight", kv_width, c.n_embd, &w.k));
-  RETURN_IF_ERROR(loader.AddMatrix(blk + "attn_v.weight", kv_width, c.n_embd, &w.v));
-  RETURN_IF_ERROR(loader.AddMatrix(blk + "attn_output.weight", c.n_embd, q_width, &w.o));
-  RETURN_IF_ERROR(loader.AddVector(blk + "ffn_norm.weight", c.n_embd, &w.ffn_norm));
-  RETURN_IF_ERROR(loader.AddMatrix(blk + "ffn_gate.weight", c.n_ff, c.n_embd, &w.gate));
-  RETURN_IF_ERROR(loader.AddMatrix(blk + "ffn_up.weight", c.n_ff, c.n_embd, &w.up));
+  RETURN_IF_ERROR(loader.AddVector(blk + kAttnNormTensor, c.n_embd, &w.attn_norm));
+  RETURN_IF_ERROR(loader.AddMatrix(blk + kAttnQTensor, q_width, c.n_embd, &w.q));
+  RETURN_IF_ERROR(loader.AddMatrix(blk + kAttnKTensor, kv_width, c.n_embd, &w.k));
+  RETURN_IF_ERROR(loader.AddMatrix(blk + kAttnVTensor, kv_width, c.n_embd, &w.v));
+  RETURN_IF_ERROR(loader.AddMatrix(blk + kAttnOutputTensor, c.n_embd, q_width, &w.o));
+  RETURN_IF_ERROR(loader.AddVector(blk + kFfnNormTensor, c.n_embd, &w.ffn_norm));
+  RETURN_IF_ERROR(loader.AddMatrix(blk + kFfnGateTensor, c.n_ff, c.n_embd, &w.gate));
+  RETURN_IF_ERROR(loader.AddMatrix(blk + kFfnUpTensor, c.n_ff, c.n_embd, &w.up));
   // The product of two activations, gate and up: where both are large it stands far out.
-  return loader.AddMatrix(blk + "ffn_down.weight", c.n_embd, c.n_ff, &w.down, /*outliers=*/true);
+  return loader.AddMatrix(blk + kFfnDownTensor, c.n_embd, c.n_ff, &w.down, /*outliers=*/true);
 }
 
 }  // namespace
@@ -156,17 +172,17 @@ absl::StatusOr<std::unique_ptr<Weights>> Weights::Load(const GgufFile& file,
   const bool tied = selection.head && config.tied_head;
   if (selection.embedding || tied) {
     RETURN_IF_ERROR(
-        loader.AddMatrix("token_embd.weight", config.n_vocab, config.n_embd, &weights->embedding_));
+        loader.AddMatrix(kEmbeddingTensor, config.n_vocab, config.n_embd, &weights->embedding_));
   }
   for (int i = 0; i < config.n_layers; ++i) {
     if (!selection.layers[static_cast<size_t>(i)]) continue;
     RETURN_IF_ERROR(AddLayer(loader, config, i, weights->layers_[static_cast<size_t>(i)]));
   }
   if (selection.head) {
-    RETURN_IF_ERROR(loader.AddVector("output_norm.weight", config.n_embd, &weights->output_norm_));
+    RETURN_IF_ERROR(loader.AddVector(kOutputNormTensor, config.n_embd, &weights->output_norm_));
     if (!tied) {
       RETURN_IF_ERROR(
-          loader.AddMatrix("output.weight", config.n_vocab, config.n_embd, &weights->head_));
+          loader.AddMatrix(kHeadTensor, config.n_vocab, config.n_embd, &weights->head_));
     }
   }
   RETURN_IF_ERROR(loader.Fill(*weights));

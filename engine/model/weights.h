@@ -38,8 +38,8 @@ class Weights {
  public:
   // Packs the selected tensors one after the other, all threads on each, and gives the file's
   // pages back after each, so that at no time the model is held twice. InvalidArgument names
-  // a tensor that is missing or has another shape, ResourceExhausted says how much memory was
-  // wanted.
+  // a tensor that is missing, has another shape or, a norm, a value that is not finite;
+  // ResourceExhausted says how much memory was wanted.
   static absl::StatusOr<std::unique_ptr<Weights>> Load(const GgufFile& file,
                                                        const ModelConfig& config,
                                                        const WeightSelection& selection,

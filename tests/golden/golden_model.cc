@@ -17,7 +17,7 @@ absl::StatusOr<std::unique_ptr<GoldenModel>> GoldenModel::Load(const std::string
   ASSIGN_OR_RETURN(model->kernels_, SelectKernels(isa));
   ASSIGN_OR_RETURN(const ModelConfig config, ReadModelConfig(*model->file_));
   const unsigned n_threads = std::clamp(std::thread::hardware_concurrency(), 1u, 16u);
-  model->pool_ = std::make_unique<ThreadPool>(static_cast<int>(n_threads));
+  ASSIGN_OR_RETURN(model->pool_, ThreadPool::Create(static_cast<int>(n_threads)));
   EngineOptions options;
   options.kv_type = kv_type;
   options.kv_positions_max = 4096;  // the longest stored list

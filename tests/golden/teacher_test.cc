@@ -69,9 +69,9 @@ TEST_F(TeacherTest, RefusesATokenOutsideTheVocabulary) {
   EXPECT_TRUE(nll.empty());
 }
 
-TEST_F(TeacherTest, RefusesAListThatTheKvDoesNotHoldAndGoesOnAfterIt) {
+TEST_F(TeacherTest, RefusesAListLongerThanTheContextAndGoesOnAfterIt) {
   const std::vector<int32_t> tokens(4097, 504);
-  EXPECT_EQ(teacher().Run(tokens, 4096, Ignore).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(teacher().Run(tokens, 4096, Ignore).code(), absl::StatusCode::kInvalidArgument);
   EXPECT_TRUE(teacher().Run(std::span(tokens).first(2), 0, Ignore).ok());
 }
 

@@ -74,7 +74,7 @@ absl::StatusOr<std::unique_ptr<Engine>> EmbeddedCluster::LoadParts(std::vector<P
   ThreadPool* pool = nullptr;
   {
     std::lock_guard lock(pools_mutex_);
-    pools_.push_back(std::make_unique<ThreadPool>(options_.n_threads));
+    pools_.push_back(*ThreadPool::Create(options_.n_threads));
     pool = pools_.back().get();
   }
   return Engine::Load(*file_, std::move(parts), OptionsOfEngine(kv_positions, options_.n_parallel),
@@ -190,11 +190,11 @@ LinkCounters EmbeddedCluster::Sent(NodeId from, NodeId to) const {
 std::vector<Token> DecodeAlone(const GgufFile& file, const GenerateRequest& request,
                                const std::function<void()>& after_first) {
   const int n_layers = ReadModelConfig(file)->n_layers;
-  ThreadPool pool(1);
+  const std::unique_ptr<ThreadPool> pool = *ThreadPool::Create(1);
   EngineOptions options = OptionsOfEngine(kContext, 1);
   options.rows_max = kContext;
   auto engine =
-      *Engine::Load(file, {{true, {0, n_layers}, true}}, options, **SelectKernels(""), pool);
+      *Engine::Load(file, {{true, {0, n_layers}, true}}, options, **SelectKernels(""), *pool);
   KvTable kv;
   CHECK(engine->kv().Reserve(kv, kContext).ok());
   Sampler sampler(request.sampler);

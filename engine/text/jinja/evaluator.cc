@@ -88,7 +88,7 @@ absl::Status Evaluator::Put(const Text& text) {
     return ResourceExhausted("the output has more than " + std::to_string(kOutputBytesMax) +
                              " bytes");
   }
-  RETURN_IF_ERROR(Charge(text.size()));
+  RETURN_IF_ERROR(Charge(text.memory_bytes()));
   output_.Append(text);
   return absl::OkStatus();
 }
@@ -278,7 +278,7 @@ Result Evaluator::RunConcat(const Expr& expr) {
     }
     out.Append(text);
   }
-  RETURN_IF_ERROR(Charge(out.size()));
+  RETURN_IF_ERROR(Charge(out.memory_bytes()));
   return Value(std::move(out));
 }
 

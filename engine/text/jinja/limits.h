@@ -14,8 +14,8 @@ inline constexpr size_t kSourceBytesMax = size_t{1} << 20;
 inline constexpr int kNestingMax = 100;
 
 // Steps of one rendering: one for each statement and expression evaluated, and one for each
-// kBytesPerStep bytes and each item that is copied or searched: so a rendering makes at most 256 MB
-// in all.
+// kBytesPerStep bytes (of a text and of what says which of them are trusted) and each item that is
+// copied or searched: so a rendering makes at most 256 MB in all.
 inline constexpr uint64_t kStepsMax = 1'000'000;
 inline constexpr uint64_t kBytesPerStep = 256;
 

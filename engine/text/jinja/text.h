@@ -24,6 +24,8 @@ class Text {
   size_t size() const { return bytes_.size(); }
   // Neighbouring runs differ in trust; none is empty.
   const std::vector<Run>& runs() const { return runs_; }
+  // Bytes that a copy takes: where trust changes often, a run outweighs its bytes.
+  size_t memory_bytes() const { return bytes_.size() + sizeof(Run) * runs_.size(); }
 
   void Append(std::string_view bytes, bool trusted);
   void Append(const Text& other) { AppendSlice(other, 0, other.size()); }

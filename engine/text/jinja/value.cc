@@ -4,7 +4,7 @@
 
 namespace mortar::jinja {
 
-Value::Value(Text text) : weight_(1 + text.size()) {
+Value::Value(Text text) : weight_(1 + text.memory_bytes()) {
   value_ = std::make_shared<const Text>(std::move(text));
 }
 

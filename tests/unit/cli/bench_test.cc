@@ -51,8 +51,8 @@ TEST(Roles, TheCostIsAMedianThatASlowTokenDoesNotMove) {
 
 TEST(Machine, HasACoreAndMemory) {
   EXPECT_GE(UsableCores(), 1);
-  ThreadPool pool(2);
-  const double bandwidth = MeasureReadBandwidth(pool, SteadyClock());
+  const std::unique_ptr<ThreadPool> pool = *ThreadPool::Create(2);
+  const double bandwidth = MeasureReadBandwidth(*pool, SteadyClock());
   EXPECT_GT(bandwidth, 1e8);   // slower than any memory of the last twenty years
   EXPECT_LT(bandwidth, 1e13);  // faster than any: the reads were optimised away
 }

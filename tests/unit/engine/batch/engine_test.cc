@@ -2,7 +2,13 @@
 #include "engine/batch/engine.h"
 
 #include <gmock/gmock.h>
+#include <unistd.h>
 
+#include <cstdio>
+#include <cstring>
+#include <limits>
+
+#include "tests/support/memory.h"
 #include "tests/unit/engine/batch/tiny_engine.h"
 
 namespace mortar {
@@ -14,8 +20,8 @@ absl::Status LoadStatus(const GgufWriter& writer, std::vector<PartSpec> parts,
                         EngineOptions options = TinyEngineOptions().engine) {
   auto file = GgufFile::FromBytes(writer.Bytes(), "tiny.gguf");
   if (!file.ok()) return file.status();
-  ThreadPool pool(1);
-  return Engine::Load(**file, std::move(parts), options, **SelectKernels(""), pool).status();
+  const std::unique_ptr<ThreadPool> pool = *ThreadPool::Create(1);
+  return Engine::Load(**file, std::move(parts), options, **SelectKernels(""), *pool).status();
 }
 
 TEST(Engine, HoldsTheWeightsOfItsPartsAlone) {
@@ -38,6 +44,13 @@ TEST(Engine, AMissingTensorIsNamedIfItIsNeeded) {
   EXPECT_TRUE(LoadStatus(writer, {{true, {0, 3}, false}}).ok());
 }
 
+TEST(Engine, AForeignTensorIsRefusedByPartsThatWouldNotLoadIt) {
+  GgufWriter writer = MakeTinyModel({});
+  writer.AddTensor("blk.0.attn_q.bias", TensorType::kF32, {64}, std::vector<float>(64));
+  EXPECT_THAT(Message(LoadStatus(writer, {{false, {2, 3}, false}})),
+              HasSubstr("tensor 'blk.0.attn_q.bias' is none of a llama model"));
+}
+
 TEST(Engine, AWrongShapeIsNamedWithBothShapes) {
   GgufWriter writer = MakeTinyModel({});
   for (GgufWriter::Tensor& t : writer.tensors) {
@@ -45,6 +58,19 @@ TEST(Engine, AWrongShapeIsNamedWithBothShapes) {
   }
   EXPECT_EQ(Message(LoadStatus(writer, {{true, {0, 4}, true}})),
             "tensor 'blk.1.attn_k.weight': expected shape [64, 32], got [32, 64]");
+}
+
+TEST(Engine, ANormThatIsNotFiniteIsNamed) {
+  for (const float bad :
+       {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+    for (const std::string name :
+         {"blk.2.attn_norm.weight", "blk.0.ffn_norm.weight", "output_norm.weight"}) {
+      GgufWriter writer = MakeTinyModel({});
+      std::memcpy(writer.FindTensor(name).data.data() + 5 * sizeof(float), &bad, sizeof(float));
+      EXPECT_EQ(Message(LoadStatus(writer, {{true, {0, 4}, true}})),
+                "tensor '" + name + "': element 5 is not finite");
+    }
+  }
 }
 
 TEST(Engine, OptionsOutOfBoundsAreRefused) {
@@ -60,6 +86,21 @@ TEST(Engine, OptionsOutOfBoundsAreRefused) {
   options = TinyEngineOptions().engine;
   options.kv_positions_max = 100;
   EXPECT_THAT(Message(LoadStatus(writer, parts, options)), HasSubstr("cannot hold a context"));
+}
+
+TEST(Engine, LackOfMemoryForABatchIsAnErrorThatNamesTheSize) {
+  const auto load_with_little_memory = [] {
+    const GgufWriter writer = MakeTinyModel({});
+    EngineOptions options = TinyEngineOptions().engine;
+    options.kv_positions_max = options.context_max = 1;
+    options.rows_max = options.logit_rows_max = 4096;
+    if (!LimitMemory(8 << 20)) _exit(0);
+    const absl::Status status = LoadStatus(writer, {{true, {0, 4}, true}}, options);
+    std::fputs(Message(status).c_str(), stderr);
+    _exit(status.code() == absl::StatusCode::kResourceExhausted ? 0 : 1);
+  };
+  EXPECT_EXIT(load_with_little_memory(), testing::ExitedWithCode(0),
+              "^$|map [0-9]+ bytes for batches of 4096 rows");
 }
 
 TEST(Engine, PartsMustLieInTheModelAndNotOverlap) {

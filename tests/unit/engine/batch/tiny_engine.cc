@@ -8,12 +8,13 @@
 
 namespace mortar {
 
-TinyEngine::TinyEngine(const TinyEngineOptions& options) : pool(options.n_threads) {
+TinyEngine::TinyEngine(const TinyEngineOptions& options)
+    : pool(*ThreadPool::Create(options.n_threads)) {
   auto file = GgufFile::FromBytes(MakeTinyModel(options.model).Bytes(), "tiny.gguf");
   CHECK(file.ok());
   const absl::StatusOr<const KernelTable*> kernels = SelectKernels(options.isa);
   CHECK(kernels.ok());
-  auto loaded = Engine::Load(**file, options.parts, options.engine, **kernels, pool);
+  auto loaded = Engine::Load(**file, options.parts, options.engine, **kernels, *pool);
   CHECK(loaded.ok());
   engine = std::move(*loaded);
 }

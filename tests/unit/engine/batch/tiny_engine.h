@@ -24,7 +24,7 @@ struct TinyEngineOptions {
 struct TinyEngine {
   explicit TinyEngine(const TinyEngineOptions& options);
 
-  ThreadPool pool;
+  std::unique_ptr<ThreadPool> pool;
   std::unique_ptr<Engine> engine;
 };
 

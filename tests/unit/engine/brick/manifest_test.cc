@@ -1,5 +1,4 @@
-// Goal: every tensor of a model belongs to a brick, or the manifest is refused by name; a node's
-// parts select exactly the tensors it needs.
+// Goal: every tensor of a model belongs to a brick, or the manifest is refused by name.
 #include "engine/brick/manifest.h"
 
 #include <gmock/gmock.h>
@@ -115,40 +114,6 @@ TEST(Manifest, RefusesLayerCountsThatTheFileCannotHold) {
     EXPECT_THAT(
         Message(Build(MakeTinyModel({}), n_layers).status()),
         HasSubstr(std::to_string(n_layers) + " layers cannot be made of the file's 38 tensors"));
-  }
-}
-
-TEST(SelectTensors, TakesWhatThePartsNeedAndNothingElse) {
-  const Manifest manifest = *Build(MakeTinyModel({}), 4);
-  EXPECT_THAT(*SelectTensors(manifest, {}), ElementsAre());
-  EXPECT_THAT(*SelectTensors(manifest, {.embedding = true, .layers = {}, .head = false}),
-              ElementsAre("token_embd.weight"));
-  EXPECT_THAT(*SelectTensors(manifest, {.embedding = false, .layers = {}, .head = true}),
-              ElementsAre("output_norm.weight", "token_embd.weight"));
-
-  const BrickParts worker{.embedding = false, .layers = {{1, 3}}, .head = false};
-  const std::vector<std::string> names = *SelectTensors(manifest, worker);
-  EXPECT_EQ(names.size(), 18u);
-  EXPECT_TRUE(std::ranges::all_of(names, [](const std::string& name) {
-    return name.starts_with("blk.1.") || name.starts_with("blk.2.");
-  }));
-}
-
-TEST(SelectTensors, AnEdgeTakesTheFirstAndTheLastLayersAndASharedTensorOnce) {
-  const Manifest manifest = *Build(MakeTinyModel({}), 4);
-  const BrickParts edge{.embedding = true, .layers = {{0, 1}, {3, 4}}, .head = true};
-  EXPECT_EQ(SelectTensors(manifest, edge)->size(), 2u + 18);
-  // All parts together are the whole file.
-  const BrickParts all{.embedding = true, .layers = {{0, 4}}, .head = true};
-  EXPECT_EQ(SelectTensors(manifest, all)->size(), 38u);
-}
-
-TEST(SelectTensors, RefusesRangesOutsideTheModel) {
-  const Manifest manifest = *Build(MakeTinyModel({}), 4);
-  for (const LayerRange range : {LayerRange{-1, 2}, LayerRange{3, 5}, LayerRange{3, 2}}) {
-    const BrickParts parts{.embedding = false, .layers = {range}, .head = false};
-    EXPECT_EQ(SelectTensors(manifest, parts).status().code(), absl::StatusCode::kInvalidArgument)
-        << ToString(range);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -138,6 +139,30 @@ TEST(Linear, IntegerSumsNeverSaturate) {
         for (const KernelTable* other : OtherKernels()) {
           ASSERT_TRUE(SameBits(want, Multiply(*other, m, rows))) << other->name << int{byte};
         }
+      }
+    }
+  }
+}
+
+// Sums that leave binary32 stay infinite, in either direction and with whatever comes after.
+TEST(Linear, OverflowingSumsAreInfiniteOnEveryInstructionSet) {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  for (const ProductKind& kind : kProductKinds) {
+    for (const float sign : {1.0f, -1.0f}) {
+      RandomMatrix m = MakeMatrix(kind.weights, kind.rows, 8, 1024, 3);
+      // The same block everywhere, with the largest scale: 0x7bff is 65504 as a half.
+      const size_t header = kind.weights == WeightType::kQ4_1 ? 4 : 2;
+      const size_t block = FileRowBytes(kind.weights, kBlock);
+      for (size_t i = 0; i < m.file.size(); ++i) {
+        const bool in_scale = !IsQuantized(kind.weights) || i % block < header;
+        m.file[i] = in_scale ? (i % 2 == 0 ? 0xff : 0x7b) : 0x7f;
+      }
+      PackGroups(m.w, m.file.data(), 0, 1, m.packed.data());
+      Rows rows(1, 1024, std::vector<float>(1024, sign * 0x1.8p127f));
+      const std::vector<float> want = Multiply(Scalar(), m, rows);
+      EXPECT_EQ(want, std::vector<float>(8, sign * kInf)) << Name(kind);
+      for (const KernelTable* other : OtherKernels()) {
+        EXPECT_TRUE(SameBits(want, Multiply(*other, m, rows))) << other->name << ' ' << Name(kind);
       }
     }
   }

@@ -37,6 +37,21 @@ TEST(Fma, RoundsOnceForAnyFiniteInputs) {
   }
 }
 
+TEST(Fma, PassesInfinitiesOn) {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  constexpr float kMax = std::numeric_limits<float>::max();
+  for (const float a : {1.5f, -1.5f, 0.0f, kMax, -kMax, kInf, -kInf}) {
+    for (const float b : {1.0f, -3.0f, 0.0f, kMax, -kMax, kInf, -kInf}) {
+      for (const float c : {0.0f, 7.0f, -7.0f, kMax, -kMax, kInf, -kInf}) {
+        const float want = std::fma(a, b, c);
+        const float got = Fma(a, b, c);
+        EXPECT_TRUE(want == got || (std::isnan(want) && std::isnan(got)))
+            << a << " * " << b << " + " << c << " gives " << got << ", not " << want;
+      }
+    }
+  }
+}
+
 TEST(Half, EveryHalfSurvivesARoundTrip) {
   for (uint32_t h = 0; h < 65536; ++h) {
     const float f = HalfToFloat(static_cast<uint16_t>(h));

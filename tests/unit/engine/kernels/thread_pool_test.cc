@@ -2,60 +2,74 @@
 #include "engine/kernels/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
 #include <set>
 
 #include "engine/kernels/float_environment.h"
 #include "engine/kernels/kernels.h"
+#include "tests/support/memory.h"
 
 namespace mortar {
 namespace {
 
 TEST(ThreadPool, EveryThreadRunsOncePerRun) {
   for (const int n : {1, 2, 3, 7}) {
-    ThreadPool pool(n);
+    const std::unique_ptr<ThreadPool> pool = *ThreadPool::Create(n);
     std::vector<int> calls(static_cast<size_t>(n));
-    for (int run = 0; run < 200; ++run) pool.Run([&](int t) { ++calls[static_cast<size_t>(t)]; });
+    for (int run = 0; run < 200; ++run) pool->Run([&](int t) { ++calls[static_cast<size_t>(t)]; });
     EXPECT_EQ(calls, std::vector<int>(static_cast<size_t>(n), 200));
   }
 }
 
 TEST(ThreadPool, BarrierSeparatesWhatStandsAroundIt) {
-  ThreadPool pool(3);
+  const std::unique_ptr<ThreadPool> pool = *ThreadPool::Create(3);
   std::vector<int> value(3);
   bool wrong = false;
-  pool.Run([&](int t) {
+  pool->Run([&](int t) {
     for (int round = 1; round <= 1000; ++round) {
       value[static_cast<size_t>(t)] = round;
-      pool.Barrier();
+      pool->Barrier();
       for (const int v : value) {
         if (v != round) wrong = true;
       }
-      pool.Barrier();
+      pool->Barrier();
     }
   });
   EXPECT_FALSE(wrong);
 }
 
 TEST(ThreadPool, WakesFromSleep) {
-  ThreadPool pool(2);
+  const std::unique_ptr<ThreadPool> pool = *ThreadPool::Create(2);
   std::atomic<int> calls{0};
   for (int i = 0; i < 3; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    pool.Run([&](int) { ++calls; });
+    pool->Run([&](int) { ++calls; });
   }
   EXPECT_EQ(calls, 6);
 }
 
 TEST(ThreadPool, ComputesInTheContractsEnvironment) {
-  ThreadPool pool(3);
+  const std::unique_ptr<ThreadPool> pool = *ThreadPool::Create(3);
 #if defined(__x86_64__)
   __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() | 0x8040);  // a library left FTZ and DAZ on
 #endif
   std::vector<int> holds(3);
-  pool.Run([&](int t) { holds[static_cast<size_t>(t)] = FloatEnvironmentHolds(); });
+  pool->Run([&](int t) { holds[static_cast<size_t>(t)] = FloatEnvironmentHolds(); });
   EXPECT_EQ(holds, std::vector<int>(3, 1));
+}
+
+TEST(ThreadPool, TooManyThreadsForTheSystemIsAnError) {
+  const auto create_with_little_memory = [] {
+    if (!LimitMemory(64 << 20)) _exit(0);  // a sanitizer's own memory is without bounds
+    const absl::Status status = ThreadPool::Create(kThreadsMax).status();
+    std::fputs(Message(status).c_str(), stderr);
+    _exit(status.code() == absl::StatusCode::kResourceExhausted ? 0 : 1);
+  };
+  EXPECT_EXIT(create_with_little_memory(), testing::ExitedWithCode(0),
+              "^$|start 256 threads: the system gave [0-9]+ ");
 }
 
 TEST(ShareOf, CoversEverythingOnceInWholeUnits) {

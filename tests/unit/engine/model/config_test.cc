@@ -75,6 +75,38 @@ TEST(ModelConfig, FeaturesThatWouldChangeTheResultAreRefusedByName) {
   EXPECT_THAT(ErrorOf(With("llama.expert_count", 8)), HasSubstr("experts are not supported"));
 }
 
+TEST(ModelConfig, ScaledPositionsAreRefusedWithOrWithoutAType) {
+  for (const std::string key : {"llama.rope.scaling.factor", "llama.rope.scale_linear"}) {
+    GgufWriter writer = MakeTinyModel({});
+    writer.AddFloat(key, 1);
+    EXPECT_TRUE(ReadConfig(writer).ok()) << key;
+    writer = MakeTinyModel({});
+    writer.AddFloat(key, 4);
+    EXPECT_EQ(ErrorOf(writer), key + ": expected 1 (no scaling), got 4.000000");
+    writer.AddString("llama.rope.scaling.type", "none");
+    EXPECT_THAT(ErrorOf(writer), HasSubstr(key));
+  }
+}
+
+TEST(ModelConfig, ATensorThatTheArchitectureDoesNotKnowIsRefusedByName) {
+  for (const std::string name :
+       {"blk.0.attn_q.bias", "blk.3.ffn_down.scale", "rope_freqs.weight", "output.bias",
+        "blk.4.attn_q.weight", "blk.01.attn_q.weight", "attn_q.weight"}) {
+    GgufWriter writer = MakeTinyModel({});
+    writer.AddTensor(name, TensorType::kF32, {1}, std::vector<float>{1});
+    EXPECT_EQ(ErrorOf(writer), "tensor '" + name +
+                                   "' is none of a llama model with 4 layers; without it the "
+                                   "result would be another");
+  }
+}
+
+TEST(ModelConfig, AFrequencyBaseBelowOneIsRefused) {
+  EXPECT_EQ(ErrorOf(MakeTinyModel({.rope_base = 0.5f})),
+            "llama.rope.freq_base: expected at least 1, got 0.500000");
+  EXPECT_FALSE(ReadConfig(MakeTinyModel({.rope_base = 1e-30f})).ok());
+  EXPECT_TRUE(ReadConfig(MakeTinyModel({.rope_base = 1})).ok());
+}
+
 TEST(ModelConfig, EveryMissingKeyIsNamed) {
   for (const std::string key :
        {"general.architecture", "llama.block_count", "llama.context_length",

@@ -3,14 +3,18 @@
 #include "engine/model/rope.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <cstdio>
+
+#include "tests/support/memory.h"
 
 namespace mortar {
 namespace {
 
 TEST(RopeTable, AgreesWithLibmToHalfAnUlp) {
-  const RopeTable table = MakeRopeTable(8192, 64, 100000);
+  const RopeTable table = *MakeRopeTable(8192, 64, 100000);
   ASSERT_EQ(table.n_pairs, 32);
   for (int p = 0; p < 8192; p += 7) {
     for (int i = 0; i < 32; ++i) {
@@ -24,11 +28,22 @@ TEST(RopeTable, AgreesWithLibmToHalfAnUlp) {
 }
 
 TEST(RopeTable, PositionZeroDoesNotRotate) {
-  const RopeTable table = MakeRopeTable(1, 16, 10000);
+  const RopeTable table = *MakeRopeTable(1, 16, 10000);
   for (int i = 0; i < 8; ++i) {
     EXPECT_EQ(table.cos[i], 1.0f);
     EXPECT_EQ(table.sin[i], 0.0f);
   }
+}
+
+TEST(RopeTable, LackOfMemoryIsAnErrorThatNamesTheSize) {
+  const auto make_with_little_memory = [] {
+    if (!LimitMemory(1 << 20)) _exit(0);
+    const absl::Status status = MakeRopeTable(1 << 20, 128, 10000).status();
+    std::fputs(Message(status).c_str(), stderr);
+    _exit(status.code() == absl::StatusCode::kResourceExhausted ? 0 : 1);
+  };
+  EXPECT_EXIT(make_with_little_memory(), testing::ExitedWithCode(0),
+              "^$|no memory for a rotation table of 536870912 bytes, for 1048576 positions");
 }
 
 }  // namespace

@@ -41,6 +41,8 @@ TEST(Evaluator, WorkWithoutEndIsStopped) {
       Repeat("{% set x = [x] %}", 5000),
       "{% set x = 'ab' %}" + Repeat("{% set x = x ~ x %}", 60),
       "{% set x = 'ab' %}" + Repeat("{% set x = x + x %}", 60),
+      // Eight million bytes of alternating trust: each takes a run beside it.
+      "{% set x = 'a' ~ long[0] %}" + Repeat("{% set x = x ~ x %}", 22),
       "{% set x = [1] %}" + Repeat("{% set x = x + x %}", 60),
       "{% set x = 'ab' %}" + Repeat("{% set x = x|replace('a', x) %}", 60),
       "{{ range(100000)|join(long) }}",

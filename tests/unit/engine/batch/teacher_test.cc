@@ -1,0 +1,69 @@
+// Goal: a list of tokens is walked to the end of the context and not beyond it, and what cannot be
+// walked is said before anything is visited.
+#include "engine/batch/teacher.h"
+
+#include <gmock/gmock.h>
+
+#include <cstring>
+#include <limits>
+
+#include "tests/unit/engine/batch/tiny_engine.h"
+
+namespace mortar {
+namespace {
+
+// How many positions were visited, or why none was.
+absl::StatusOr<int> Visited(Teacher& teacher, const std::vector<int32_t>& tokens) {
+  int n = 0;
+  RETURN_IF_ERROR(teacher.Run(tokens, 0, [&n](int, std::span<const float>) { ++n; }));
+  return n;
+}
+
+// 70 positions take two pages, which hold 128.
+TEST(Teacher, RefusesAListLongerThanTheContextThoughItsPagesWouldHoldIt) {
+  TinyEngineOptions options;
+  options.engine.context_max = options.engine.kv_positions_max = 70;
+  TinyEngine tiny(options);
+  const std::unique_ptr<Teacher> teacher = *Teacher::Create(*tiny.engine, 0);
+  EXPECT_EQ(*Visited(*teacher, RandomTokens(70, 1)), 70);
+  EXPECT_EQ(Message(Visited(*teacher, RandomTokens(71, 1)).status()),
+            "a list of 71 tokens is longer than the context of 70");
+  EXPECT_EQ(*Visited(*teacher, RandomTokens(70, 1)), 70);
+}
+
+TEST(Teacher, LogitsThatAreNotFiniteAreDataLossAndGiveTheKvBack) {
+  GgufWriter writer = MakeTinyModel({});
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  // The embedding of token 7, which is the head's row as well: 64 floats.
+  std::memcpy(writer.FindTensor("token_embd.weight").data.data() + 7 * 64 * sizeof(float), &nan,
+              sizeof(float));
+  const auto file = GgufFile::FromBytes(writer.Bytes(), "tiny.gguf");
+  ASSERT_TRUE(file.ok());
+  const std::unique_ptr<ThreadPool> pool = *ThreadPool::Create(1);
+  const std::unique_ptr<Engine> engine = *Engine::Load(
+      **file, {{true, {0, 4}, true}}, TinyEngineOptions().engine, **SelectKernels(""), *pool);
+  const std::unique_ptr<Teacher> teacher = *Teacher::Create(*engine, 0);
+  const int free = engine->kv().positions_free();
+  const absl::Status status = Visited(*teacher, {1, 2, 3}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(Message(status), testing::HasSubstr("the logits of position 0 are not finite"));
+  EXPECT_EQ(engine->kv().positions_free(), free);
+}
+
+TEST(AllFinite, FindsInfinitiesAndNan) {
+  EXPECT_TRUE(AllFinite(std::vector<float>{0, -0.0f, 3e38f, -1e-45f}));
+  const float inf = std::numeric_limits<float>::infinity();
+  for (const float bad : {inf, -inf, std::numeric_limits<float>::quiet_NaN()}) {
+    EXPECT_FALSE(AllFinite(std::vector<float>{0, bad, 1}));
+  }
+}
+
+TEST(Teacher, NamesATokenOutsideTheVocabulary) {
+  TinyEngine tiny({});
+  const std::unique_ptr<Teacher> teacher = *Teacher::Create(*tiny.engine, 0);
+  EXPECT_EQ(Message(Visited(*teacher, {1, kTinyVocab}).status()),
+            "token 288 at position 1 is outside the vocabulary of 288");
+}
+
+}  // namespace
+}  // namespace mortar
