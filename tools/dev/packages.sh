@@ -19,10 +19,14 @@ missing_packages() {
   done
 }
 
+# Whether a person is there to be asked for a password. Found out here, because apt runs with
+# another stdin.
+if [ -t 0 ]; then someone_there=yes; else someone_there=no; fi
+
 as_root() {
   if [ "$(id -u)" -eq 0 ]; then
     "$@"
-  elif [ -t 0 ]; then
+  elif [ "$someone_there" = yes ]; then
     sudo "$@"
   else
     sudo -n "$@"
