@@ -1,9 +1,9 @@
 // From logits to a token: greedy, or one draw from a distribution cut by penalties, top-k,
 // top-p, min-p and temperature, in that order (the order and the defaults of llama.cpp).
 //
-// The same logits, history, seed and place give the same token on every machine: sums follow
-// the numeric contract, exp is the engine's own, ties go to the lowest id, and the random number
-// is a function of (seed, choice, output index), not of the draws before it.
+// The same logits, history, seed and place give the same token on every machine: sums have a fixed
+// order (docs/numerics.md, rule 10), exp is the engine's own, ties go to the lowest id, and the
+// random number is a function of (seed, choice, output index), not of the draws before it.
 #pragma once
 
 #include <cstdint>
