@@ -36,6 +36,8 @@ struct CoordinatorOptions {
   int workers_expected = 1;     // the first placement waits for so many
   std::vector<int> sizes;       // layers per worker; empty: even
   std::optional<LayerCut> cut;  // absent: the first edge's
+  // Whoever started this node reports why there is no route; the log has it for debugging alone.
+  bool starter_reports = false;
 };
 
 struct Member {

@@ -49,6 +49,8 @@ struct WorkerOptions {
   LayerRange layers_only;          // --layers; empty: any
   int sessions_max = 64;           // at most kWorkerSessionsMax
   int rows_max = 512;              // of one batch
+  // Whoever started this node reports why it could not load; the log has it for debugging alone.
+  bool starter_reports = false;
 };
 
 enum class WorkerPhase { kJoining, kJoined, kRefused };
