@@ -155,6 +155,13 @@ TEST_F(CliInputTest, AFullDiskIsReported) {
   EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 1);
 }
 
+TEST_F(CliInputTest, AnInterruptEndsItAlsoWhileItsReaderIsStalled) {
+  const ProgramResult result = RunMortar(ProgramRun{
+      .arguments = {"version"}, .stalled_reader = true, .time_out = std::chrono::seconds(10)});
+  EXPECT_EQ(result.exit_code, 130);
+  EXPECT_EQ(result.err, "");
+}
+
 TEST_F(CliInputTest, AReaderThatWentAwayEndsItQuietly) {
   const std::string errors = folder_.Path("errors");
   const std::string command = "bash -c 'set -o pipefail; " + std::string(MORTAR_BINARY) +
