@@ -29,7 +29,7 @@ absl::Status OutOfBounds(const char* name, float value, const char* expected) {
 
 absl::Status CheckSamplerOptions(const SamplerOptions& o) {
   if (!std::isfinite(o.temperature)) return OutOfBounds("temperature", o.temperature, "a number");
-  if (!(o.top_p > 0 && o.top_p <= 1)) return OutOfBounds("top_p", o.top_p, "0 < top_p <= 1");
+  if (!(o.top_p >= 0 && o.top_p <= 1)) return OutOfBounds("top_p", o.top_p, "0 to 1");
   if (!(o.min_p >= 0 && o.min_p <= 1)) return OutOfBounds("min_p", o.min_p, "0 to 1");
   if (!(o.repeat_penalty > 0 && std::isfinite(o.repeat_penalty))) {
     return OutOfBounds("repeat_penalty", o.repeat_penalty, "more than 0");

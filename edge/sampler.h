@@ -18,7 +18,7 @@ namespace mortar {
 struct SamplerOptions {
   float temperature = 0.8f;  // 0 or less: greedy
   int top_k = 40;            // 0 or less: all tokens
-  float top_p = 0.95f;       // 1: off
+  float top_p = 0.95f;       // 1: off; 0: the likeliest alone
   float min_p = 0.05f;       // 0: off
   float repeat_penalty = 1.0f;
   float presence_penalty = 0.0f;

@@ -138,6 +138,9 @@ TEST(Sampler, TopPKeepsTheFewestThatReachIt) {
   EXPECT_NEAR(counts.at(0), 2500, 158);
   o.top_p = 0.01f;
   EXPECT_EQ(Counts(o, {0, 1, 0}).size(), 1u) << "one always stays";
+  o.top_p = 0;
+  EXPECT_TRUE(CheckSamplerOptions(o).ok());
+  EXPECT_EQ(Counts(o, {0, 1, 0}).size(), 1u);
 }
 
 TEST(Sampler, MinPIsRelativeToTheBest) {
@@ -196,7 +199,7 @@ TEST(CheckSamplerOptions, NamesWhatIsOutOfRange) {
   };
   EXPECT_TRUE(CheckSamplerOptions(SamplerOptions{}).ok());
   EXPECT_THAT(refusal([](SamplerOptions& o) { o.temperature = NAN; }), HasSubstr("temperature"));
-  EXPECT_THAT(refusal([](SamplerOptions& o) { o.top_p = 0; }), HasSubstr("top_p"));
+  EXPECT_THAT(refusal([](SamplerOptions& o) { o.top_p = -0.1f; }), HasSubstr("top_p"));
   EXPECT_THAT(refusal([](SamplerOptions& o) { o.top_p = 1.5f; }), HasSubstr("top_p"));
   EXPECT_THAT(refusal([](SamplerOptions& o) { o.min_p = -1; }), HasSubstr("min_p"));
   EXPECT_THAT(refusal([](SamplerOptions& o) { o.repeat_penalty = 0; }), HasSubstr("repeat"));
