@@ -64,10 +64,11 @@ apt() {
   [ ! -e "$state_dir/apt.failed" ]
 }
 
-# without_candidate NAME...: packages that the configured sources do not offer.
+# without_candidate NAME...: packages that the configured sources do not offer. Read in English,
+# whatever the user's language.
 without_candidate() {
   for name in "$@"; do
-    apt-cache policy "$name" 2>/dev/null | grep -q 'Candidate: [^(]' || printf '%s ' "$name"
+    LC_ALL=C LANGUAGE='' apt-cache policy "$name" 2>/dev/null | grep -q 'Candidate: [^(]' || printf '%s ' "$name"
   done
 }
 

@@ -45,6 +45,14 @@ class Packages(unittest.TestCase):
     def test_without_a_terminal_sudo_does_not_wait_for_one(self):
         self.assertTrue(self.words_of_sudo(subprocess.DEVNULL).startswith("-n sh -c"))
 
+    def test_the_users_language_hides_no_package(self):
+        self.program("apt-cache", 'word=Installationskandidat\n'
+                     '[ "$LC_ALL${LANGUAGE-}" != C ] || word=Candidate\n'
+                     'echo "  $word: 1.0-1"')
+        shown = self.shell("without_candidate a b", environment={
+            "LC_ALL": "de_DE.UTF-8", "LANGUAGE": "de"})
+        self.assertEqual(shown.stdout, "")
+
 
 if __name__ == "__main__":
     unittest.main()
