@@ -118,6 +118,7 @@ void On(EdgeState& s, Time, FrontStarted& e) {
   CHECK(!s.busy && s.running.empty());
   s.busy = true;
   std::swap(s.running, *e.items);
+  s.decode_streak = e.prefill_waits ? std::min(s.decode_streak + 1, kDecodeStreakMax) : 0;
   for (const EdgeItem& item : s.running) {
     EdgeSlot& slot = SlotAt(s, item.slot);
     slot.sent = item.base + item.n;
