@@ -139,7 +139,8 @@ void On(EdgeState& s, Time now, NodeId from, Goodbye& goodbye) {
     s.phase = EdgePhase::kRefused;
     s.refusal = std::move(goodbye.status);
     for (EdgeSlot& slot : s.slots) {
-      if (slot.phase == SlotPhase::kRouting) Fail(s, now, slot, s.refusal);
+      const bool live = slot.phase == SlotPhase::kRouting || slot.phase == SlotPhase::kRunning;
+      if (live) Fail(s, now, slot, s.refusal);
     }
     while (!s.waiting.empty()) {
       EndUnadmitted(s, s.waiting.pop_front().request, FinishReason::kError, s.refusal);
