@@ -35,7 +35,8 @@ as_root() {
 
 # apt LABEL ARGUMENT...: apt-get with a bar on a terminal; its words go to the log.
 # Its status lines come on a copy of stdout that is made behind sudo, which closes all others;
-# on stdout itself apt would close it for the packages' own scripts.
+# on stdout itself apt would close it for the packages' own scripts. A machine that has just
+# started updates itself: apt waits for that, five minutes at most.
 apt() {
   label=$1
   shift
@@ -44,7 +45,7 @@ apt() {
   {
     # shellcheck disable=SC2016  # for the inner shell
     as_root sh -c 'DEBIAN_FRONTEND=noninteractive exec apt-get -y -o APT::Status-Fd=3 \
-      -o Dpkg::Use-Pty=0 "$@" 3>&1' sh "$@" 2>&1 </dev/null || : >"$state_dir/apt.failed"
+      -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" 3>&1' sh "$@" 2>&1 </dev/null || : >"$state_dir/apt.failed"
   } | while IFS= read -r line; do
     case $line in
       dlstatus:* | pmstatus:*)
