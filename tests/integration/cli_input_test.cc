@@ -151,7 +151,7 @@ TEST_F(CliInputTest, ControlCharactersCannotForgeALine) {
 }
 
 TEST_F(CliInputTest, AFullDiskIsReported) {
-  const std::string command = std::string(MORTAR_BINARY) + " version >/dev/full 2>/dev/null";
+  const std::string command = "'" MORTAR_BINARY "' version >/dev/full 2>/dev/null";
   EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 1);
 }
 
