@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -63,12 +64,13 @@ struct Pipe {
   std::vector<char*> environment;
   for (std::string& text : texts) environment.push_back(text.data());
   environment.push_back(nullptr);
-  std::vector<std::string> words = {MORTAR_BINARY};
+  std::vector<std::string> words = run.under;
+  words.push_back(MORTAR_BINARY);
   words.insert(words.end(), run.arguments.begin(), run.arguments.end());
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
-  execve(MORTAR_BINARY, arguments.data(), environment.data());
+  execvpe(arguments[0], arguments.data(), environment.data());
   _exit(127);
 }
 
@@ -79,7 +81,8 @@ int ExitCode(int status) {
 // Reads both pipes to their ends. False when the time ran out.
 bool Collect(const ProgramRun& run, pid_t child, Pipe& out, const Pipe& err,
              ProgramResult& result) {
-  const auto deadline = std::chrono::steady_clock::now() + run.time_out;
+  const auto start = std::chrono::steady_clock::now();
+  const auto deadline = start + run.time_out;
   std::array<pollfd, 2> ends = {pollfd{out.read_end, POLLIN, 0}, pollfd{err.read_end, POLLIN, 0}};
   bool interrupted = run.interrupt_after_bytes < 0;
   if (run.stalled_reader) {
@@ -98,6 +101,10 @@ bool Collect(const ProgramRun& run, pid_t child, Pipe& out, const Pipe& err,
       if (n <= 0) {
         end.fd = -1;
         continue;
+      }
+      if (end.fd == out.read_end && result.out.empty()) {
+        result.first_byte = std::chrono::duration_cast<std::chrono::milliseconds>(
+            std::chrono::steady_clock::now() - start);
       }
       std::string& text = end.fd == out.read_end ? result.out : result.err;
       text.append(buffer.data(), static_cast<size_t>(n));
@@ -144,7 +151,9 @@ ProgramResult RunMortar(const ProgramRun& run) {
   EXPECT_TRUE(in_time) << "the program did not end";
   if (!in_time) kill(child, SIGKILL);
   int status = 0;
-  EXPECT_EQ(waitpid(child, &status, 0), child);
+  rusage used{};
+  EXPECT_EQ(wait4(child, &status, 0, &used), child);
+  result.resident_bytes_max = int64_t{used.ru_maxrss} * 1024;
   result.exit_code = ExitCode(status);
   return result;
 }
