@@ -1,8 +1,12 @@
-// Goal: what the program needs of a machine: no instruction that an old CPU lacks.
+// Goal: what the program needs of a machine: no instruction that an old CPU lacks, and no more
+// memory than the model and its KV take.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "tests/integration/cli_process.h"
+#include "tests/support/test_model.h"
 #include "tests/support/tiny_model.h"
 
 namespace mortar {
@@ -28,6 +32,23 @@ TEST(CliMachine, ACpuWithoutAvxGivesTheSameTokens) {
   EXPECT_EQ(there.Json()["text"], here.Json()["text"]);
 }
 #endif
+
+TEST(CliMachine, MemoryIsTheModelItsKvAndLittleElse) {
+  const TestFolder folder;
+  std::string text;
+  for (int i = 0; i < 240; ++i) text += "Sentence number one follows the other. ";
+  const ProgramResult result =
+      RunMortar(ProgramRun{.arguments = {"run", "-m", TestModelPath(), "--raw", "--json", "-c",
+                                         "4096", "-n", "2", "-f", folder.Write("prompt", text)},
+                           .time_out = std::chrono::seconds(300)});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_GT(result.Json()["prompt_tokens"].size(), 1500u);
+  const auto model_bytes = static_cast<int64_t>(std::filesystem::file_size(TestModelPath()));
+  // 30 layers, keys and values, 3 heads of 64 f16 each.
+  const int64_t kv_bytes = int64_t{4096} * 30 * 2 * 3 * 64 * 2;
+  // 120 MB: the vocabulary, activations of a batch of 512, libraries, and the rows on their way.
+  EXPECT_LE(result.resident_bytes_max, model_bytes + kv_bytes + 120'000'000);
+}
 
 }  // namespace
 }  // namespace mortar
