@@ -32,14 +32,44 @@ std::string Suggestion(std::string_view unknown, Command command) {
   return "";
 }
 
-// llama.cpp writes -ub, which CLI11 would read as -u -b.
-void ExpandLongShorts(Command command, std::vector<std::string>& arguments) {
+const FlagSpec* FindShort(Command command, char letter) {
   for (const FlagSpec& flag : Flags()) {
     if ((flag.commands & command) == 0) continue;
     for (const std::string& letters : SplitCommas(flag.shorts)) {
-      if (letters.size() < 2) continue;
-      std::ranges::replace(arguments, "-" + letters, "--" + std::string(flag.name));
+      if (letters == std::string(1, letter)) return &flag;
     }
+  }
+  return nullptr;
+}
+
+// Whether the word after this one is its value.
+bool TakesNextWord(Command command, std::string_view word) {
+  if (word.starts_with("--")) {
+    const FlagSpec* flag = FindFlag(word.substr(2), command);  // "--x=1" is no flag's name
+    return flag != nullptr && flag->type != FlagType::kBool;
+  }
+  if (word.size() < 2 || word[0] != '-') return false;
+  // "-vp text": truth values, then perhaps a flag whose value is the rest of the word or the next.
+  for (size_t i = 1; i < word.size(); ++i) {
+    const FlagSpec* flag = FindShort(command, word[i]);
+    if (flag == nullptr) return false;
+    if (flag->type != FlagType::kBool) return i + 1 == word.size();
+  }
+  return false;
+}
+
+// llama.cpp writes -ub, which CLI11 would read as -u -b. Values are left as they are.
+void ExpandLongShorts(Command command, std::vector<std::string>& arguments) {
+  bool value = false;
+  for (std::string& word : arguments) {
+    if (!value && word == "--") return;  // places alone follow
+    for (const FlagSpec& flag : Flags()) {
+      if (value || (flag.commands & command) == 0) continue;
+      for (const std::string& letters : SplitCommas(flag.shorts)) {
+        if (letters.size() > 1 && word == "-" + letters) word = "--" + std::string(flag.name);
+      }
+    }
+    value = !value && TakesNextWord(command, word);
   }
 }
 

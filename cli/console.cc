@@ -1,8 +1,11 @@
 #include "cli/console.h"
 
+#include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -23,6 +26,19 @@ void WriteToStderr(std::string_view text) {
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return;  // nowhere left to complain
     text.remove_prefix(static_cast<size_t>(n));
+  }
+}
+
+// Returns when standard output takes PIPE_BUF bytes without blocking, or has an error for write to
+// name. A reader may take its time, so only a signal ends the wait; it is looked for again and
+// again, because one that came just before poll does not interrupt it.
+absl::Status WaitForReader() {
+  constexpr int kLookMilliseconds = 50;
+  while (true) {
+    pollfd out{STDOUT_FILENO, POLLOUT, 0};
+    const int ready = poll(&out, 1, kLookMilliseconds);
+    if (ready > 0 || (ready < 0 && errno != EINTR)) return absl::OkStatus();
+    RETURN_IF_ERROR(CheckInterrupted());
   }
 }
 
@@ -48,8 +64,12 @@ Console::Console() {
 
 absl::Status Console::Write(std::string_view text) {
   while (!text.empty()) {
-    const ssize_t n = write(STDOUT_FILENO, text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
+    RETURN_IF_ERROR(WaitForReader());
+    const ssize_t n = write(STDOUT_FILENO, text.data(), std::min<size_t>(text.size(), PIPE_BUF));
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
+      RETURN_IF_ERROR(CheckInterrupted());
+      continue;
+    }
     if (n < 0 && errno == EPIPE) {
       pipe_broken_ = true;
       return Cancelled("standard output was closed by its reader");

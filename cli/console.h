@@ -24,8 +24,8 @@ class Console {
   // Reads NO_COLOR and TERM, and asks whether stderr is a terminal.
   Console();
 
-  // Writes to stdout at once. Cancelled when nobody reads any more, which ends the program
-  // quietly; another error (a full disk) is reported.
+  // Writes to stdout at once. Cancelled when nobody reads any more, or a signal came while it
+  // waited for the reader, which end the program quietly; another error (a full disk) is reported.
   absl::Status Write(std::string_view text);
   // One line to stderr.
   void Note(std::string_view line);

@@ -126,6 +126,7 @@ void Embedded::State::AddCoordinator() {
   coordinator_options.workers_expected = options.cut.workers;
   coordinator_options.sizes = options.cut.sizes;
   coordinator_options.cut = options.cut.cut;
+  coordinator_options.starter_reports = true;
   coordinator = std::make_unique<Coordinator>(
       coordinator_options,
       Coordinator::Parts{*coordinator_transport, parts.clock, random, parts.log});
@@ -142,6 +143,7 @@ void Embedded::State::AddWorker(int index) {
   worker_options.bricks = LayerBricksOf(parts.model.manifest);
   worker_options.sessions_max = kSessions;
   worker_options.rows_max = kRowsMax;
+  worker_options.starter_reports = true;
   node->worker = std::make_unique<Worker>(
       worker_options,
       Worker::Parts{*node->transport, parts.clock, node->jobs, parts.log,

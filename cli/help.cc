@@ -89,15 +89,25 @@ std::string BashScript() {
          "complete -o default -F _mortar mortar\n";
 }
 
+// A word of fish between single quotes, within which it reads \' and \\ alone as escapes.
+std::string FishQuoted(std::string_view text) {
+  std::string quoted = "'";
+  for (const char c : text) {
+    if (c == '\'' || c == '\\') quoted += '\\';
+    quoted += c;
+  }
+  return quoted + "'";
+}
+
 std::string FishScript() {
   std::string out = "complete -c mortar -n __fish_use_subcommand -f\n";
   for (const CommandSpec& command : Commands()) {
     const std::string name(command.name);
-    out += "complete -c mortar -n __fish_use_subcommand -f -a " + name + " -d '" +
-           std::string(command.summary) + "'\n";
+    out += "complete -c mortar -n __fish_use_subcommand -f -a " + name + " -d " +
+           FishQuoted(command.summary) + "\n";
     for (const FlagSpec& flag : Flags()) {
       if ((flag.commands & command.command) == 0) continue;
-      out += "complete -c mortar -n '__fish_seen_subcommand_from " + name + "' -l " +
+      out += "complete -c mortar -n " + FishQuoted("__fish_seen_subcommand_from " + name) + " -l " +
              std::string(flag.name) + (flag.type == FlagType::kBool ? "" : " -r") + "\n";
     }
   }

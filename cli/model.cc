@@ -1,5 +1,8 @@
 #include "cli/model.h"
 
+#include <pwd.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 
@@ -19,9 +22,18 @@ std::string Variable(const Environment& environment, std::string_view name) {
   return found == environment.end() ? "" : found->second;
 }
 
+// Services and containers may run without HOME; the user database knows it as well. A user without
+// either has the root folder for a home, as login gives one.
+std::string Home(const Environment& environment) {
+  std::string home = Variable(environment, "HOME");
+  if (!home.empty()) return home;
+  const passwd* user = getpwuid(getuid());  // used by one thread, before others start
+  return user == nullptr || user->pw_dir == nullptr ? "" : user->pw_dir;
+}
+
 std::string CacheFolder(const Environment& environment) {
   std::string cache = Variable(environment, "XDG_CACHE_HOME");
-  if (cache.empty()) cache = Variable(environment, "HOME") + "/.cache";
+  if (cache.empty()) cache = Home(environment) + "/.cache";
   return cache + "/mortar";
 }
 

@@ -9,6 +9,7 @@
 #include "cli/model.h"
 #include "cli/prompt.h"
 #include "cli/prompt_tokens.h"
+#include "cli/sampling.h"
 #include "common/random.h"
 #include "engine/text/utf8.h"
 #include "protocol/envelope.h"
@@ -23,20 +24,6 @@ uint64_t RandomSeed() {
   uint64_t seed = 0;
   for (const uint8_t byte : bytes) seed = seed << 8 | byte;
   return seed;
-}
-
-SamplerOptions ReadSampler(const Settings& settings, uint64_t seed) {
-  SamplerOptions sampler;
-  sampler.temperature = static_cast<float>(settings.Float("temp"));
-  sampler.top_k = static_cast<int>(settings.Int("top-k"));
-  sampler.top_p = static_cast<float>(settings.Float("top-p"));
-  sampler.min_p = static_cast<float>(settings.Float("min-p"));
-  sampler.repeat_penalty = static_cast<float>(settings.Float("repeat-penalty"));
-  sampler.repeat_last_n = static_cast<int>(settings.Int("repeat-last-n"));
-  sampler.presence_penalty = static_cast<float>(settings.Float("presence-penalty"));
-  sampler.frequency_penalty = static_cast<float>(settings.Float("frequency-penalty"));
-  sampler.seed = seed;
-  return sampler;
 }
 
 absl::StatusOr<std::vector<Token>> ReadPromptTokens(const Settings& settings, const GgufFile& file,

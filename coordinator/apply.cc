@@ -104,6 +104,12 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId, NodeStatus& statu
 
 void On(CoordinatorState& s, Time now, NodeId from, SessionId fresh, RouteRequest& request) {
   const Member* member = FindMember(s, from);
+  const auto same = std::find_if(s.waiting.begin(), s.waiting.end(), [&](const WaitingRequest& w) {
+    return w.edge == from && w.request.request == request.request;
+  });
+  // An edge repeats what was not answered yet: it waits once, from the first time on, so that the
+  // deadline passes and the edge hears the reason.
+  if (same != s.waiting.end()) return;
   absl::Status status;
   if (member == nullptr || member->role != Role::kEdge) {
     status = FailedPrecondition("only an edge that has joined gets routes");
@@ -113,10 +119,6 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId fresh, RouteReques
   if (!status.ok()) {
     return Owe(s, from, Route{.request = request.request, .status = std::move(status)});
   }
-  // The same request again (its Route was lost, or is on its way): it waits once.
-  std::erase_if(s.waiting, [&](const WaitingRequest& w) {
-    return w.edge == from && w.request.request == request.request;
-  });
   s.waiting.push_back({.edge = from,
                        .request = std::move(request),
                        .session = fresh,

@@ -22,7 +22,8 @@ void LogEvent(const Logger& log, const CoordinatorState& state, const Coordinato
                           {"why", hop.why}});
     }
   } else if (const auto* impossible = std::get_if<PlacementImpossible>(&event)) {
-    log.Warning("placement_impossible", {{"why", Message(impossible->status)}});
+    const auto level = state.options.starter_reports ? &Logger::Debug : &Logger::Warning;
+    (log.*level)("placement_impossible", {{"why", Message(impossible->status)}});
   }
 }
 

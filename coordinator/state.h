@@ -10,6 +10,7 @@
 //   NodeStatus of member  | its newest status; the first one names the cluster's model, another
 //                         | model is refused by Goodbye
 //   NodeStatus of stranger| Goodbye(UNAVAILABLE): it must say Hello again
+//   RouteRequest, again   | nothing: it keeps its place, its deadline and its session
 //   RouteRequest          | waits; refused when the sender is no edge, the table is full, the model
 //                         | or the cut is another, or the placement is impossible
 //   Goodbye, MemberLost   | member gone, with its requests; a placement that used it is void
@@ -35,6 +36,8 @@ struct CoordinatorOptions {
   int workers_expected = 1;     // the first placement waits for so many
   std::vector<int> sizes;       // layers per worker; empty: even
   std::optional<LayerCut> cut;  // absent: the first edge's
+  // Whoever started this node reports why there is no route; the log has it for debugging alone.
+  bool starter_reports = false;
 };
 
 struct Member {

@@ -1,4 +1,4 @@
-// How each event changes an edge's state: the table in state.h, row by row.
+// How each event but a message changes an edge's state: the table in state.h, row by row.
 #include <algorithm>
 #include <utility>
 
@@ -11,95 +11,14 @@ namespace {
 
 EdgeSlot& SlotAt(EdgeState& s, int slot) { return s.slots[static_cast<size_t>(slot)]; }
 
-// The running session of that id, or null.
-EdgeSlot* FindRunning(EdgeState& s, const SessionId& id) {
-  for (EdgeSlot& slot : s.slots) {
-    if (slot.phase == SlotPhase::kRunning && slot.session == id) return &slot;
-  }
-  return nullptr;
-}
+// --- Messages, time ---
 
-// The running session that an answer speaks of, if it speaks of its newest epoch.
-template <typename Answer>
-EdgeSlot* FindNewest(EdgeState& s, const Answer& answer) {
-  EdgeSlot* slot = FindRunning(s, answer.session);
-  if (slot == nullptr || answer.epoch != slot->epoch) {
-    ++s.counters.old_answers;
-    return nullptr;
-  }
-  return slot;
-}
-
-std::string NameOf(const EdgeSlot& slot, NodeId node) {
-  for (const Hop& hop : slot.hops) {
-    if (hop.node == node) return hop.name;
-  }
-  return ToString(node);
-}
-
-// The end of a request that never had a place.
-void EndUnadmitted(EdgeState& s, RequestId request, FinishReason reason, absl::Status status) {
-  Finished finished{.reason = reason, .status = std::move(status), .text = {}, .timings = {}};
-  s.outputs.push_back({.request = request, .what = std::move(finished)});
-}
-
-// --- Answers ---
-
-bool RowsFit(const FrameInFlight& frame, const Envelope& e) {
-  const int n = frame.wanted == RowsWanted::kAll    ? frame.n
-                : frame.wanted == RowsWanted::kLast ? 1
-                                                    : 0;
-  return e.n == static_cast<uint32_t>(n) && e.base == static_cast<uint32_t>(frame.end() - n);
-}
-
-void On(EdgeState& s, Time now, NodeId, Activation& answer) {
-  const Envelope& e = answer.envelope;
-  EdgeSlot* slot = FindNewest(s, e);
-  if (slot == nullptr) return;
-  FrameInFlight* frame = nullptr;
-  for (size_t i = 0; i < slot->in_flight.size(); ++i) {
-    if (slot->in_flight[i].step == e.step) frame = &slot->in_flight[i];
-  }
-  if (frame == nullptr || frame->arrived) {
-    ++s.counters.old_answers;  // a duplicate
-    return;
-  }
-  if (!RowsFit(*frame, e)) {
-    ++s.counters.broken_answers;
-    return Retry(s, now, *slot, slot->answered, "an answer had other rows than were wanted");
-  }
-  frame->arrived = true;
-  frame->rows = std::move(answer.rows);
-  // Whoever answers is alive: the frames behind it get their time anew.
-  for (size_t i = 0; i < slot->in_flight.size(); ++i) {
-    slot->in_flight[i].deadline = now + s.options.step_deadline;
-  }
-  PassEmptyAnswers(s, *slot);
-}
+void On(EdgeState& s, Time now, EdgeReceived& e) { Receive(s, now, e.from, e.message); }
 
 void On(EdgeState& s, Time now, AnswerBroken& e) {
   ++s.counters.broken_answers;
-  EdgeSlot* slot = FindNewest(s, e.envelope);
+  EdgeSlot* slot = FindNewest(s, e.envelope.session, e.envelope.epoch);
   if (slot != nullptr) Retry(s, now, *slot, slot->answered, "an answer was broken");
-}
-
-void On(EdgeState& s, Time now, NodeId from, NeedPrefix& need) {
-  EdgeSlot* slot = FindNewest(s, need);
-  if (slot == nullptr) return;
-  Retry(s, now, *slot, std::max(0, need.have),
-        "worker " + NameOf(*slot, from) + " has " + std::to_string(need.have) + " positions");
-}
-
-void On(EdgeState& s, Time now, NodeId from, NeedRoute& need) {
-  EdgeSlot* slot = FindNewest(s, need);
-  if (slot == nullptr) return;
-  RetryOnNewRoute(s, now, *slot, "worker " + NameOf(*slot, from) + " left the route");
-}
-
-void On(EdgeState& s, Time now, NodeId from, Rejected& rejected) {
-  EdgeSlot* slot = FindNewest(s, rejected);
-  if (slot == nullptr) return;
-  Fail(s, now, *slot, WithContext(rejected.status, "worker " + NameOf(*slot, from)));
 }
 
 void On(EdgeState& s, Time now, DeadlinePassed& e) {
@@ -113,100 +32,12 @@ void On(EdgeState& s, Time now, DeadlinePassed& e) {
   }
 }
 
-// --- Routes ---
-
-absl::Status CheckGrant(const EdgeState& s, const EdgeSlot& slot, const RouteGrant& grant) {
-  if (grant.contract != kNumericContract || !(grant.model == s.options.model)) {
-    return FailedPrecondition("the route is of contract " + grant.contract + " and model " +
-                              grant.model.name + ", this edge has " + kNumericContract + " and " +
-                              s.options.model.name);
-  }
-  int next = s.options.front_layers;
-  for (const Hop& hop : grant.hops) {
-    if (hop.layers.begin != next || hop.layers.empty()) {
-      return FailedPrecondition("the route has a gap at layer " + std::to_string(next));
-    }
-    next = hop.layers.end;
-  }
-  if (next != s.options.model.n_layers - s.options.back_layers ||
-      grant.hops.size() > static_cast<size_t>(kHopsMax)) {
-    return FailedPrecondition("the route ends at layer " + std::to_string(next) + " after " +
-                              std::to_string(grant.hops.size()) + " hops");
-  }
-  if (grant.positions_max < slot.n_prompt) {
-    return ResourceExhausted("the route's quota is " + std::to_string(grant.positions_max) +
-                             " positions, the prompt has " + std::to_string(slot.n_prompt));
-  }
-  return absl::OkStatus();
-}
-
-void On(EdgeState& s, Time now, NodeId from, Route& route) {
-  EdgeSlot* found = nullptr;
-  for (EdgeSlot& slot : s.slots) {
-    const bool asked = slot.phase == SlotPhase::kRouting && slot.route_request == route.request;
-    if (asked && from == kCoordinatorNode) found = &slot;
-  }
-  if (found == nullptr) {
-    ++s.counters.old_answers;  // asked twice, answered twice
-    return;
-  }
-  EdgeSlot& slot = *found;
-  absl::Status fits = route.status.ok() ? CheckGrant(s, slot, route.grant) : route.status;
-  if (!fits.ok()) return Fail(s, now, slot, std::move(fits));
-  slot.phase = SlotPhase::kRunning;
-  slot.session = route.grant.session;
-  slot.hops = std::move(route.grant.hops);
-  ++slot.epoch;
-  slot.sent = 0;
-  if (slot.timings.output_tokens == 0) slot.started = now;
-  s.outputs.push_back({.request = slot.request, .what = Routed{slot.hops}});
-}
-
 void On(EdgeState& s, Time now, RouteAsked& e) { SlotAt(s, e.slot).route_asked = now; }
 
 void On(EdgeState& s, Time now, RouteTimedOut& e) {
   Fail(s, now, SlotAt(s, e.slot),
        Unavailable("the coordinator gave no route within " +
                    std::to_string(static_cast<int>(Seconds(kRouteGiveUp))) + " s"));
-}
-
-// --- Membership ---
-
-void On(EdgeState& s, Time, NodeId from, Welcome& welcome) {
-  if (from != kCoordinatorNode || s.phase != EdgePhase::kJoining) {
-    ++s.counters.unexpected;
-    return;
-  }
-  s.phase = EdgePhase::kJoined;
-  s.status_interval = welcome.status_interval;
-  s.status_sent.reset();
-}
-
-void On(EdgeState& s, Time now, NodeId from, Goodbye& goodbye) {
-  if (from != kCoordinatorNode) {
-    ++s.counters.unexpected;
-  } else if (absl::IsUnavailable(goodbye.status)) {
-    s.phase = EdgePhase::kJoining;
-    s.hello_sent.reset();
-  } else {
-    s.phase = EdgePhase::kRefused;
-    s.refusal = std::move(goodbye.status);
-    for (EdgeSlot& slot : s.slots) {
-      if (slot.phase == SlotPhase::kRouting) Fail(s, now, slot, s.refusal);
-    }
-    while (!s.waiting.empty()) {
-      EndUnadmitted(s, s.waiting.pop_front().request, FinishReason::kError, s.refusal);
-    }
-  }
-}
-
-template <typename Other>
-void On(EdgeState& s, Time, NodeId, Other&) {
-  ++s.counters.unexpected;
-}
-
-void On(EdgeState& s, Time now, EdgeReceived& e) {
-  std::visit([&](auto& message) { On(s, now, e.from, message); }, e.message);
 }
 
 void On(EdgeState& s, Time now, EdgeHelloSent&) { s.hello_sent = now; }
@@ -287,6 +118,7 @@ void On(EdgeState& s, Time, FrontStarted& e) {
   CHECK(!s.busy && s.running.empty());
   s.busy = true;
   std::swap(s.running, *e.items);
+  s.decode_streak = e.prefill_waits ? std::min(s.decode_streak + 1, kDecodeStreakMax) : 0;
   for (const EdgeItem& item : s.running) {
     EdgeSlot& slot = SlotAt(s, item.slot);
     slot.sent = item.base + item.n;

@@ -188,7 +188,7 @@ bool Edge::Rest::RunEngine(Time now) {
     back_job.Prepare(state.running, state.slots, tables);
     parts.jobs.Submit(&back_job);
   } else if (!plan.front.empty()) {
-    Apply(state, now, FrontStarted{&plan.front});
+    Apply(state, now, FrontStarted{&plan.front, plan.prefill_waits});
     front_job.Prepare(state.running, state.slots, tables);
     parts.jobs.Submit(&front_job);
   } else {

@@ -10,7 +10,9 @@
 //   engine idle, else first frames have answers  | a batch of the back layers
 //   engine idle, else positions are to be sent   | a batch of the front layers: decode first, one
 //                                                | chunk a session, round robin, rows_max, within
-//                                                | kFramesInFlightMax and kRowBytesInFlightMax
+//                                                | kFramesInFlightMax and kRowBytesInFlightMax;
+//                                                | one chunk of prefill before decode after
+//                                                | kDecodeStreakMax batches without it
 //   engine idle, a place and its pages are free  | admit the request that waits longest
 #include <algorithm>
 
@@ -84,18 +86,37 @@ EdgeItem NextChunk(const EdgeState& s, int index) {
   return item;
 }
 
+// Adds chunks of the class wanted, until rows or `items_max` run out. Returns the rows.
+int AddChunks(const EdgeState& s, bool decode, int items_max, int rows, EdgePlan& plan) {
+  const int n_slots = static_cast<int>(s.slots.size());
+  for (int i = 0; i < n_slots && items_max > 0; ++i) {
+    EdgeItem item = NextChunk(s, (s.next_slot + i) % n_slots);
+    if (item.n == 0 || (item.n <= kDecodeRowsMax) != decode) continue;
+    if (rows + item.n > s.options.rows_max) continue;
+    rows += item.n;
+    --items_max;
+    plan.front.push_back(std::move(item));
+  }
+  return rows;
+}
+
+bool PrefillWaits(const EdgeState& s) {
+  for (size_t i = 0; i < s.slots.size(); ++i) {
+    if (NextChunk(s, static_cast<int>(i)).n > kDecodeRowsMax) return true;
+  }
+  return false;
+}
+
 void PlanFront(const EdgeState& s, EdgePlan& plan) {
   const int n_slots = static_cast<int>(s.slots.size());
-  for (const bool decode : {true, false}) {
-    int rows = 0;
-    for (int i = 0; i < n_slots; ++i) {
-      EdgeItem item = NextChunk(s, (s.next_slot + i) % n_slots);
-      if (item.n == 0 || (item.n <= kDecodeRowsMax) != decode) continue;
-      if (rows + item.n > s.options.rows_max) continue;
-      rows += item.n;
-      plan.front.push_back(std::move(item));
-    }
-    if (!plan.front.empty()) return;
+  // Prefill has waited long enough, if any waits: it goes first this once.
+  const bool prefill_first = s.decode_streak >= kDecodeStreakMax;
+  const int rows = prefill_first ? AddChunks(s, /*decode=*/false, 1, 0, plan) : 0;
+  AddChunks(s, /*decode=*/true, n_slots, rows, plan);
+  if (plan.front.empty()) {
+    AddChunks(s, /*decode=*/false, n_slots, 0, plan);
+  } else if (!prefill_first) {
+    plan.prefill_waits = PrefillWaits(s);
   }
 }
 
@@ -123,6 +144,7 @@ void Plan(const EdgeState& s, Time now, EdgePlan& plan) {
   plan.release.clear();
   plan.back.clear();
   plan.front.clear();
+  plan.prefill_waits = false;
   PlanSessions(s, now, plan);
   if (s.busy) return;
   PlanAdmission(s, plan);

@@ -12,14 +12,12 @@
 namespace mortar {
 namespace {
 
-// The sum of the numeric contract's rule 5: sixteen partial sums by index mod 16, then halves.
-float Sum(const std::vector<float>& values) {
-  float partial[16] = {};
-  for (size_t i = 0; i < values.size(); ++i) partial[i % 16] += values[i];
-  for (int half = 8; half >= 1; half /= 2) {
-    for (int i = 0; i < half; ++i) partial[i] += partial[i + half];
-  }
-  return partial[0];
+// One after the other, best first, as cuts and draws walk over them: another order would give
+// another total in the last bits, and a draw near 1 would fall behind the last token.
+float RunningSum(const std::vector<float>& values) {
+  float sum = 0;
+  for (const float value : values) sum += value;
+  return sum;
 }
 
 absl::Status OutOfBounds(const char* name, float value, const char* expected) {
@@ -31,7 +29,7 @@ absl::Status OutOfBounds(const char* name, float value, const char* expected) {
 
 absl::Status CheckSamplerOptions(const SamplerOptions& o) {
   if (!std::isfinite(o.temperature)) return OutOfBounds("temperature", o.temperature, "a number");
-  if (!(o.top_p > 0 && o.top_p <= 1)) return OutOfBounds("top_p", o.top_p, "0 < top_p <= 1");
+  if (!(o.top_p >= 0 && o.top_p <= 1)) return OutOfBounds("top_p", o.top_p, "0 to 1");
   if (!(o.min_p >= 0 && o.min_p <= 1)) return OutOfBounds("min_p", o.min_p, "0 to 1");
   if (!(o.repeat_penalty > 0 && std::isfinite(o.repeat_penalty))) {
     return OutOfBounds("repeat_penalty", o.repeat_penalty, "more than 0");
@@ -63,13 +61,15 @@ Token Sampler::Sample(std::span<float> logits, std::span<const Token> history,
   KeepMinP();
   Weigh(options_.temperature);
   const float u = UniformDraw(options_.seed, options_.choice, output_index, 0);
-  const float target = u * Sum(weights_);
+  // The best weighs 1, so the total is a normal number and u < 1 makes the target less than it.
+  const float target = u * RunningSum(weights_);
   float passed = 0;
-  for (size_t i = 0; i < weights_.size(); ++i) {
+  size_t drawn = 0;  // the last that raised the sum: one that cannot move it is never drawn
+  for (size_t i = 0; i < weights_.size() && !(passed > target); ++i) {
+    if (passed + weights_[i] > passed) drawn = i;
     passed += weights_[i];
-    if (passed > target) return candidates_[i].id;
   }
-  return candidates_.back().id;  // the two orders of summing may differ in the last bit
+  return candidates_[drawn].id;
 }
 
 void Sampler::Penalise(std::span<float> logits, std::span<const Token> history) {
@@ -124,7 +124,7 @@ void Sampler::Weigh(float temperature) {
 
 void Sampler::KeepTopP() {
   if (options_.top_p >= 1) return;
-  const float wanted = options_.top_p * Sum(weights_);
+  const float wanted = options_.top_p * RunningSum(weights_);
   float passed = 0;
   size_t keep = 0;
   while (keep < weights_.size() && passed < wanted) passed += weights_[keep++];

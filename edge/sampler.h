@@ -1,9 +1,9 @@
 // From logits to a token: greedy, or one draw from a distribution cut by penalties, top-k,
 // top-p, min-p and temperature, in that order (the order and the defaults of llama.cpp).
 //
-// The same logits, history, seed and place give the same token on every machine: sums follow
-// the numeric contract, exp is the engine's own, ties go to the lowest id, and the random number
-// is a function of (seed, choice, output index), not of the draws before it.
+// The same logits, history, seed and place give the same token on every machine: sums have a fixed
+// order (docs/numerics.md, rule 10), exp is the engine's own, ties go to the lowest id, and the
+// random number is a function of (seed, choice, output index), not of the draws before it.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ namespace mortar {
 struct SamplerOptions {
   float temperature = 0.8f;  // 0 or less: greedy
   int top_k = 40;            // 0 or less: all tokens
-  float top_p = 0.95f;       // 1: off
+  float top_p = 0.95f;       // 1: off; 0: the likeliest alone
   float min_p = 0.05f;       // 0: off
   float repeat_penalty = 1.0f;
   float presence_penalty = 0.0f;

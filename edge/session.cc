@@ -18,6 +18,20 @@ const char* Name(FinishReason reason) {
   return "unknown";
 }
 
+EdgeSlot* FindNewest(EdgeState& s, const SessionId& session, uint32_t epoch) {
+  for (EdgeSlot& slot : s.slots) {
+    const bool found = slot.phase == SlotPhase::kRunning && slot.session == session;
+    if (found && slot.epoch == epoch) return &slot;
+  }
+  ++s.counters.old_answers;
+  return nullptr;
+}
+
+void EndUnadmitted(EdgeState& s, RequestId request, FinishReason reason, absl::Status status) {
+  Finished finished{.reason = reason, .status = std::move(status), .text = {}, .timings = {}};
+  s.outputs.push_back({.request = request, .what = std::move(finished)});
+}
+
 void Finish(EdgeState& s, Time now, EdgeSlot& slot, FinishReason reason, absl::Status status) {
   const bool whole = reason == FinishReason::kStop || reason == FinishReason::kLength;
   for (const Hop& hop : slot.hops) {

@@ -7,10 +7,19 @@
 
 namespace mortar {
 
+// A message of another node changes the state (messages.cc).
+void Receive(EdgeState& s, Time now, NodeId from, AnyMessage& message);
+
 inline void Owe(EdgeState& s, NodeId to, AnyMessage message) {
   s.outbox.push_back({.to = to, .message = std::move(message)});
 }
 
+// The running session that an answer speaks of; null, and counted, unless the answer is of its
+// newest epoch.
+EdgeSlot* FindNewest(EdgeState& s, const SessionId& session, uint32_t epoch);
+
+// The end of a request that never had a place.
+void EndUnadmitted(EdgeState& s, RequestId request, FinishReason reason, absl::Status status);
 // The session is over: its last output is given and every hop is told.
 void Finish(EdgeState& s, Time now, EdgeSlot& slot, FinishReason reason, absl::Status status);
 inline void Fail(EdgeState& s, Time now, EdgeSlot& slot, absl::Status status) {

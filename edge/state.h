@@ -168,6 +168,7 @@ struct EdgeState {
   bool busy = false;              // a job has the engine
   std::vector<EdgeItem> running;  // of the batch that runs
   int next_slot = 0;              // where the round robin goes on
+  int decode_streak = 0;          // decode batches of the front layers in a row while prefill waits
   RingQueue<EdgeOutput> outputs;  // for the caller
   std::vector<Outgoing> outbox;   // what apply owes; the loop sends and empties it
   EdgeCounters counters;
@@ -204,6 +205,7 @@ struct DeadlinePassed {
 };
 struct FrontStarted {
   std::vector<EdgeItem>* items = nullptr;  // moved from
+  bool prefill_waits = false;              // as planned
 };
 struct FrontDone {};  // rows_out of state.running are set
 struct BackStarted {
@@ -234,6 +236,7 @@ struct EdgePlan {
   std::vector<int> release;
   std::vector<int> back;
   std::vector<EdgeItem> front;
+  bool prefill_waits = false;  // `front` is decode alone, though a chunk of prefill could run
 };
 void Plan(const EdgeState& state, Time now, EdgePlan& plan);
 

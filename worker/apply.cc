@@ -293,10 +293,16 @@ void On(WorkerState& s, Time, LoadDone& e) {
   s.load_status = std::move(e.status);
 }
 
+// Whether a frame of prefill could have been in the batch.
+bool PrefillWaits(const WorkerState& s) {
+  return std::any_of(s.places.begin(), s.places.end(), [](const WorkerSession& session) {
+    return !session.frames.empty() && session.frames.front().envelope.n > kDecodeRowsMax;
+  });
+}
+
 void On(WorkerState& s, Time, BatchStarted& e) {
   CHECK(!s.busy && s.running.empty());
   s.busy = true;
-  bool decode = false;
   bool prefill = false;
   for (const int place : *e.places) {
     WorkerSession& session = s.places[static_cast<size_t>(place)];
@@ -306,7 +312,7 @@ void On(WorkerState& s, Time, BatchStarted& e) {
     session.running = true;
     session.applied_step = frame.envelope.step;
     session.applied_have = static_cast<int>(frame.envelope.base + frame.envelope.n);
-    (frame.envelope.n <= kDecodeRowsMax ? decode : prefill) = true;
+    prefill |= frame.envelope.n > kDecodeRowsMax;
     s.counters.rows += frame.envelope.n;
     s.running.push_back({.place = place,
                          .envelope = frame.envelope,
@@ -314,7 +320,8 @@ void On(WorkerState& s, Time, BatchStarted& e) {
                          .rows_out = {}});
     s.next_place = (place + 1) % static_cast<int>(s.places.size());
   }
-  s.decode_streak = decode && !prefill ? s.decode_streak + 1 : 0;
+  const bool starved = !prefill && PrefillWaits(s);
+  s.decode_streak = starved ? std::min(s.decode_streak + 1, kDecodeStreakMax) : 0;
   ++s.counters.batches;
 }
 

@@ -72,8 +72,9 @@ bool Worker::Rest::PollJobs(Time now) {
       const bool loaded = load_job.status.ok() && engine != nullptr;
       if (loaded) CHECK(engine->options().rows_max >= state.options.rows_max);
       if (!load_job.status.ok()) {
-        parts.log.Error("load_failed", {{"layers", ToString(load_job.placement.layers)},
-                                        {"why", Message(load_job.status)}});
+        const auto level = state.options.starter_reports ? &Logger::Debug : &Logger::Error;
+        (parts.log.*level)("load_failed", {{"layers", ToString(load_job.placement.layers)},
+                                           {"why", Message(load_job.status)}});
       } else {
         parts.log.Info("loaded", {{"layers", ToString(load_job.placement.layers)},
                                   {"weight_bytes", loaded ? engine->weight_bytes() : 0}});

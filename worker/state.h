@@ -49,6 +49,8 @@ struct WorkerOptions {
   LayerRange layers_only;          // --layers; empty: any
   int sessions_max = 64;           // at most kWorkerSessionsMax
   int rows_max = 512;              // of one batch
+  // Whoever started this node reports why it could not load; the log has it for debugging alone.
+  bool starter_reports = false;
 };
 
 enum class WorkerPhase { kJoining, kJoined, kRefused };
@@ -124,7 +126,7 @@ struct WorkerState {
   int places_ending = 0;  // whose pages wait to go back
   int frames_queued = 0;  // over all sessions
   int next_place = 0;     // where the round robin goes on
-  int decode_streak = 0;  // decode batches since prefill last ran or was absent
+  int decode_streak = 0;  // decode batches in a row while prefill waits; at most kDecodeStreakMax
   std::vector<RunningFrame> running;
   std::vector<Outgoing> outbox;  // what apply owes; the loop sends and empties it
   WorkerCounters counters;

@@ -40,7 +40,7 @@ TEST(Answer, TheCapitalOfFranceIsParis) {
 
 // With the default flags: edge, coordinator and worker in one process, KV in f16.
 TEST(Answer, TheProgramSaysSoToo) {
-  const std::string command = std::string(MORTAR_BINARY) + " run -m '" + TestModelPath() +
+  const std::string command = "'" MORTAR_BINARY "' run -m '" + TestModelPath() +
                               "' --raw -p 'The capital of France is' -n 24 --temp 0 --json";
   std::FILE* pipe = popen(command.c_str(), "r");
   ASSERT_NE(pipe, nullptr);

@@ -68,6 +68,16 @@ TEST_F(CliInputTest, CorruptedModel) {
   ExpectOneLineError(RunModel(folder_.Write("corrupt.gguf", bytes)), 1, "corrupt.gguf");
 }
 
+TEST_F(CliInputTest, ALayerThatAWorkerCannotLoadIsReportedOnce) {
+  GgufWriter writer = MakeTinyModel({});
+  writer.FindTensor("blk.1.attn_q.weight").name = "blk.1.attn_x.weight";
+  const std::string path = folder_.Path("gap.gguf");
+  writer.WriteTo(path);
+  ExpectOneLineError(
+      RunMortar({"run", "-m", path, "--raw", "-p", "ab", "-n", "2", "--front", "1", "--back", "1"}),
+      1, "blk.1.attn_q.weight");
+}
+
 TEST_F(CliInputTest, UnknownArchitecture) {
   GgufWriter writer = MakeTinyModel({});
   GgufWriter::Key& key = writer.FindKey("general.architecture");
@@ -141,8 +151,15 @@ TEST_F(CliInputTest, ControlCharactersCannotForgeALine) {
 }
 
 TEST_F(CliInputTest, AFullDiskIsReported) {
-  const std::string command = std::string(MORTAR_BINARY) + " version >/dev/full 2>/dev/null";
+  const std::string command = "'" MORTAR_BINARY "' version >/dev/full 2>/dev/null";
   EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 1);
+}
+
+TEST_F(CliInputTest, AnInterruptEndsItAlsoWhileItsReaderIsStalled) {
+  const ProgramResult result = RunMortar(ProgramRun{
+      .arguments = {"version"}, .stalled_reader = true, .time_out = std::chrono::seconds(10)});
+  EXPECT_EQ(result.exit_code, 130);
+  EXPECT_EQ(result.err, "");
 }
 
 TEST_F(CliInputTest, AReaderThatWentAwayEndsItQuietly) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 namespace mortar {
 namespace {
@@ -27,6 +29,13 @@ struct Pipe {
   }
   void CloseRead() { Close(read_end); }
   void CloseWrite() { Close(write_end); }
+  void Fill() const {
+    EXPECT_EQ(fcntl(write_end, F_SETFL, O_NONBLOCK), 0);
+    const std::string page(4096, 'x');
+    while (write(write_end, page.data(), page.size()) > 0) {
+    }
+    EXPECT_EQ(fcntl(write_end, F_SETFL, 0), 0);
+  }
   ~Pipe() {
     CloseRead();
     CloseWrite();
@@ -55,12 +64,13 @@ struct Pipe {
   std::vector<char*> environment;
   for (std::string& text : texts) environment.push_back(text.data());
   environment.push_back(nullptr);
-  std::vector<std::string> words = {MORTAR_BINARY};
+  std::vector<std::string> words = run.under;
+  words.push_back(MORTAR_BINARY);
   words.insert(words.end(), run.arguments.begin(), run.arguments.end());
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
-  execve(MORTAR_BINARY, arguments.data(), environment.data());
+  execvpe(arguments[0], arguments.data(), environment.data());
   _exit(127);
 }
 
@@ -69,10 +79,18 @@ int ExitCode(int status) {
 }
 
 // Reads both pipes to their ends. False when the time ran out.
-bool Collect(const ProgramRun& run, pid_t child, int out, int err, ProgramResult& result) {
-  const auto deadline = std::chrono::steady_clock::now() + run.time_out;
-  std::array<pollfd, 2> ends = {pollfd{out, POLLIN, 0}, pollfd{err, POLLIN, 0}};
+bool Collect(const ProgramRun& run, pid_t child, Pipe& out, const Pipe& err,
+             ProgramResult& result) {
+  const auto start = std::chrono::steady_clock::now();
+  const auto deadline = start + run.time_out;
+  std::array<pollfd, 2> ends = {pollfd{out.read_end, POLLIN, 0}, pollfd{err.read_end, POLLIN, 0}};
   bool interrupted = run.interrupt_after_bytes < 0;
+  if (run.stalled_reader) {
+    // Time enough for the program to start and to meet the full pipe, ten times over.
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    kill(child, SIGINT);
+    ends[0].fd = -1;
+  }
   while (ends[0].fd >= 0 || ends[1].fd >= 0) {
     if (std::chrono::steady_clock::now() > deadline) return false;
     poll(ends.data(), ends.size(), 100);
@@ -84,8 +102,17 @@ bool Collect(const ProgramRun& run, pid_t child, int out, int err, ProgramResult
         end.fd = -1;
         continue;
       }
-      std::string& text = end.fd == out ? result.out : result.err;
+      if (end.fd == out.read_end && result.out.empty()) {
+        result.first_byte = std::chrono::duration_cast<std::chrono::milliseconds>(
+            std::chrono::steady_clock::now() - start);
+      }
+      std::string& text = end.fd == out.read_end ? result.out : result.err;
       text.append(buffer.data(), static_cast<size_t>(n));
+    }
+    if (run.close_after_bytes >= 0 && ends[0].fd >= 0 &&
+        result.out.size() >= static_cast<size_t>(run.close_after_bytes)) {
+      out.CloseRead();
+      ends[0].fd = -1;
     }
     if (!interrupted && result.out.size() >= static_cast<size_t>(run.interrupt_after_bytes)) {
       interrupted = true;
@@ -111,6 +138,7 @@ ProgramResult RunMortar(const ProgramRun& run) {
   std::rewind(input);
   Pipe out;
   Pipe err;
+  if (run.stalled_reader) out.Fill();
   const pid_t child = fork();
   EXPECT_GE(child, 0);
   if (child == 0) Become(run, fileno(input), out.write_end, err.write_end);
@@ -119,11 +147,13 @@ ProgramResult RunMortar(const ProgramRun& run) {
   err.CloseWrite();
 
   ProgramResult result;
-  const bool in_time = Collect(run, child, out.read_end, err.read_end, result);
+  const bool in_time = Collect(run, child, out, err, result);
   EXPECT_TRUE(in_time) << "the program did not end";
   if (!in_time) kill(child, SIGKILL);
   int status = 0;
-  EXPECT_EQ(waitpid(child, &status, 0), child);
+  rusage used{};
+  EXPECT_EQ(wait4(child, &status, 0, &used), child);
+  result.resident_bytes_max = int64_t{used.ru_maxrss} * 1024;
   result.exit_code = ExitCode(status);
   return result;
 }

@@ -11,9 +11,12 @@ namespace mortar {
 
 struct ProgramRun {
   std::vector<std::string> arguments{};
+  std::vector<std::string> under{};                  // the program that runs it, with its flags
   std::map<std::string, std::string> environment{};  // beside HOME and PATH, which are kept
   std::string input{};                               // of standard input; empty: /dev/null
   int interrupt_after_bytes = -1;      // SIGINT once so many bytes of stdout came; -1: never
+  int close_after_bytes = -1;          // nobody reads stdout any more after that; -1: to its end
+  bool stalled_reader = false;         // stdout is a full pipe that nobody reads; SIGINT comes soon
   std::chrono::seconds time_out{120};  // killed after that, and the test fails
 };
 
@@ -21,6 +24,8 @@ struct ProgramResult {
   int exit_code = -1;  // 128 + n after signal n
   std::string out;
   std::string err;
+  std::chrono::milliseconds first_byte{-1};  // of stdout, since fork; -1: there was none
+  int64_t resident_bytes_max = 0;
 
   // stdout as one JSON value; a failure of the test when it is not, or when more follows.
   nlohmann::json Json() const;

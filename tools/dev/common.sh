@@ -1,16 +1,21 @@
 # Words, paths and the progress bar of ./dev. Sourced; needs sh alone.
 # shellcheck shell=sh
 
-# shellcheck disable=SC2034  # for those who source this
-cache_dir=${XDG_CACHE_HOME:-$HOME/.cache}/mortar
-state_dir=build/.dev  # logs of ./dev, and what build folders were configured with
-
 say() { printf '%s\n' "$*" >&2; }
 
 die() {
   say "error: $*"
   exit 1
 }
+
+# Services and containers may run without HOME.
+home=${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)}
+[ -n "${XDG_CACHE_HOME:-$home}" ] ||
+  die "user $(id -u) has no home to keep the model in; set HOME or XDG_CACHE_HOME"
+
+# shellcheck disable=SC2034  # for those who source this
+cache_dir=${XDG_CACHE_HOME:-$home/.cache}/mortar
+state_dir=build/.dev  # logs of ./dev, and what build folders were configured with
 
 # on_terminal: progress is for people; pipes and CI get a line per stage at most.
 on_terminal() { [ -t 2 ]; }

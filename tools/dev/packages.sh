@@ -19,10 +19,14 @@ missing_packages() {
   done
 }
 
+# Whether a person is there to be asked for a password. Found out here, because apt runs with
+# another stdin.
+if [ -t 0 ]; then someone_there=yes; else someone_there=no; fi
+
 as_root() {
   if [ "$(id -u)" -eq 0 ]; then
     "$@"
-  elif [ -t 0 ]; then
+  elif [ "$someone_there" = yes ]; then
     sudo "$@"
   else
     sudo -n "$@"
@@ -31,7 +35,8 @@ as_root() {
 
 # apt LABEL ARGUMENT...: apt-get with a bar on a terminal; its words go to the log.
 # Its status lines come on a copy of stdout that is made behind sudo, which closes all others;
-# on stdout itself apt would close it for the packages' own scripts.
+# on stdout itself apt would close it for the packages' own scripts. A machine that has just
+# started updates itself: apt waits for that, five minutes at most.
 apt() {
   label=$1
   shift
@@ -40,7 +45,7 @@ apt() {
   {
     # shellcheck disable=SC2016  # for the inner shell
     as_root sh -c 'DEBIAN_FRONTEND=noninteractive exec apt-get -y -o APT::Status-Fd=3 \
-      -o Dpkg::Use-Pty=0 "$@" 3>&1' sh "$@" 2>&1 </dev/null || : >"$state_dir/apt.failed"
+      -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" 3>&1' sh "$@" 2>&1 </dev/null || : >"$state_dir/apt.failed"
   } | while IFS= read -r line; do
     case $line in
       dlstatus:* | pmstatus:*)
@@ -60,10 +65,11 @@ apt() {
   [ ! -e "$state_dir/apt.failed" ]
 }
 
-# without_candidate NAME...: packages that the configured sources do not offer.
+# without_candidate NAME...: packages that the configured sources do not offer. Read in English,
+# whatever the user's language.
 without_candidate() {
   for name in "$@"; do
-    apt-cache policy "$name" 2>/dev/null | grep -q 'Candidate: [^(]' || printf '%s ' "$name"
+    LC_ALL=C LANGUAGE='' apt-cache policy "$name" 2>/dev/null | grep -q 'Candidate: [^(]' || printf '%s ' "$name"
   done
 }
 

@@ -29,6 +29,8 @@ build_peer_once() {
     mkdir -p "$cache_dir/peers"
     download_dir=$(mktemp -d "$cache_dir/peers/.download.XXXXXX")
     trap 'rm -rf "$download_dir"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
     say "getting llama.cpp from the Python source package $peer_package"
     # pip asks the package for its metadata and fetches what that takes; nothing is compiled.
     if ! python3 -m pip download --quiet --no-deps --no-binary :all: \
@@ -42,7 +44,7 @@ build_peer_once() {
     rm -rf "$cache_dir/peers/llama_cpp_python-0.3.36"
     mv "$download_dir/llama_cpp_python-0.3.36" "$cache_dir/peers/"
     rm -rf "$download_dir"
-    trap - EXIT
+    trap - EXIT INT TERM
   fi
   say "building llama.cpp once; about 10 minutes on two cores (log: $state_dir/peer.log)"
   if ! build_peer >"$state_dir/peer.log" 2>&1; then

@@ -34,6 +34,11 @@ TEST(CommandLine, ShortAndLongNamesMeanTheSame) {
 TEST(CommandLine, ValuesMayLookLikeFlags) {
   EXPECT_EQ(Parse({"run", "-n", "-1"}).given.at("n-predict"), Texts{"-1"});
   EXPECT_EQ(Parse({"run", "-p", "--raw"}).given.at("prompt"), Texts{"--raw"});
+  EXPECT_EQ(Parse({"run", "-p", "-ub", "--raw"}).given.at("prompt"), Texts{"-ub"});
+  EXPECT_EQ(Parse({"run", "--prompt", "-ub"}).given.at("prompt"), Texts{"-ub"});
+  EXPECT_EQ(Parse({"run", "--raw", "-ub", "7"}).given.at("ubatch-size"), Texts{"7"});
+  EXPECT_EQ(Parse({"run", "-n5", "-ub", "7"}).given.at("ubatch-size"), Texts{"7"});
+  EXPECT_EQ(Parse({"run", "-v", "-ub", "7"}).given.at("ubatch-size"), Texts{"7"});
   EXPECT_EQ(Parse({"run", "-p", "-"}).given.at("prompt"), Texts{"-"});
   EXPECT_EQ(Parse({"run", "-p", ""}).given.at("prompt"), Texts{""});
   EXPECT_EQ(Parse({"run", "-p", "two words, = and \"quotes\""}).given.at("prompt"),

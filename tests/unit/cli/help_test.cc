@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <fstream>
 #include <sstream>
 
@@ -38,6 +39,32 @@ TEST(Completion, EveryShellKnowsEveryCommand) {
       EXPECT_NE(script.find(command.name), std::string::npos) << shell << " " << command.name;
     }
     EXPECT_NE(script.find("ctx-size"), std::string::npos) << shell;
+  }
+}
+
+TEST(Completion, BashReadsItsScript) {
+  std::FILE* bash = popen("bash -n", "w");
+  ASSERT_NE(bash, nullptr);
+  const std::string script = CompletionScript("bash");
+  EXPECT_EQ(std::fwrite(script.data(), 1, script.size(), bash), script.size());
+  EXPECT_EQ(pclose(bash), 0);
+}
+
+TEST(Completion, EveryQuoteOfTheFishScriptIsClosedOnItsLine) {
+  std::istringstream lines(CompletionScript("fish"));
+  for (std::string line; std::getline(lines, line);) {
+    bool quoted = false;
+    bool spaced = true;  // a quote opens only where a word begins
+    for (size_t i = 0; i < line.size(); ++i) {
+      if (quoted && line[i] == '\\') {
+        ++i;
+      } else if (line[i] == '\'') {
+        EXPECT_TRUE(quoted || spaced) << line;
+        quoted = !quoted;
+      }
+      spaced = line[i] == ' ';
+    }
+    EXPECT_FALSE(quoted) << line;
   }
 }
 

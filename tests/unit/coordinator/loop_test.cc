@@ -18,8 +18,9 @@ TEST(CoordinatorLoop, WelcomesAnEdgeAndGrantsRoutesWithFreshSessions) {
   const auto transport = network.Attach(kCoordinatorNode);
   const auto edge = network.Attach(kEdge);
   // The edge keeps all layers: no worker is needed.
-  Coordinator coordinator({.workers_expected = 1, .sizes = {}, .cut = LayerCut{2, 2}},
-                          {*transport, clock, random, log});
+  Coordinator coordinator(
+      {.workers_expected = 1, .sizes = {}, .cut = LayerCut{2, 2}, .starter_reports = false},
+      {*transport, clock, random, log});
   EXPECT_FALSE(coordinator.Step());
 
   ASSERT_TRUE(

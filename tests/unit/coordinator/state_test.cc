@@ -255,6 +255,28 @@ TEST_F(CoordinatorTables, ARequestDoesNotWaitForEver) {
   EXPECT_THAT(Message(std::get<Route>(sent[0].message).status), HasSubstr("0 of 1 workers"));
 }
 
+TEST_F(CoordinatorTables, ARepeatedRequestKeepsItsDeadlineAndItsSession) {
+  Join(kEdge, Role::kEdge);
+  SessionId first;
+  first.bytes[0] = 1;
+  Give(kEdge, Request(), first);
+  const Time asked = now_;
+  std::vector<Outgoing> sent;
+  while (sent.empty() && now_ < asked + 2 * kRouteWaitMax) {
+    now_ += seconds(2);
+    Give(kEdge, EdgeStatus());  // alive
+    SessionId fresh;
+    fresh.bytes[0] = 2;
+    Give(kEdge, Request(), fresh);
+    ASSERT_EQ(state_.waiting.size(), 1u);
+    EXPECT_EQ(state_.waiting[0].session, first);
+    sent = RunPlan();
+  }
+  ASSERT_EQ(sent.size(), 1u) << "its deadline never passed";
+  EXPECT_EQ(now_, asked + kRouteWaitMax);
+  EXPECT_THAT(Message(std::get<Route>(sent[0].message).status), HasSubstr("0 of 1 workers"));
+}
+
 TEST_F(CoordinatorTables, ASilentMemberIsLostAndItsPlacementVoid) {
   JoinAllAndLoad();
   now_ += kStatusAgeMax + seconds(1);

@@ -110,7 +110,7 @@ class EdgeTables : public testing::Test {
   std::vector<Activation> RunFront() {
     EdgePlan plan = PlanNow();
     EXPECT_FALSE(plan.front.empty());
-    Give(FrontStarted{&plan.front});
+    Give(FrontStarted{&plan.front, plan.prefill_waits});
     for (EdgeItem& item : state_.running) item.rows_out = pool_.Take(item.n, kWidth);
     Give(FrontDone{});
     return TakeFrames();

@@ -333,6 +333,28 @@ TEST_F(EdgeTables, SessionsShareBatchesAndDecodeGoesFirst) {
   EXPECT_EQ(plan.front.size(), 2u) << "both decode in one batch";
 }
 
+TEST_F(EdgeTables, PrefillRunsAfterAStreakOfDecode) {
+  Submit(RequestOf(5, 100));
+  Admit(0, 1);
+  OneStep(1);
+  for (int i = 0; i < 2 * kDecodeStreakMax; ++i) OneStep(1);
+  EXPECT_EQ(state_.decode_streak, 0) << "nobody waited";
+  Submit(RequestOf(60));
+  Admit(1, 2);
+  for (int i = 0; i < kDecodeStreakMax; ++i) {
+    const std::vector<Activation> frames = RunFront();
+    ASSERT_EQ(frames.size(), 1u);
+    EXPECT_EQ(frames[0].envelope.session, Session(1)) << i;
+    GiveFrom(kWorkerB, AnswerTo(frames[0]));
+    RunBack(1);
+  }
+  const std::vector<Activation> frames = RunFront();
+  ASSERT_EQ(frames.size(), 2u);
+  EXPECT_EQ(frames[0].envelope.session, Session(2));
+  EXPECT_EQ(frames[1].envelope.session, Session(1)) << "decode fills what is left of the batch";
+  EXPECT_EQ(state_.decode_streak, 0);
+}
+
 TEST_F(EdgeTables, WithAllLayersHereRowsAreTheirOwnAnswer) {
   EdgeOptions o = state_.options;
   o.front_layers = o.back_layers = 3;

@@ -202,6 +202,20 @@ TEST_F(EdgeTables, ARefusedEdgeFailsWhatWaitsAndWhatComes) {
   EXPECT_EQ(Message(finished_->status), "another model");
 }
 
+TEST_F(EdgeTables, ARefusedEdgeFailsWhatRunsAndTellsItsRoute) {
+  Submit(RequestOf(3));
+  Admit(0, 1);
+  OneStep(1);
+  TextOut();
+  GiveFrom(kCoordinatorNode, Goodbye{FailedPrecondition("another model")});
+  EXPECT_EQ(Slot(0).phase, SlotPhase::kDone);
+  TextOut();
+  ASSERT_TRUE(finished_.has_value());
+  EXPECT_EQ(Message(finished_->status), "another model");
+  ASSERT_EQ(state_.outbox.size(), 2u);
+  EXPECT_EQ(std::get<Cancel>(state_.outbox[0].message).session, Session(1));
+}
+
 TEST_F(EdgeTables, AnUnknownMemberJoinsAgain) {
   GiveFrom(kCoordinatorNode, Welcome{});
   GiveFrom(kCoordinatorNode, Goodbye{Unavailable("say Hello")});

@@ -87,6 +87,26 @@ TEST(Sampler, TheSameSeedAndPlaceGiveTheSameTokenWhateverWasDrawnBefore) {
   EXPECT_GT(other_choices.size(), 5u);
 }
 
+TEST(Sampler, TheLastTokenOfALongTailIsNoMoreLikelyThanItsWeight) {
+  // Zipf's law over a whole vocabulary: the last token should come once in two million draws.
+  std::vector<float> logits(49152);
+  for (size_t i = 0; i < logits.size(); ++i) {
+    logits[i] = -1.2f * std::log(static_cast<float>(i) + 1);
+  }
+  Sampler sampler(Plain());
+  int draws = 0;
+  int last = 0;
+  for (uint64_t i = 0; i < 1 << 19; ++i) {
+    if (UniformDraw(0, 0, i, 0) < 0.9999f) continue;  // only these can come to the end of the tail
+    std::vector<float> copy = logits;
+    ++draws;
+    if (sampler.Sample(copy, {}, i) == static_cast<Token>(logits.size()) - 1) ++last;
+  }
+  EXPECT_GT(draws, 30);
+  // Half a time is expected; a total of another order of summing gave dozens.
+  EXPECT_LE(last, 3) << "of " << draws << " draws above 0.9999, seed 0";
+}
+
 TEST(Sampler, AUniformDistributionIsCutAtTheUniformDraw) {
   // Sixteen equal weights sum exactly, so the token is floor(16 u).
   SamplerOptions o = Plain();
@@ -118,6 +138,9 @@ TEST(Sampler, TopPKeepsTheFewestThatReachIt) {
   EXPECT_NEAR(counts.at(0), 2500, 158);
   o.top_p = 0.01f;
   EXPECT_EQ(Counts(o, {0, 1, 0}).size(), 1u) << "one always stays";
+  o.top_p = 0;
+  EXPECT_TRUE(CheckSamplerOptions(o).ok());
+  EXPECT_EQ(Counts(o, {0, 1, 0}).size(), 1u);
 }
 
 TEST(Sampler, MinPIsRelativeToTheBest) {
@@ -176,7 +199,7 @@ TEST(CheckSamplerOptions, NamesWhatIsOutOfRange) {
   };
   EXPECT_TRUE(CheckSamplerOptions(SamplerOptions{}).ok());
   EXPECT_THAT(refusal([](SamplerOptions& o) { o.temperature = NAN; }), HasSubstr("temperature"));
-  EXPECT_THAT(refusal([](SamplerOptions& o) { o.top_p = 0; }), HasSubstr("top_p"));
+  EXPECT_THAT(refusal([](SamplerOptions& o) { o.top_p = -0.1f; }), HasSubstr("top_p"));
   EXPECT_THAT(refusal([](SamplerOptions& o) { o.top_p = 1.5f; }), HasSubstr("top_p"));
   EXPECT_THAT(refusal([](SamplerOptions& o) { o.min_p = -1; }), HasSubstr("min_p"));
   EXPECT_THAT(refusal([](SamplerOptions& o) { o.repeat_penalty = 0; }), HasSubstr("repeat"));

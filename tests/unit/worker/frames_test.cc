@@ -245,6 +245,20 @@ TEST_F(WorkerTables, PrefillRunsAfterAStreakOfDecode) {
   EXPECT_EQ(state_.decode_streak, 0);
 }
 
+TEST_F(WorkerTables, DecodeWithoutPrefillIsNoStreak) {
+  Load();
+  for (int i = 0; i < 2 * kDecodeStreakMax; ++i) {
+    GiveFrame(Frame(1, 1, static_cast<uint64_t>(i) + 1, i, 1));
+    RunBatch();
+    EXPECT_EQ(state_.decode_streak, 0);
+  }
+  // So a prompt that comes now waits its turn like any other.
+  GiveFrame(Frame(2, 1, 1, 0, 60));
+  GiveFrame(Frame(1, 1, 100, 2 * kDecodeStreakMax, 1));
+  EXPECT_THAT(RunBatch(), ElementsAre(state_.place_of.at(Session(1))));
+  EXPECT_EQ(state_.decode_streak, 1);
+}
+
 TEST_F(WorkerTables, ABatchHoldsAtMostRowsMaxAndTakesTurns) {
   Load();
   for (uint8_t i = 1; i <= 3; ++i) GiveFrame(Frame(i, 1, 1, 0, 60));

@@ -1,0 +1,162 @@
+// What each message changes of an edge's state: the table in state.h, row by row.
+#include <algorithm>
+#include <utility>
+
+#include "edge/session.h"
+#include "edge/state.h"
+
+namespace mortar {
+namespace {
+
+std::string NameOf(const EdgeSlot& slot, NodeId node) {
+  for (const Hop& hop : slot.hops) {
+    if (hop.node == node) return hop.name;
+  }
+  return ToString(node);
+}
+
+// --- Answers ---
+
+bool RowsFit(const FrameInFlight& frame, const Envelope& e) {
+  const int n = frame.wanted == RowsWanted::kAll    ? frame.n
+                : frame.wanted == RowsWanted::kLast ? 1
+                                                    : 0;
+  return e.n == static_cast<uint32_t>(n) && e.base == static_cast<uint32_t>(frame.end() - n);
+}
+
+void On(EdgeState& s, Time now, NodeId, Activation& answer) {
+  const Envelope& e = answer.envelope;
+  EdgeSlot* slot = FindNewest(s, e.session, e.epoch);
+  if (slot == nullptr) return;
+  FrameInFlight* frame = nullptr;
+  for (size_t i = 0; i < slot->in_flight.size(); ++i) {
+    if (slot->in_flight[i].step == e.step) frame = &slot->in_flight[i];
+  }
+  if (frame == nullptr || frame->arrived) {
+    ++s.counters.old_answers;  // a duplicate
+    return;
+  }
+  if (!RowsFit(*frame, e)) {
+    ++s.counters.broken_answers;
+    return Retry(s, now, *slot, slot->answered, "an answer had other rows than were wanted");
+  }
+  frame->arrived = true;
+  frame->rows = std::move(answer.rows);
+  // Whoever answers is alive: the frames behind it get their time anew.
+  for (size_t i = 0; i < slot->in_flight.size(); ++i) {
+    slot->in_flight[i].deadline = now + s.options.step_deadline;
+  }
+  PassEmptyAnswers(s, *slot);
+}
+
+void On(EdgeState& s, Time now, NodeId from, NeedPrefix& need) {
+  EdgeSlot* slot = FindNewest(s, need.session, need.epoch);
+  if (slot == nullptr) return;
+  Retry(s, now, *slot, std::max(0, need.have),
+        "worker " + NameOf(*slot, from) + " has " + std::to_string(need.have) + " positions");
+}
+
+void On(EdgeState& s, Time now, NodeId from, NeedRoute& need) {
+  EdgeSlot* slot = FindNewest(s, need.session, need.epoch);
+  if (slot == nullptr) return;
+  RetryOnNewRoute(s, now, *slot, "worker " + NameOf(*slot, from) + " left the route");
+}
+
+void On(EdgeState& s, Time now, NodeId from, Rejected& rejected) {
+  EdgeSlot* slot = FindNewest(s, rejected.session, rejected.epoch);
+  if (slot == nullptr) return;
+  Fail(s, now, *slot, WithContext(rejected.status, "worker " + NameOf(*slot, from)));
+}
+
+// --- Routes ---
+
+absl::Status CheckGrant(const EdgeState& s, const EdgeSlot& slot, const RouteGrant& grant) {
+  if (grant.contract != kNumericContract || !(grant.model == s.options.model)) {
+    return FailedPrecondition("the route is of contract " + grant.contract + " and model " +
+                              grant.model.name + ", this edge has " + kNumericContract + " and " +
+                              s.options.model.name);
+  }
+  int next = s.options.front_layers;
+  for (const Hop& hop : grant.hops) {
+    if (hop.layers.begin != next || hop.layers.empty()) {
+      return FailedPrecondition("the route has a gap at layer " + std::to_string(next));
+    }
+    next = hop.layers.end;
+  }
+  if (next != s.options.model.n_layers - s.options.back_layers ||
+      grant.hops.size() > static_cast<size_t>(kHopsMax)) {
+    return FailedPrecondition("the route ends at layer " + std::to_string(next) + " after " +
+                              std::to_string(grant.hops.size()) + " hops");
+  }
+  if (grant.positions_max < slot.n_prompt) {
+    return ResourceExhausted("the route's quota is " + std::to_string(grant.positions_max) +
+                             " positions, the prompt has " + std::to_string(slot.n_prompt));
+  }
+  return absl::OkStatus();
+}
+
+void On(EdgeState& s, Time now, NodeId from, Route& route) {
+  EdgeSlot* found = nullptr;
+  for (EdgeSlot& slot : s.slots) {
+    const bool asked = slot.phase == SlotPhase::kRouting && slot.route_request == route.request;
+    if (asked && from == kCoordinatorNode) found = &slot;
+  }
+  if (found == nullptr) {
+    ++s.counters.old_answers;  // asked twice, answered twice
+    return;
+  }
+  EdgeSlot& slot = *found;
+  absl::Status fits = route.status.ok() ? CheckGrant(s, slot, route.grant) : route.status;
+  if (!fits.ok()) return Fail(s, now, slot, std::move(fits));
+  slot.phase = SlotPhase::kRunning;
+  slot.session = route.grant.session;
+  slot.hops = std::move(route.grant.hops);
+  ++slot.epoch;
+  slot.sent = 0;
+  if (slot.timings.output_tokens == 0) slot.started = now;
+  s.outputs.push_back({.request = slot.request, .what = Routed{slot.hops}});
+}
+
+// --- Membership ---
+
+void On(EdgeState& s, Time, NodeId from, Welcome& welcome) {
+  if (from != kCoordinatorNode || s.phase != EdgePhase::kJoining) {
+    ++s.counters.unexpected;
+    return;
+  }
+  s.phase = EdgePhase::kJoined;
+  s.status_interval = welcome.status_interval;
+  s.status_sent.reset();
+}
+
+void On(EdgeState& s, Time now, NodeId from, Goodbye& goodbye) {
+  if (from != kCoordinatorNode) {
+    ++s.counters.unexpected;
+  } else if (absl::IsUnavailable(goodbye.status)) {
+    s.phase = EdgePhase::kJoining;
+    s.hello_sent.reset();
+  } else {
+    s.phase = EdgePhase::kRefused;
+    s.refusal = std::move(goodbye.status);
+    for (EdgeSlot& slot : s.slots) {
+      const bool live = slot.phase == SlotPhase::kRouting || slot.phase == SlotPhase::kRunning;
+      if (live) Fail(s, now, slot, s.refusal);
+    }
+    while (!s.waiting.empty()) {
+      EndUnadmitted(s, s.waiting.pop_front().request, FinishReason::kError, s.refusal);
+    }
+  }
+}
+
+template <typename Other>
+void On(EdgeState& s, Time, NodeId, Other&) {
+  ++s.counters.unexpected;
+}
+
+}  // namespace
+
+void Receive(EdgeState& s, Time now, NodeId from, AnyMessage& message) {
+  std::visit([&](auto& m) { On(s, now, from, m); }, message);
+}
+
+}  // namespace mortar
