@@ -83,7 +83,6 @@ class GgufFile {
   absl::StatusOr<std::string> GetString(std::string_view key) const;
   absl::StatusOr<const std::vector<std::string>*> GetStrings(std::string_view key) const;
   absl::StatusOr<std::vector<int32_t>> GetInts(std::string_view key) const;
-  absl::StatusOr<std::vector<float>> GetFloats(std::string_view key) const;
 
   const TensorInfo* FindTensor(std::string_view name) const;  // null when absent
   std::span<const uint8_t> Data(const TensorInfo& tensor) const;

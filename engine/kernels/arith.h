@@ -75,10 +75,6 @@ static inline float LoadF32(const uint8_t* p) {
   return v;
 }
 
-// To the nearest integer, ties to even, for |x| < 2^22: adding 1.5 * 2^23 leaves no bits below
-// the units.
-static inline float RoundEven(float x) { return (x + 0x1.8p23f) - 0x1.8p23f; }
-
 // The partial sums of rule 5, folded by halves: 8, 4, 2, 1.
 static inline float FoldSixteen(float* p) {
   for (int half = 8; half >= 1; half /= 2) {

@@ -33,6 +33,31 @@ constexpr ActivationType ActivationOf(WeightType type, bool outliers) {
   return type == WeightType::kQ8_0 || outliers ? ActivationType::kInt16 : ActivationType::kInt8;
 }
 
+// What one row keeps for one block of inputs, in the file and packed alike: scales (and minima) of
+// two bytes each, then quants. A float type's block is one input.
+struct BlockFormat {
+  int inputs;
+  int header_bytes;
+  int quant_bytes;
+  constexpr int bytes() const { return header_bytes + quant_bytes; }
+};
+constexpr BlockFormat FormatOf(WeightType type) {
+  switch (type) {
+    case WeightType::kF32:
+      return {1, 0, 4};
+    case WeightType::kF16:
+    case WeightType::kBF16:
+      return {1, 0, 2};
+    case WeightType::kQ4_0:
+      return {kBlock, 2, 16};
+    case WeightType::kQ4_1:
+      return {kBlock, 4, 16};
+    case WeightType::kQ8_0:
+      return {kBlock, 2, 32};
+  }
+  return {1, 0, 0};
+}
+
 // W[n_out, n_in], packed. Group g holds rows [8 g, 8 g + 8); rows beyond n_out are zero.
 // Inside a group, for each block of 32 inputs (k = 0..31 within it):
 //   Q4_0  d: 8 f16 | 4 x 32 bytes                Q4_1  d: 8 f16 | m: 8 f16 | 4 x 32 bytes

@@ -55,8 +55,6 @@ constexpr double kLn2 = 0x1.62e42fefa39efp-1;
 
 float Exp(float x) { return ExpScalar(x); }
 
-float Log(float x) { return static_cast<float>(LogTable(static_cast<double>(x))); }
-
 double SinTable(double x) {
   const Reduced a = ReduceQuarter(x);
   switch (a.quadrant) {

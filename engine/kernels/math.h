@@ -5,7 +5,6 @@
 namespace mortar {
 
 float Exp(float x);  // below 1.1 ulp; the kernels' own
-float Log(float x);  // x > 0; below 2 ulp of max(|log x|, 2^-24)
 
 // binary64, absolute error below 1e-14 (sin, cos: for |x| < 2^20; relative for the others).
 // They make the rotation table, which is rounded to f32 once.

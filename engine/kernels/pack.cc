@@ -7,31 +7,6 @@
 namespace mortar {
 namespace {
 
-// Bytes that one row keeps for one block of 32 inputs (one input where the type is a float).
-struct BlockFormat {
-  int inputs;
-  int header_bytes;  // scales, 2 bytes each
-  int quant_bytes;
-  int bytes() const { return header_bytes + quant_bytes; }
-};
-
-constexpr BlockFormat FormatOf(WeightType type) {
-  switch (type) {
-    case WeightType::kF32:
-      return {1, 0, 4};
-    case WeightType::kF16:
-    case WeightType::kBF16:
-      return {1, 0, 2};
-    case WeightType::kQ4_0:
-      return {kBlock, 2, 16};
-    case WeightType::kQ4_1:
-      return {kBlock, 4, 16};
-    case WeightType::kQ8_0:
-      return {kBlock, 2, 32};
-  }
-  return {1, 0, 0};
-}
-
 // One block of one row into lane `lane` of the group's block at `dst`. Headers are 2-byte
 // scales, stored eight to a scale; quants are copied four bytes at a time, since lane r of
 // vector v holds bytes [4 v, 4 v + 4) of row r. The nibbles of Q4 need no change: a file byte

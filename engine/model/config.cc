@@ -49,7 +49,7 @@ class Reader {
     if (file_.metadata().contains(scaling)) {
       ASSIGN_OR_RETURN(const std::string type, file_.GetString(scaling));
       if (type != "none") {
-        return Unimplemented(scaling + " '" + type + "' is not supported; known is none");
+        return Unimplemented(scaling + " " + Quoted(type) + " is not supported; known is none");
       }
     }
     for (const char* const name : {"rope.scaling.factor", "rope.scale_linear"}) {
@@ -155,7 +155,8 @@ absl::StatusOr<ModelConfig> ReadModelConfig(const GgufFile& file) {
   ModelConfig c;
   ASSIGN_OR_RETURN(c.architecture, file.GetString("general.architecture"));
   if (c.architecture != "llama") {
-    return Unimplemented("architecture '" + c.architecture + "' is not supported; known is llama");
+    return Unimplemented("architecture " + Quoted(c.architecture) +
+                         " is not supported; known is llama");
   }
   const Reader reader(file, c.architecture);
   RETURN_IF_ERROR(reader.RefuseUnknownFeatures());

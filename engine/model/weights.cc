@@ -52,6 +52,10 @@ class WeightLoader {
                          bool outliers = false) {
     ASSIGN_OR_RETURN(const TensorInfo* tensor, Find(name, n_out, n_in));
     const WeightType type = PackedTypeOf(tensor->type);
+    // The file's reader and the kernels each have a table of blocks; a tensor's size is by the
+    // first.
+    CHECK(FormatOf(type).inputs == BlockElements(tensor->type) &&
+          FormatOf(type).bytes() == BlockBytes(tensor->type));
     *to = {type, ActivationOf(type, outliers), n_out, n_in, nullptr};
     items_.push_back({tensor, to, nullptr, Place(to->bytes())});
     return absl::OkStatus();

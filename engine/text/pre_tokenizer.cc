@@ -5,6 +5,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include "engine/gguf/reader.h"
 #include "engine/text/limits.h"
 
 namespace mortar {
@@ -141,7 +142,7 @@ absl::StatusOr<std::unique_ptr<PreTokenizer>> PreTokenizer::Make(const std::stri
     }
     known += (known.empty() ? "" : ", ") + std::string(recipe.name);
   }
-  return Unimplemented("pre-tokenizer \"" + name + "\" is not known; known are " + known);
+  return Unimplemented("pre-tokenizer " + Quoted(name) + " is not known; known are " + known);
 }
 
 }  // namespace mortar

@@ -1,4 +1,5 @@
 // The one place where the tokenizer knows GGUF's keys and their types.
+#include "engine/gguf/reader.h"
 #include "engine/text/bpe_tokenizer.h"
 #include "engine/text/tokenizer.h"
 
@@ -27,8 +28,8 @@ absl::StatusOr<Token> OptionalToken(const GgufFile& file, std::string_view key) 
 absl::StatusOr<std::unique_ptr<Tokenizer>> Tokenizer::FromGguf(const GgufFile& file) {
   ASSIGN_OR_RETURN(const std::string model, file.GetString("tokenizer.ggml.model"));
   if (std::string_view(model) != "gpt2") {
-    return Unimplemented("tokenizer.ggml.model is \"" + model +
-                         "\"; known is gpt2 (byte-level BPE)");
+    return Unimplemented("tokenizer.ggml.model is " + Quoted(model) +
+                         "; known is gpt2 (byte-level BPE)");
   }
   Vocabulary vocabulary;
   ASSIGN_OR_RETURN(const std::vector<std::string>* tokens,

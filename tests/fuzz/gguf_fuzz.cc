@@ -32,7 +32,6 @@ void ReadMetadata(const GgufFile& file) {
     CheckRead(file.GetString(key));
     CheckRead(file.GetStrings(key));
     CheckRead(file.GetInts(key));
-    CheckRead(file.GetFloats(key));
   }
   CheckRead(file.GetUint32("no.such.key"));
 }

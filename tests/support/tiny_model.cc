@@ -82,6 +82,8 @@ void AddTokenizer(int n_vocab, GgufWriter& writer) {
   writer.AddString("tokenizer.chat_template", kChatTemplate);
 }
 
+int HeadDim(const TinyModelOptions& o) { return o.head_dim ? o.head_dim : o.n_embd / o.n_heads; }
+
 void AddShape(const TinyModelOptions& options, GgufWriter& writer) {
   const auto count = [](int n) { return static_cast<uint32_t>(n); };
   writer.AddString("general.architecture", "llama");
@@ -96,7 +98,13 @@ void AddShape(const TinyModelOptions& options, GgufWriter& writer) {
   writer.AddFloat("llama.rope.freq_base", options.rope_base);
   writer.AddFloat("llama.attention.layer_norm_rms_epsilon", options.rms_eps);
   writer.AddUint32("llama.vocab_size", count(options.n_vocab));
-  writer.AddUint32("llama.rope.dimension_count", count(options.n_embd / options.n_heads));
+  const int head_dim = HeadDim(options);
+  writer.AddUint32("llama.rope.dimension_count",
+                   count(options.rope_dims ? options.rope_dims : head_dim));
+  if (options.head_dim) {
+    writer.AddUint32("llama.attention.key_length", count(head_dim));
+    writer.AddUint32("llama.attention.value_length", count(head_dim));
+  }
 }
 
 // FNV-1a: tells the streams of a seed apart by the tensor's name.
@@ -133,6 +141,10 @@ class TensorMaker {
     writer_.AddTensor(name, TensorType::kF32, {n}, Draw(n, 1, options_.seed, name));
   }
   void Matrix(const std::string& name, TensorType type, int n_in, int n_out) {
+    if (!options_.mixed_types.empty()) {
+      type = options_.mixed_types[n_matrices_++ % options_.mixed_types.size()];
+      if (n_in % BlockElements(type) != 0) type = TensorType::kF16;
+    }
     const auto in = static_cast<uint64_t>(n_in);
     const auto out = static_cast<uint64_t>(n_out);
     writer_.AddTensor(name, type, {in, out}, Draw(in * out, 0, options_.seed, name));
@@ -141,26 +153,29 @@ class TensorMaker {
  private:
   const TinyModelOptions& options_;
   GgufWriter& writer_;
+  size_t n_matrices_ = 0;
 };
 
 }  // namespace
 
 GgufWriter MakeTinyModel(const TinyModelOptions& o) {
-  CHECK(o.n_vocab >= kTinyVocab && o.n_embd % o.n_heads == 0 && o.n_heads % o.n_kv_heads == 0);
+  CHECK(o.n_vocab >= kTinyVocab && o.n_heads % o.n_kv_heads == 0);
+  CHECK(o.head_dim != 0 || o.n_embd % o.n_heads == 0);
   GgufWriter writer;
   AddShape(o, writer);
   AddTokenizer(o.n_vocab, writer);
   TensorMaker make(o, writer);
   const TensorType embedding_type = o.embedding_type.value_or(o.type);
-  const int n_kv = o.n_embd / o.n_heads * o.n_kv_heads;
+  const int n_q = HeadDim(o) * o.n_heads;
+  const int n_kv = HeadDim(o) * o.n_kv_heads;
   make.Matrix("token_embd.weight", embedding_type, o.n_embd, o.n_vocab);
   for (int layer = 0; layer < o.n_layers; ++layer) {
     const std::string block = "blk." + std::to_string(layer) + ".";
     make.Norm(block + "attn_norm.weight");
-    make.Matrix(block + "attn_q.weight", o.type, o.n_embd, o.n_embd);
+    make.Matrix(block + "attn_q.weight", o.type, o.n_embd, n_q);
     make.Matrix(block + "attn_k.weight", o.type, o.n_embd, n_kv);
     make.Matrix(block + "attn_v.weight", o.type, o.n_embd, n_kv);
-    make.Matrix(block + "attn_output.weight", o.type, o.n_embd, o.n_embd);
+    make.Matrix(block + "attn_output.weight", o.type, n_q, o.n_embd);
     make.Norm(block + "ffn_norm.weight");
     make.Matrix(block + "ffn_gate.weight", o.type, o.n_embd, o.n_ff);
     make.Matrix(block + "ffn_up.weight", o.type, o.n_embd, o.n_ff);

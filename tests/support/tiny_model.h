@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "engine/gguf/gguf.h"
 #include "tests/support/gguf_writer.h"
@@ -17,18 +18,22 @@ inline constexpr int kTinySpecialTokens = 8;
 inline constexpr int kTinyVocab = 288;
 
 struct TinyModelOptions {
-  int n_embd = 64;  // a multiple of 32 for the quantised types, and of n_heads
+  int n_embd = 64;  // a multiple of 32 for the quantised types, and of n_heads without head_dim
   int n_ff = 96;    // likewise a multiple of 32
   int n_layers = 4;
   int n_heads = 4;
   int n_kv_heads = 2;
+  int head_dim = 0;          // 0: n_embd / n_heads
+  int rope_dims = 0;         // 0: head_dim
   int n_vocab = kTinyVocab;  // at least kTinyVocab
   int n_ctx = 512;
   float rope_base = 10000;
   float rms_eps = 1e-5f;
   TensorType type = TensorType::kF32;  // of all matrices; norms are always F32
   std::optional<TensorType> embedding_type =
-      std::nullopt;       // of token_embd and output, where it differs
+      std::nullopt;  // of token_embd and output, where it differs
+  // Instead of the two above: matrices take these in turn, and F16 where a row is no whole blocks.
+  std::vector<TensorType> mixed_types = {};
   bool tied_head = true;  // no output.weight
   uint64_t seed = 1;
 };

@@ -35,6 +35,34 @@ TEST(Engine, HoldsTheWeightsOfItsPartsAlone) {
   EXPECT_LT(middle, whole / 2);
 }
 
+#if !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)  // they keep memory of their own
+TEST(Engine, APartIsResidentAloneAndTheRestOfTheFileIsNot) {
+  const std::string path = testing::TempDir() + "/mortar_resident_" + std::to_string(getpid());
+  const TinyModelOptions model = {.n_embd = 256, .n_ff = 1024, .n_layers = 8};
+  WriteTinyModel(model, path);
+  const auto load_middle = [&path] {
+    const uint64_t before = ResidentBytes();
+    const std::shared_ptr<GgufFile> file = *GgufFile::Open(path);
+    const std::unique_ptr<ThreadPool> pool = *ThreadPool::Create(1);
+    const std::unique_ptr<Engine> engine = *Engine::Load(
+        *file, {{false, {3, 5}, false}}, TinyEngineOptions().engine, **SelectKernels(""), *pool);
+    const uint64_t grown = ResidentBytes() - before;
+    // Large pages round up by 2 MB; 2 MB more for the header, tables and the allocator.
+    const bool right = engine->weight_bytes() > 7'000'000 && grown >= engine->weight_bytes() &&
+                       grown < engine->weight_bytes() + (4 << 20) &&
+                       file->file_bytes() > 3 * engine->weight_bytes();
+    std::fprintf(stderr, "%llu bytes of weights of a file of %llu made %llu resident\n",
+                 static_cast<unsigned long long>(engine->weight_bytes()),
+                 static_cast<unsigned long long>(file->file_bytes()),
+                 static_cast<unsigned long long>(grown));
+    _exit(right ? 0 : 1);
+  };
+  EXPECT_EXIT(load_middle(), testing::ExitedWithCode(0), "resident");
+  unlink(path.c_str());
+}
+#endif
+
 TEST(Engine, AMissingTensorIsNamedIfItIsNeeded) {
   GgufWriter writer = MakeTinyModel({});
   std::erase_if(writer.tensors,

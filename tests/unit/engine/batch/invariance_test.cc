@@ -55,6 +55,30 @@ TEST(Invariance, ThreadsAndInstructionSetsGiveTheSameLogits) {
   }
 }
 
+TEST(Invariance, OddShapesAndMixedTypesKeepTheirBits) {
+  const std::vector<int32_t> tokens = RandomTokens(70, 6);
+  for (const TinyModelOptions& model : OddShapes()) {
+    for (const KvType kv : {KvType::kF32, KvType::kF16}) {
+      TinyEngineOptions options;
+      options.model = model;
+      options.engine.kv_type = kv;
+      options.isa = "scalar";
+      TinyEngine reference(options);
+      const std::vector<float> want = AllLogits(*reference.engine, tokens, 70);
+      options.isa = "";
+      for (const int n_threads : {1, 3}) {
+        options.n_threads = n_threads;
+        TinyEngine tiny(options);
+        for (const int chunk : {70, 7}) {
+          ASSERT_TRUE(SameBits(want, AllLogits(*tiny.engine, tokens, chunk)))
+              << "heads of " << model.head_dim << ", rotated " << model.rope_dims << ", "
+              << n_threads << " threads, chunks of " << chunk;
+        }
+      }
+    }
+  }
+}
+
 // Each step takes rows of three sessions at different positions, prefill and decode mixed.
 TEST(Invariance, NeighboursInTheBatchChangeNothing) {
   TinyEngine tiny(OfType(TensorType::kQ4_1));

@@ -39,6 +39,37 @@ std::vector<float> AllLogits(Engine& engine, const std::vector<int32_t>& tokens,
   return logits;
 }
 
+std::vector<TinyModelOptions> OddShapes() {
+  const std::vector<TensorType> floats = {TensorType::kF32, TensorType::kF16, TensorType::kBF16};
+  const std::vector<TensorType> mixed = {TensorType::kQ4_0, TensorType::kQ8_0, TensorType::kF16,
+                                         TensorType::kQ4_1, TensorType::kBF16};
+  return {
+      {.n_embd = 60, .n_ff = 50, .n_heads = 3, .n_kv_heads = 1, .head_dim = 20, .n_vocab = 289},
+      {.n_ff = 33,
+       .n_heads = 6,
+       .head_dim = 36,
+       .rope_dims = 10,
+       .n_vocab = 295,
+       .mixed_types = floats,
+       .tied_head = false},
+      {.n_embd = 32,
+       .n_ff = 1056,
+       .n_heads = 2,
+       .n_kv_heads = 1,
+       .head_dim = 80,
+       .rope_dims = 64,
+       .n_vocab = 290,
+       .mixed_types = mixed,
+       .tied_head = false},
+      {.n_ff = 160,
+       .n_heads = 6,
+       .head_dim = 20,
+       .rope_dims = 8,
+       .n_vocab = 301,
+       .mixed_types = mixed},
+  };
+}
+
 std::vector<int32_t> RandomTokens(int n, uint64_t seed) {
   std::vector<int32_t> tokens(static_cast<size_t>(n));
   for (int i = 0; i < n; ++i) {

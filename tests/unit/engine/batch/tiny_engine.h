@@ -28,6 +28,10 @@ struct TinyEngine {
   std::unique_ptr<Engine> engine;
 };
 
+// Models of four layers whose shapes are no powers of two and whose matrices differ in type:
+// widths of heads, of the rotated part and of the feed-forward, groups of heads, vocabularies.
+std::vector<TinyModelOptions> OddShapes();
+
 // Logits of every position, [n, n_vocab]: `tokens` in chunks of `chunk` through part 0.
 std::vector<float> AllLogits(Engine& engine, const std::vector<int32_t>& tokens, int chunk);
 

@@ -55,6 +55,16 @@ TEST(ModelConfig, AnUnknownArchitectureIsRefusedWithTheKnownOnes) {
   EXPECT_EQ(ErrorOf(writer), "architecture 'mamba' is not supported; known is llama");
 }
 
+TEST(ModelConfig, NamesOfAMegabyteDoNotFloodTheLine) {
+  for (const std::string key : {"general.architecture", "llama.rope.scaling.type"}) {
+    GgufWriter writer = MakeTinyModel({});
+    std::erase_if(writer.keys, [&](const GgufWriter::Key& k) { return k.name == key; });
+    writer.AddString(key, std::string(1 << 20, 'x'));
+    EXPECT_THAT(ErrorOf(writer),
+                testing::AllOf(HasSubstr("xxx...'"), testing::SizeIs(testing::Lt(200))));
+  }
+}
+
 TEST(ModelConfig, ValuesOutOfBoundsNameTheirKey) {
   EXPECT_EQ(ErrorOf(With("llama.block_count", 0)), "llama.block_count: expected 1 to 1024, got 0");
   EXPECT_THAT(ErrorOf(With("llama.embedding_length", 1u << 30)),

@@ -35,7 +35,7 @@ TEST(PreTokenizer, UnknownNamesAreRefusedWithTheKnownOnes) {
   const auto made = PreTokenizer::Make("tekken");
   EXPECT_EQ(made.status().code(), absl::StatusCode::kUnimplemented);
   EXPECT_EQ(Message(made.status()),
-            "pre-tokenizer \"tekken\" is not known; known are gpt-2, llama-bpe, qwen2, smollm");
+            "pre-tokenizer 'tekken' is not known; known are gpt-2, llama-bpe, qwen2, smollm");
 }
 
 // Four megabytes of what patterns like least. Each would take hours if a search looked at the

@@ -9,7 +9,10 @@
 namespace mortar {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Lt;
+using ::testing::SizeIs;
 
 constexpr uint32_t kUint32 = 4, kString = 8;  // GGUF's numbers of value types
 
@@ -95,10 +98,19 @@ TEST(TokenizerFromGguf, RefusesSpecialTokensBeyondTheVocabulary) {
 TEST(TokenizerFromGguf, NamesTheTokenizerThatItDoesNotKnow) {
   GgufWriter writer = MakeTinyModel({});
   writer.FindKey("tokenizer.ggml.model").value = Stored("llama");
-  EXPECT_EQ(Refusal(writer), "tokenizer.ggml.model is \"llama\"; known is gpt2 (byte-level BPE)");
+  EXPECT_EQ(Refusal(writer), "tokenizer.ggml.model is 'llama'; known is gpt2 (byte-level BPE)");
   writer = MakeTinyModel({});
   writer.FindKey("tokenizer.ggml.pre").value = Stored("klingon");
   EXPECT_THAT(Refusal(writer), HasSubstr("klingon"));
+}
+
+TEST(TokenizerFromGguf, KeepsItsLineShortWhateverTheNamesAre) {
+  const std::string endless(1 << 20, 'x');
+  for (const char* key : {"tokenizer.ggml.model", "tokenizer.ggml.pre"}) {
+    GgufWriter writer = MakeTinyModel({});
+    writer.FindKey(key).value = Stored(endless);
+    EXPECT_THAT(Refusal(writer), AllOf(HasSubstr("xxx...'"), SizeIs(Lt(300)))) << key;
+  }
 }
 
 }  // namespace
