@@ -28,6 +28,8 @@ constexpr int kRowsMax = 512;
 constexpr int kSessions = 2;
 // Within one process nothing is lost, and a slow machine may take its time over a chunk.
 constexpr Duration kStepDeadline = std::chrono::hours(1);
+// Workers read their layers once from the file; whatever disk it lies on, longer is a hang.
+constexpr Duration kReadyWaitMax = std::chrono::minutes(10);
 // Between two looks when no loop has anything to do: waiting for a status, not for a token.
 constexpr auto kIdle = std::chrono::microseconds(50);
 
@@ -67,6 +69,7 @@ struct Embedded::State {
   void AddCoordinator();
   void AddWorker(int index);
   absl::StatusOr<std::unique_ptr<Engine>> LoadWorkerLayers(const Placement& placement) const;
+  absl::Status CheckNobodyIsRefused() const;
   absl::Status WaitUntilReady();
 
   EmbeddedOptions options;
@@ -166,15 +169,34 @@ absl::StatusOr<std::unique_ptr<Engine>> Embedded::State::LoadWorkerLayers(
                       EngineOptionsFor(kSessions, 0), parts.kernels, parts.pool);
 }
 
+absl::Status Embedded::State::CheckNobodyIsRefused() const {
+  if (edge->state().phase == EdgePhase::kRefused) {
+    return WithContext(edge->state().refusal, "the edge was refused");
+  }
+  for (const auto& node : workers) {
+    const WorkerState& worker = node->worker->state();
+    if (worker.phase != WorkerPhase::kRefused) continue;
+    return WithContext(worker.refusal, node->name + " was refused");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Embedded::State::WaitUntilReady() {
   const RouteRequest probe{.model = model,
                            .front_layers = options.cut.cut.front,
                            .back_layers = options.cut.cut.back,
                            .positions_max = options.context};
+  const Time start = parts.clock.Now();
   while (true) {
     RETURN_IF_ERROR(CheckInterrupted());
+    RETURN_IF_ERROR(CheckNobodyIsRefused());
     const absl::Status status = RouteStatus(coordinator->state(), probe);
     if (status.ok() || !absl::IsUnavailable(status)) return status;
+    if (parts.clock.Now() - start > kReadyWaitMax) {
+      return WithContext(
+          status,
+          "not ready within " + std::to_string(static_cast<int>(Seconds(kReadyWaitMax))) + " s");
+    }
     if (!pump.RunOnce()) std::this_thread::sleep_for(kIdle);
   }
 }

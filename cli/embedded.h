@@ -42,7 +42,8 @@ class Embedded {
     const Logger& log;
   };
 
-  // Starts all nodes and returns when every worker is ready. Cancelled by a signal.
+  // Starts all nodes and returns when every worker is ready, within ten minutes. Cancelled by a
+  // signal.
   static absl::StatusOr<std::unique_ptr<Embedded>> Start(const EmbeddedOptions& options,
                                                          const Parts& parts);
   ~Embedded();

@@ -6,7 +6,7 @@
 //   ----------------------+------------------------------------------------------------------
 //   Hello, fits           | member; Welcome is owed
 //   Hello, does not fit   | no member; Goodbye with the reason is owed (version, contract, role,
-//                         | name, table full, or the id of a live member on another link)
+//                         | name, an id that is not the sender's, or the table is full)
 //   NodeStatus of member  | its newest status; the first one names the cluster's model, another
 //                         | model is refused by Goodbye
 //   NodeStatus of stranger| Goodbye(UNAVAILABLE): it must say Hello again

@@ -20,7 +20,8 @@ struct SessionId {
 };
 
 // One process that takes part. Chosen at random by the node itself, so that it outlives a
-// restart of the coordinator, which refuses an id that another live node holds. The
+// restart of the coordinator. That two nodes differ rests on chance, and within one process on
+// LocalNetwork; network transports have yet to give links identities that prove an id. The
 // coordinator's own is fixed, since it is the one that others know before they join.
 struct NodeId {
   uint64_t value = 0;

@@ -1,0 +1,53 @@
+// Goal: nodes that do not become ready end the start with a reason, not with a wait without end.
+#include "cli/embedded.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+
+#include "tests/support/tiny_model.h"
+
+namespace mortar {
+namespace {
+
+using testing::HasSubstr;
+
+// An hour passes from one look to the next.
+class HurriedClock final : public Clock {
+ public:
+  Time Now() const override { return now_ += std::chrono::hours(1); }
+
+ private:
+  mutable Time now_{};
+};
+
+TEST(Embedded, NodesThatAreNotReadyInTimeEndTheStartWithTheReason) {
+  const std::string path =
+      testing::TempDir() + "mortar_embedded_" + std::to_string(getpid()) + ".gguf";
+  WriteTinyModel({}, path);
+  const auto line = ParseCommandLine({"run", "-m", path, "--front", "1", "--back", "1"});
+  ASSERT_TRUE(line.ok());
+  const auto resolved = Resolve(*line, {});
+  ASSERT_TRUE(resolved.ok());
+  const Logger log(LogLevel::kOff, LogFormat::kText);
+  const Environment environment = {{"XDG_CACHE_HOME", testing::TempDir()}};
+  const auto model = OpenHostedModel(resolved->settings, environment, log);
+  ASSERT_TRUE(model.ok()) << Message(model.status());
+  const auto options = ReadEmbeddedOptions(resolved->settings, model->config);
+  ASSERT_TRUE(options.ok()) << Message(options.status());
+  const auto kernels = SelectKernels("");
+  ASSERT_TRUE(kernels.ok());
+  ThreadPool pool(1);
+  const HurriedClock clock;
+  const auto nodes = Embedded::Start(*options, {*model, **kernels, pool, clock, log});
+  EXPECT_TRUE(absl::IsUnavailable(nodes.status()));
+  EXPECT_THAT(Message(nodes.status()), HasSubstr("not ready within 600 s: "));
+  std::filesystem::remove(path);
+  std::filesystem::remove(path + ".digests");
+}
+
+}  // namespace
+}  // namespace mortar
