@@ -71,8 +71,8 @@ TEST_F(CliInputTest, CorruptedModel) {
 
 TEST_F(CliInputTest, ALayerThatAWorkerCannotLoadIsReportedOnce) {
   GgufWriter writer = MakeTinyModel({});
-  writer.FindTensor("blk.1.attn_q.weight").name = "blk.1.attn_x.weight";
-  const std::string path = folder_.Path("gap.gguf");
+  writer.FindTensor("blk.1.attn_q.weight").shape = {32, 128};
+  const std::string path = folder_.Path("shape.gguf");
   writer.WriteTo(path);
   ExpectOneLineError(
       RunMortar({"run", "-m", path, "--raw", "-p", "ab", "-n", "2", "--front", "1", "--back", "1"}),
