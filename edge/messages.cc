@@ -65,7 +65,12 @@ void On(EdgeState& s, Time now, NodeId from, NeedRoute& need) {
 void On(EdgeState& s, Time now, NodeId from, Rejected& rejected) {
   EdgeSlot* slot = FindNewest(s, rejected.session, rejected.epoch);
   if (slot == nullptr) return;
-  Fail(s, now, *slot, WithContext(rejected.status, "worker " + NameOf(*slot, from)));
+  absl::Status why = WithContext(rejected.status, "worker " + NameOf(*slot, from));
+  if (!absl::IsResourceExhausted(why) || slot->retries_in_a_row >= kRetriesMax) {
+    return Fail(s, now, *slot, std::move(why));
+  }
+  slot->held_until = now + kNoRoomDelay * (1 << slot->retries_in_a_row);
+  Retry(s, now, *slot, slot->answered, Message(why));
 }
 
 // --- Routes ---

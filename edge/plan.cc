@@ -68,10 +68,10 @@ RowsWanted Wanted(const EdgeState& s, const EdgeSlot& slot, int end) {
 }
 
 // The next chunk of a session within the flow limits; n = 0 when there is none.
-EdgeItem NextChunk(const EdgeState& s, int index) {
+EdgeItem NextChunk(const EdgeState& s, Time now, int index) {
   const EdgeSlot& slot = SlotAt(s, index);
   EdgeItem item{.slot = index, .request = slot.request, .epoch = slot.epoch};
-  if (slot.phase != SlotPhase::kRunning || slot.front_running ||
+  if (slot.phase != SlotPhase::kRunning || slot.front_running || now < slot.held_until ||
       slot.in_flight.size() >= static_cast<size_t>(kFramesInFlightMax)) {
     return item;
   }
@@ -87,10 +87,10 @@ EdgeItem NextChunk(const EdgeState& s, int index) {
 }
 
 // Adds chunks of the class wanted, until rows or `items_max` run out. Returns the rows.
-int AddChunks(const EdgeState& s, bool decode, int items_max, int rows, EdgePlan& plan) {
+int AddChunks(const EdgeState& s, Time now, bool decode, int items_max, int rows, EdgePlan& plan) {
   const int n_slots = static_cast<int>(s.slots.size());
   for (int i = 0; i < n_slots && items_max > 0; ++i) {
-    EdgeItem item = NextChunk(s, (s.next_slot + i) % n_slots);
+    EdgeItem item = NextChunk(s, now, (s.next_slot + i) % n_slots);
     if (item.n == 0 || (item.n <= kDecodeRowsMax) != decode) continue;
     if (rows + item.n > s.options.rows_max) continue;
     rows += item.n;
@@ -100,23 +100,23 @@ int AddChunks(const EdgeState& s, bool decode, int items_max, int rows, EdgePlan
   return rows;
 }
 
-bool PrefillWaits(const EdgeState& s) {
+bool PrefillWaits(const EdgeState& s, Time now) {
   for (size_t i = 0; i < s.slots.size(); ++i) {
-    if (NextChunk(s, static_cast<int>(i)).n > kDecodeRowsMax) return true;
+    if (NextChunk(s, now, static_cast<int>(i)).n > kDecodeRowsMax) return true;
   }
   return false;
 }
 
-void PlanFront(const EdgeState& s, EdgePlan& plan) {
+void PlanFront(const EdgeState& s, Time now, EdgePlan& plan) {
   const int n_slots = static_cast<int>(s.slots.size());
   // Prefill has waited long enough, if any waits: it goes first this once.
   const bool prefill_first = s.decode_streak >= kDecodeStreakMax;
-  const int rows = prefill_first ? AddChunks(s, /*decode=*/false, 1, 0, plan) : 0;
-  AddChunks(s, /*decode=*/true, n_slots, rows, plan);
+  const int rows = prefill_first ? AddChunks(s, now, /*decode=*/false, 1, 0, plan) : 0;
+  AddChunks(s, now, /*decode=*/true, n_slots, rows, plan);
   if (plan.front.empty()) {
-    AddChunks(s, /*decode=*/false, n_slots, 0, plan);
+    AddChunks(s, now, /*decode=*/false, n_slots, 0, plan);
   } else if (!prefill_first) {
-    plan.prefill_waits = PrefillWaits(s);
+    plan.prefill_waits = PrefillWaits(s, now);
   }
 }
 
@@ -151,7 +151,7 @@ void Plan(const EdgeState& s, Time now, EdgePlan& plan) {
   // What has a deadline behind it or is done changes before anything of it runs.
   if (!plan.release.empty() || !plan.deadline_passed.empty()) return;
   PlanBack(s, plan);
-  if (plan.back.empty()) PlanFront(s, plan);
+  if (plan.back.empty()) PlanFront(s, now, plan);
 }
 
 NodeStatus StatusOf(const EdgeState& s) {

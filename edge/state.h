@@ -21,7 +21,8 @@
 //   running  | NeedPrefix of the newest epoch | retry from what the worker has
 //   running  | DeadlinePassed                 | retry; every third time in a row on a new route
 //   running  | NeedRoute of the newest epoch  | retry on a new route
-//   running  | Rejected of the newest epoch   | done: error
+//   running  | Rejected of the newest epoch   | done: error; retry after a while when the worker
+//            |                                | has no room (RESOURCE_EXHAUSTED)
 //   any      | retry after kRetriesMax        | done: error
 //   any      | CancelRequested                | done: cancelled
 //   done     | PagesReleased                  | its place is free
@@ -46,6 +47,10 @@ namespace mortar {
 // Retries of one session without any progress, after which its request fails.
 inline constexpr int kRetriesMax = 6;
 inline constexpr int kRetriesPerRoute = 3;
+// How long a session holds back after a worker had no room for it, doubled with every retry in a
+// row: the pages of a session that has just ended are free within a batch, and after kRetriesMax
+// times, some three seconds, the worker is full and says so.
+inline constexpr Duration kNoRoomDelay = std::chrono::milliseconds(50);
 // A request for a route is repeated so often, and given up after the coordinator's own wait.
 inline constexpr Duration kRouteAskInterval = std::chrono::seconds(2);
 inline constexpr Duration kRouteGiveUp = kRouteWaitMax + std::chrono::seconds(5);
@@ -110,6 +115,7 @@ struct EdgeSlot {
   RingQueue<FrameInFlight> in_flight;
   size_t bytes_in_flight = 0;
   int retries_in_a_row = 0;
+  Time held_until{};  // nothing is sent before
   bool front_running = false;
   bool back_running = false;
 

@@ -280,13 +280,48 @@ TEST_F(EdgeTables, RejectedEndsTheRequestWithTheWorkersReason) {
   Submit(RequestOf(5));
   Admit(0, 1);
   RunFront();
-  GiveFrom(
-      kWorkerB,
-      Rejected{
-          .session = Session(1), .epoch = 1, .step = 1, .status = ResourceExhausted("KV is full")});
+  GiveFrom(kWorkerB, Rejected{.session = Session(1),
+                              .epoch = 1,
+                              .step = 1,
+                              .status = InvalidArgument("row 0 is not finite")});
+  TextOut();
+  EXPECT_TRUE(absl::IsInvalidArgument(finished_->status));
+  EXPECT_EQ(Message(finished_->status), "worker wb: row 0 is not finite");
+}
+
+TEST_F(EdgeTables, AWorkerWithoutRoomIsAskedAgainAfterAWhile) {
+  Submit(RequestOf(5));
+  Admit(0, 1);
+  RunFront();
+  const Rejected full{
+      .session = Session(1), .epoch = 1, .step = 1, .status = ResourceExhausted("KV is full")};
+  GiveFrom(kWorkerB, full);
+  EXPECT_THAT(PlanNow().front, IsEmpty());
+  now_ += kNoRoomDelay;
+  const Activation frame = RunFront().at(0);
+  EXPECT_EQ(frame.envelope.epoch, 2u);
+  EXPECT_EQ(frame.envelope.base, 0u);
+  GiveFrom(kWorkerB, AnswerTo(frame));
+  RunBack(1);
+  EXPECT_EQ(TextOut(), "b");
+}
+
+TEST_F(EdgeTables, AWorkerThatStaysFullEndsTheRequestWithItsReason) {
+  Submit(RequestOf(5));
+  Admit(0, 1);
+  const Time start = now_;
+  for (int i = 0; i <= kRetriesMax; ++i) {
+    while (PlanNow().front.empty()) now_ += milliseconds(10);
+    RunFront();
+    GiveFrom(kWorkerB, Rejected{.session = Session(1),
+                                .epoch = Slot(0).epoch,
+                                .step = 1,
+                                .status = ResourceExhausted("KV is full")});
+  }
   TextOut();
   EXPECT_TRUE(absl::IsResourceExhausted(finished_->status));
   EXPECT_EQ(Message(finished_->status), "worker wb: KV is full");
+  EXPECT_EQ(now_ - start, 63 * kNoRoomDelay);
 }
 
 TEST_F(EdgeTables, AfterStandingStillItselfNothingIsLate) {
