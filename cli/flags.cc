@@ -36,17 +36,24 @@ absl::Status CheckRefused(const FlagSpec& flag, std::string_view text, const std
                          " is refused on purpose: " + std::string(flag.refused_why));
 }
 
+absl::Status OutOfBounds(const FlagSpec& flag, const std::string& shown, const std::string& where) {
+  return InvalidArgument(where + ": " + shown + " is out of bounds; give " + Bounds(flag));
+}
+
 absl::Status CheckNumber(const FlagSpec& flag, double value, const std::string& shown,
                          const std::string& where) {
   RETURN_IF_ERROR(CheckRefused(flag, shown, where));
   if (std::isfinite(value) && value >= flag.min && value <= flag.max) return absl::OkStatus();
-  return InvalidArgument(where + ": " + shown + " is out of bounds; give " + Bounds(flag));
+  return OutOfBounds(flag, shown, where);
 }
 
 absl::StatusOr<int64_t> ParseInt(const FlagSpec& flag, std::string_view text,
                                  const std::string& where) {
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error == std::errc::result_out_of_range && end == text.data() + text.size()) {
+    return OutOfBounds(flag, std::string(text), where);
+  }
   if (error != std::errc() || end != text.data() + text.size()) {
     return Wrong(where, text, "a whole number; give " + Bounds(flag));
   }
@@ -58,6 +65,9 @@ absl::StatusOr<double> ParseFloat(const FlagSpec& flag, std::string_view text,
                                   const std::string& where) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error == std::errc::result_out_of_range && end == text.data() + text.size()) {
+    return OutOfBounds(flag, std::string(text), where);
+  }
   if (error != std::errc() || end != text.data() + text.size()) {
     return Wrong(where, text, "a number; give " + Bounds(flag));
   }

@@ -18,13 +18,14 @@ void On(EdgeState& s, Time now, EdgeReceived& e) { Receive(s, now, e.from, e.mes
 void On(EdgeState& s, Time now, AnswerBroken& e) {
   ++s.counters.broken_answers;
   EdgeSlot* slot = FindNewest(s, e.envelope.session, e.envelope.epoch);
-  if (slot != nullptr) Retry(s, now, *slot, slot->answered, "an answer was broken");
+  if (slot != nullptr)
+    Retry(s, now, *slot, slot->answered, "an answer was broken");
 }
 
 void On(EdgeState& s, Time now, DeadlinePassed& e) {
   EdgeSlot& slot = SlotAt(s, e.slot);
-  const std::string why =
-      "no answer within " + std::to_string(Seconds(s.options.step_deadline)) + " s";
+  const int waited = static_cast<int>(Seconds(s.options.step_deadline));
+  const std::string why = "no answer within " + std::to_string(waited) + " s";
   if ((slot.retries_in_a_row + 1) % kRetriesPerRoute == 0) {
     RetryOnNewRoute(s, now, slot, why);
   } else {

@@ -90,6 +90,9 @@ TEST(Flags, BoundsAreKeptAtBothEnds) {
   const FlagSpec& chunk = Flag("ubatch-size", kRun);
   EXPECT_TRUE(ParseFlag(chunk, {"1"}, "-b").ok());
   EXPECT_TRUE(ParseFlag(chunk, {"512"}, "-b").ok());
+  EXPECT_EQ(Refusal("n-predict", kRun, "99999999999999999999"),
+            "--n-predict: 99999999999999999999 is out of bounds; give 1 to 1048576");
+  EXPECT_EQ(Refusal("temp", kRun, "1e999"), "--temp: 1e999 is out of bounds; give 0 to 100");
   EXPECT_EQ(Refusal("ubatch-size", kRun, "0"), "--ubatch-size: 0 is out of bounds; give 1 to 512");
   Refusal("ubatch-size", kRun, "513");
   Refusal("top-p", kRun, "1.01");

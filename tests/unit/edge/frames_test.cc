@@ -248,6 +248,15 @@ TEST_F(EdgeTables, ADeadlineRetriesAndEveryThirdTimeAsksForANewRoute) {
   EXPECT_EQ(frame.envelope.base, 0u);
 }
 
+TEST_F(EdgeTables, ADeadlineThatPassesAgainAndAgainIsTheReasonInWholeNumbers) {
+  Submit(RequestOf(5));
+  Admit(0, 1);
+  Slot(0).retries_in_a_row = kRetriesMax;
+  Give(DeadlinePassed{0});
+  TextOut();
+  EXPECT_EQ(Message(finished_->status), "gave up after 6 retries: no answer within 30 s");
+}
+
 TEST_F(EdgeTables, RetriesWithoutProgressEnd) {
   Submit(RequestOf(5));
   Admit(0, 1);
