@@ -19,7 +19,7 @@ void On(EdgeState& s, Time now, AnswerBroken& e) {
   ++s.counters.broken_answers;
   EdgeSlot* slot = FindNewest(s, e.envelope.session, e.envelope.epoch);
   if (slot != nullptr)
-    Retry(s, now, *slot, slot->answered, "an answer was broken");
+    Retry(s, now, *slot, slot->answered, "an answer was broken: " + Message(e.status));
 }
 
 void On(EdgeState& s, Time now, DeadlinePassed& e) {
@@ -194,6 +194,12 @@ void On(EdgeState& s, Time now, BackDone&) {
     // True under any epoch: the log has not changed, so neither has what follows from it.
     slot.answered = std::max(slot.answered, item.base + item.n);
     slot.retries_in_a_row = 0;
+    if (item.sample && item.token == kNoToken) {
+      Fail(s, now, slot,
+           DataLoss("model " + s.options.model.name +
+                    " gave logits that are not finite numbers; its file is damaged"));
+      continue;
+    }
     if (item.sample) AcceptToken(s, now, slot, item.token);
     PassEmptyAnswers(s, slot);
   }

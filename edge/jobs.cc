@@ -85,7 +85,8 @@ void BackJob::Run() {
     EdgeSlot& slot = *draws_[i].slot;
     const std::span<float> logits(logits_.data() + i * n_vocab, n_vocab);
     const auto output_index = static_cast<uint64_t>(slot.timings.output_tokens);
-    draws_[i].item->token = slot.sampler.Sample(logits, slot.tokens, output_index);
+    draws_[i].item->token =
+        AllFinite(logits) ? slot.sampler.Sample(logits, slot.tokens, output_index) : kNoToken;
   }
 }
 

@@ -114,7 +114,7 @@ bool Edge::Rest::PollMessages(Time now) {
       const absl::Status fits = CheckAnswer(*answer, state.options.model.n_embd);
       if (!fits.ok()) {
         parts.log.Debug("broken_answer", {{"why", Message(fits)}});
-        Apply(state, now, AnswerBroken{answer->envelope});
+        Apply(state, now, AnswerBroken{answer->envelope, fits});
         continue;
       }
     }

@@ -31,6 +31,12 @@ struct SamplerOptions {
 // InvalidArgument names the value that is not finite or out of its range.
 absl::Status CheckSamplerOptions(const SamplerOptions& options);
 
+// What stands for a token where the logits name none.
+inline constexpr Token kNoToken = -1;
+
+// Whether every logit is a number and finite: those of a damaged model may be neither.
+bool AllFinite(std::span<const float> logits);
+
 // Used by one thread at a time. Allocates nothing after the first draw over a vocabulary.
 class Sampler {
  public:
@@ -39,8 +45,8 @@ class Sampler {
 
   const SamplerOptions& options() const { return options_; }
 
-  // `logits` [n_vocab] are changed by the penalties. `history` is the token log so far, prompt
-  // included; ids outside the vocabulary are ignored. `output_index` counts sampled tokens.
+  // `logits` [n_vocab], finite, are changed by the penalties. `history` is the token log so far,
+  // prompt included; ids outside the vocabulary are ignored. `output_index` counts sampled tokens.
   Token Sample(std::span<float> logits, std::span<const Token> history, uint64_t output_index);
 
  private:

@@ -17,6 +17,7 @@
 //   running  | answer that does not fit       | retry
 //   running  | answer of an older epoch       | counted, dropped
 //   running  | BackDone, more to come         | answered = end of the frame
+//   running  | BackDone with kNoToken         | done: error, the model is damaged
 //   running  | BackDone with a token          | token logged and given out, or done: stop, length
 //   running  | NeedPrefix of the newest epoch | retry from what the worker has
 //   running  | DeadlinePassed                 | retry; every third time in a row on a new route
@@ -136,7 +137,7 @@ struct EdgeItem {
   bool sample = false;                   // back: the last row's logits give a token
   Rows rows_in{};                        // back
   Rows rows_out{};                       // front, set when the batch ends
-  Token token = 0;                       // back, set when the batch ends
+  Token token = 0;                       // back, set when the batch ends; or kNoToken
 };
 
 struct WaitingGeneration {
@@ -185,8 +186,9 @@ struct EdgeReceived {
   NodeId from;
   AnyMessage message;
 };
-struct AnswerBroken {  // CheckAnswer refused it
+struct AnswerBroken {
   Envelope envelope;
+  absl::Status status{};  // why CheckAnswer refused it
 };
 struct EdgeHelloSent {};
 struct EdgeStatusSent {};

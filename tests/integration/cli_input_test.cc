@@ -79,6 +79,20 @@ TEST_F(CliInputTest, ALayerThatAWorkerCannotLoadIsReportedOnce) {
       1, "blk.1.attn_q.weight");
 }
 
+TEST_F(CliInputTest, WeightsThatAreNoNumbersEndItInsteadOfText) {
+  for (const char* tensor : {"output_norm.weight", "blk.1.attn_norm.weight"}) {
+    GgufWriter writer = MakeTinyModel({});
+    for (uint8_t& byte : writer.FindTensor(tensor).data) byte = 0xff;
+    const std::string path = folder_.Path("damaged.gguf");
+    writer.WriteTo(path);
+    for (const char* temperature : {"0", "1"}) {
+      ProgramRun run{.arguments = {"run", "-m", path, "--json", "--raw", "-p", "ab", "-n", "2",
+                                   "--temp", temperature, "--front", "1", "--back", "1"}};
+      ExpectOneLineError(RunMortar(run), 1, "finite");
+    }
+  }
+}
+
 TEST_F(CliInputTest, UnknownArchitecture) {
   GgufWriter writer = MakeTinyModel({});
   GgufWriter::Key& key = writer.FindKey("general.architecture");

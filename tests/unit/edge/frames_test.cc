@@ -102,6 +102,17 @@ TEST_F(EdgeTables, AnEndOfGenerationTokenIsNoPartOfTheAnswer) {
   EXPECT_EQ(finished_->timings.output_tokens, 1);
 }
 
+TEST_F(EdgeTables, LogitsThatNameNoTokenEndItWithTheReason) {
+  Submit(RequestOf(5));
+  Admit(0, 1);
+  OneStep(1);
+  OneStep(kNoToken);
+  EXPECT_EQ(TextOut(), "b");
+  EXPECT_EQ(finished_->reason, FinishReason::kError);
+  EXPECT_TRUE(absl::IsDataLoss(finished_->status));
+  EXPECT_THAT(Message(finished_->status), HasSubstr("not finite"));
+}
+
 TEST_F(EdgeTables, IgnoreEndGoesOn) {
   GenerateRequest request = RequestOf(5);
   request.ignore_end = true;
