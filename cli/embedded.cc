@@ -190,7 +190,7 @@ absl::Status Embedded::State::WaitUntilReady() {
   while (true) {
     RETURN_IF_ERROR(CheckInterrupted());
     RETURN_IF_ERROR(CheckNobodyIsRefused());
-    const absl::Status status = RouteStatus(coordinator->state(), probe);
+    absl::Status status = RouteStatus(coordinator->state(), probe);
     if (status.ok() || !absl::IsUnavailable(status)) return status;
     if (parts.clock.Now() - start > kReadyWaitMax) {
       return WithContext(

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "common/check.h"
+#include "common/finite.h"
 
 namespace mortar {
 namespace {

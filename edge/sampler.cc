@@ -1,7 +1,6 @@
 #include "edge/sampler.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <string>
@@ -46,16 +45,6 @@ absl::Status CheckSamplerOptions(const SamplerOptions& o) {
                            std::to_string(o.repeat_last_n));
   }
   return absl::OkStatus();
-}
-
-bool AllFinite(std::span<const float> logits) {
-  // Without a branch, so that the compiler takes eight at a time.
-  constexpr uint32_t kExponent = 0x7f800000;  // all set: infinite, or not a number
-  uint32_t bad = 0;
-  for (const float logit : logits) {
-    bad |= (std::bit_cast<uint32_t>(logit) & kExponent) == kExponent ? 1u : 0u;
-  }
-  return bad == 0;
 }
 
 Token Sampler::Sample(std::span<float> logits, std::span<const Token> history,

@@ -34,9 +34,6 @@ absl::Status CheckSamplerOptions(const SamplerOptions& options);
 // What stands for a token where the logits name none.
 inline constexpr Token kNoToken = -1;
 
-// Whether every logit is a number and finite: those of a damaged model may be neither.
-bool AllFinite(std::span<const float> logits);
-
 // Used by one thread at a time. Allocates nothing after the first draw over a vocabulary.
 class Sampler {
  public:

@@ -1,17 +1,13 @@
 #include "protocol/boundary.h"
 
-#include <bit>
 #include <cstdint>
 #include <limits>
 #include <string>
 
+#include "common/finite.h"
+
 namespace mortar {
 namespace {
-
-// Infinities and NaNs are exactly the floats whose exponent bits are all set.
-constexpr uint32_t kExponent = 0x7f800000;
-
-bool IsFinite(float value) { return (std::bit_cast<uint32_t>(value) & kExponent) != kExponent; }
 
 absl::Status CheckShape(const Activation& a, int n_embd) {
   const Envelope& e = a.envelope;
@@ -45,12 +41,7 @@ absl::Status CheckShape(const Activation& a, int n_embd) {
 
 absl::Status CheckFinite(const Rows& rows) {
   const float* values = rows.data();
-  const size_t n_values = rows.bytes() / sizeof(float);
-  uint32_t bad = 0;
-  for (size_t i = 0; i < n_values; ++i) {
-    bad |= (std::bit_cast<uint32_t>(values[i]) & kExponent) == kExponent ? 1u : 0u;
-  }
-  if (bad == 0) return absl::OkStatus();
+  if (AllFinite({values, rows.bytes() / sizeof(float)})) return absl::OkStatus();
   size_t at = 0;
   while (IsFinite(values[at])) ++at;
   const size_t width = static_cast<size_t>(rows.n_embd());

@@ -2,13 +2,13 @@
 #include "engine/batch/teacher.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <new>
 #include <numeric>
 #include <string>
 
 #include "common/check.h"
+#include "common/finite.h"
 #include "engine/kernels/math.h"
 
 namespace mortar {
@@ -112,15 +112,6 @@ absl::Status Teacher::Step(std::span<const int32_t> tokens, int begin, int end,
     (*visit)(position, logits);
   }
   return absl::OkStatus();
-}
-
-bool AllFinite(std::span<const float> logits) {
-  constexpr uint32_t kExponent = 0x7f800000;
-  uint32_t n_bad = 0;  // counted without a branch, so that the loop is a few instructions a line
-  for (const float logit : logits) {
-    n_bad += (std::bit_cast<uint32_t>(logit) & kExponent) == kExponent ? 1 : 0;
-  }
-  return n_bad == 0;
 }
 
 double LogSumExp(std::span<const float> logits) {

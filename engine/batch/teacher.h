@@ -55,9 +55,6 @@ class Teacher {
 // ln sum exp(logits), with a relative error of the sum below 2^-22. Needs at least one.
 double LogSumExp(std::span<const float> logits);
 
-// Whether no logit is infinite or NaN, as damaged weights make them.
-bool AllFinite(std::span<const float> logits);
-
 // The id of the largest logit, the lowest id of those that tie. Needs at least one.
 int32_t Argmax(std::span<const float> logits);
 

@@ -39,18 +39,22 @@ struct WeightBlock {
 // Bytes of the scales of a block of eight rows, and of the whole block. FormatOf is evaluated at
 // compile time alone, so that no copy of it is left in a file with instructions of its own.
 template <WeightType kType>
-constexpr size_t kHeaderBytesOf = static_cast<size_t>(FormatOf(kType).header_bytes) * kLanes;
+consteval size_t HeaderBytesOf() {
+  return static_cast<size_t>(FormatOf(kType).header_bytes) * kLanes;
+}
 template <WeightType kType>
-constexpr size_t kBlockBytesOf = static_cast<size_t>(FormatOf(kType).bytes()) * kLanes;
+consteval size_t BlockBytesOf() {
+  return static_cast<size_t>(FormatOf(kType).bytes()) * kLanes;
+}
 
 static inline size_t QuantBlockBytes(WeightType type) {
   switch (type) {
     case WeightType::kQ4_0:
-      return kBlockBytesOf<WeightType::kQ4_0>;
+      return BlockBytesOf<WeightType::kQ4_0>();
     case WeightType::kQ4_1:
-      return kBlockBytesOf<WeightType::kQ4_1>;
+      return BlockBytesOf<WeightType::kQ4_1>();
     default:
-      return kBlockBytesOf<WeightType::kQ8_0>;
+      return BlockBytesOf<WeightType::kQ8_0>();
   }
 }
 
@@ -58,8 +62,8 @@ static inline void LoadWeightBlock(WeightType type, const uint8_t* block, int la
                                    WeightBlock& out) {
   out.d = HalfToFloat(LoadU16(block + 2 * lane));
   out.m = type == WeightType::kQ4_1 ? HalfToFloat(LoadU16(block + 2 * kLanes + 2 * lane)) : 0.0f;
-  const uint8_t* quants = block + (type == WeightType::kQ4_1 ? kHeaderBytesOf<WeightType::kQ4_1>
-                                                             : kHeaderBytesOf<WeightType::kQ4_0>);
+  const uint8_t* quants = block + (type == WeightType::kQ4_1 ? HeaderBytesOf<WeightType::kQ4_1>()
+                                                             : HeaderBytesOf<WeightType::kQ4_0>());
   if (type == WeightType::kQ8_0) {
     for (int k = 0; k < kBlock; ++k) {
       out.q[k] = static_cast<int8_t>(quants[(k / 4) * 32 + 4 * lane + k % 4]);

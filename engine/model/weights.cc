@@ -3,11 +3,11 @@
 #include <sys/mman.h>
 
 #include <cerrno>
-#include <cmath>
 #include <cstring>
 #include <string>
 
 #include "common/check.h"
+#include "common/finite.h"
 #include "engine/kernels/pack.h"
 #include "engine/model/tensor_names.h"
 
@@ -109,7 +109,7 @@ class WeightLoader {
   // A norm meets every value of its layer, so that one bad element would spoil them all.
   static absl::Status CheckFinite(const TensorInfo& tensor, const float* values) {
     for (uint64_t i = 0; i < tensor.n_elements(); ++i) {
-      if (std::isfinite(values[i])) continue;
+      if (IsFinite(values[i])) continue;
       return InvalidArgument("tensor '" + tensor.name + "': element " + std::to_string(i) +
                              " is not finite");
     }

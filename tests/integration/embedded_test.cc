@@ -227,14 +227,13 @@ TEST(Embedded, AWorkerThatCannotLoadFailsTheRequestWithItsReason) {
   EXPECT_THAT(Message(answer.finished.status), HasSubstr("blk.3.attn_q.weight is missing"));
 }
 
-TEST(Embedded, AWorkerWithoutRoomRejectsAndOthersGoOn) {
+TEST(Embedded, AWorkerWithoutRoomServesWhenOthersHaveEnded) {
   const std::shared_ptr<GgufFile> file = TinyFile();
   EmbeddedCluster cluster(file, {.n_workers = 1, .n_parallel = 2, .worker_kv_positions = 256});
   const std::vector<Answer> answers = cluster.RunAll({RequestOf(120, 4, 1), RequestOf(200, 4, 2)});
   EXPECT_EQ(answers[0].tokens, DecodeAlone(*file, RequestOf(120, 4, 1)));
-  EXPECT_TRUE(absl::IsResourceExhausted(answers[1].finished.status));
-  EXPECT_THAT(Message(answers[1].finished.status), HasSubstr("worker-1: KV is full"));
-  EXPECT_EQ(cluster.Run(RequestOf(200, 4, 2)).tokens, DecodeAlone(*file, RequestOf(200, 4, 2)));
+  EXPECT_EQ(answers[1].tokens, DecodeAlone(*file, RequestOf(200, 4, 2)));
+  EXPECT_GE(answers[1].finished.timings.retries, 1);
 }
 
 TEST(Embedded, SizesThatDoNotFitFailTheRequestWithTheReason) {

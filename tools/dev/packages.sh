@@ -45,7 +45,8 @@ apt() {
   {
     # shellcheck disable=SC2016  # for the inner shell
     as_root sh -c 'DEBIAN_FRONTEND=noninteractive exec apt-get -y -o APT::Status-Fd=3 \
-      -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" 3>&1' sh "$@" 2>&1 </dev/null || : >"$state_dir/apt.failed"
+      -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" 3>&1' sh "$@" 2>&1 </dev/null ||
+      : >"$state_dir/apt.failed"
   } | while IFS= read -r line; do
     case $line in
       dlstatus:* | pmstatus:*)
@@ -69,7 +70,8 @@ apt() {
 # whatever the user's language.
 without_candidate() {
   for name in "$@"; do
-    LC_ALL=C LANGUAGE='' apt-cache policy "$name" 2>/dev/null | grep -q 'Candidate: [^(]' || printf '%s ' "$name"
+    LC_ALL=C LANGUAGE='' apt-cache policy "$name" 2>/dev/null | grep -q 'Candidate: [^(]' ||
+      printf '%s ' "$name"
   done
 }
 

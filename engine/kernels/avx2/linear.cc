@@ -65,7 +65,7 @@ template <WeightType kType, int kRows>
 inline void Q4Block(const uint8_t* block, int b, const TileInput& in, __m256* acc) {
   const int n_blocks = in.n_in / kBlock;
   const __m256i mask = _mm256_set1_epi8(15);
-  const uint8_t* quants = block + kHeaderBytesOf<kType>;
+  const uint8_t* quants = block + HeaderBytesOf<kType>();
   __m256i weights[8];
   for (int v = 0; v < 4; ++v) {
     const __m256i both = Load32(quants + 32 * v);
@@ -96,7 +96,7 @@ inline void Q4WideBlock(const uint8_t* block, int b, const TileInput& in, __m256
   __m256i high[kRows];
   for (int r = 0; r < kRows; ++r) low[r] = high[r] = zero;
   for (int v = 0; v < 8; ++v) {
-    const __m256i both = Load32(block + kHeaderBytesOf<kType> + 32 * (v % 4));
+    const __m256i both = Load32(block + HeaderBytesOf<kType>() + 32 * (v % 4));
     const __m256i nibbles = _mm256_and_si256(v < 4 ? both : _mm256_srli_epi16(both, 4), mask);
     const __m256i rows_low = _mm256_unpacklo_epi8(nibbles, zero);
     const __m256i rows_high = _mm256_unpackhi_epi8(nibbles, zero);
@@ -124,7 +124,7 @@ inline void Q8Block(const uint8_t* block, int b, const TileInput& in, __m256* ac
   for (int r = 0; r < kRows; ++r) low[r] = high[r] = _mm256_setzero_si256();
   for (int v = 0; v < 8; ++v) {
     const auto* quants =
-        reinterpret_cast<const __m128i*>(block + kHeaderBytesOf<WeightType::kQ8_0> + 32 * v);
+        reinterpret_cast<const __m128i*>(block + HeaderBytesOf<WeightType::kQ8_0>() + 32 * v);
     const __m256i rows_low = _mm256_cvtepi8_epi16(_mm_loadu_si128(quants));
     const __m256i rows_high = _mm256_cvtepi8_epi16(_mm_loadu_si128(quants + 1));
     for (int r = 0; r < kRows; ++r) {
@@ -160,7 +160,7 @@ template <WeightType kType, ActivationType kActivation, int kRows>
 inline void SpanOf(const uint8_t* group, int begin, int end, const TileInput& in, __m256* acc) {
   if constexpr (kType == WeightType::kQ4_0 || kType == WeightType::kQ4_1) {
     for (int b = begin / kBlock; b < end / kBlock; ++b) {
-      const uint8_t* block = group + static_cast<size_t>(b) * kBlockBytesOf<kType>;
+      const uint8_t* block = group + static_cast<size_t>(b) * BlockBytesOf<kType>();
       if constexpr (kActivation == ActivationType::kInt8) {
         Q4Block<kType, kRows>(block, b, in, acc);
       } else {
@@ -169,7 +169,7 @@ inline void SpanOf(const uint8_t* group, int begin, int end, const TileInput& in
     }
   } else if constexpr (kType == WeightType::kQ8_0) {
     for (int b = begin / kBlock; b < end / kBlock; ++b) {
-      Q8Block<kRows>(group + static_cast<size_t>(b) * kBlockBytesOf<kType>, b, in, acc);
+      Q8Block<kRows>(group + static_cast<size_t>(b) * BlockBytesOf<kType>(), b, in, acc);
     }
   } else {
     for (int k = begin; k < end; ++k) {

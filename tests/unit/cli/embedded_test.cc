@@ -40,9 +40,10 @@ TEST(Embedded, NodesThatAreNotReadyInTimeEndTheStartWithTheReason) {
   ASSERT_TRUE(options.ok()) << Message(options.status());
   const auto kernels = SelectKernels("");
   ASSERT_TRUE(kernels.ok());
-  ThreadPool pool(1);
+  const auto pool = ThreadPool::Create(1);
+  ASSERT_TRUE(pool.ok());
   const HurriedClock clock;
-  const auto nodes = Embedded::Start(*options, {*model, **kernels, pool, clock, log});
+  const auto nodes = Embedded::Start(*options, {*model, **kernels, **pool, clock, log});
   EXPECT_TRUE(absl::IsUnavailable(nodes.status()));
   EXPECT_THAT(Message(nodes.status()), HasSubstr("not ready within 600 s: "));
   std::filesystem::remove(path);

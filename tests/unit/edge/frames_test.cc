@@ -12,7 +12,6 @@ namespace mortar {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::seconds;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -233,125 +232,6 @@ TEST_F(EdgeTables, ARetryWhileTheFrontLayersRunSendsNothingOfTheOldEpoch) {
   Give(FrontDone{});
   EXPECT_THAT(TakeFrames(), IsEmpty());
   EXPECT_EQ(RunFront().at(0).envelope.base, 0u);
-}
-
-TEST_F(EdgeTables, ADeadlineRetriesAndEveryThirdTimeAsksForANewRoute) {
-  Submit(RequestOf(5));
-  Admit(0, 1);
-  for (uint32_t epoch = 2; epoch <= 3; ++epoch) {
-    RunFront();
-    EXPECT_THAT(PlanNow().deadline_passed, IsEmpty());
-    now_ += state_.options.step_deadline + seconds(1);
-    EXPECT_THAT(PlanNow().deadline_passed, ElementsAre(0));
-    Give(DeadlinePassed{0});
-    EXPECT_EQ(Slot(0).epoch, epoch);
-    EXPECT_EQ(Slot(0).phase, SlotPhase::kRunning);
-  }
-  RunFront();
-  Give(DeadlinePassed{0});
-  EXPECT_EQ(Slot(0).phase, SlotPhase::kRouting);
-  EXPECT_EQ(std::get<Cancel>(state_.outbox.at(0).message).session, Session(1));
-  state_.outbox.clear();
-  GiveFrom(kCoordinatorNode, RouteFor(0, 2));
-  const Activation frame = RunFront().at(0);
-  EXPECT_EQ(frame.envelope.session, Session(2));
-  EXPECT_EQ(frame.envelope.epoch, 5u);
-  EXPECT_EQ(frame.envelope.base, 0u);
-}
-
-TEST_F(EdgeTables, ADeadlineThatPassesAgainAndAgainIsTheReasonInWholeNumbers) {
-  Submit(RequestOf(5));
-  Admit(0, 1);
-  Slot(0).retries_in_a_row = kRetriesMax;
-  Give(DeadlinePassed{0});
-  TextOut();
-  EXPECT_EQ(Message(finished_->status), "gave up after 6 retries: no answer within 30 s");
-}
-
-TEST_F(EdgeTables, RetriesWithoutProgressEnd) {
-  Submit(RequestOf(5));
-  Admit(0, 1);
-  for (int i = 0; i <= kRetriesMax; ++i) {
-    RunFront();
-    GiveFrom(kWorkerA, NeedPrefix{.session = Session(1), .epoch = Slot(0).epoch, .step = 1});
-  }
-  TextOut();
-  EXPECT_TRUE(absl::IsUnavailable(finished_->status));
-  EXPECT_THAT(Message(finished_->status), HasSubstr("gave up after 6 retries: worker wa has 0"));
-}
-
-TEST_F(EdgeTables, NeedRouteAsksForANewRouteAndKeepsTheTokens) {
-  Submit(RequestOf(5));
-  Admit(0, 1);
-  OneStep(1);
-  RunFront();
-  GiveFrom(kWorkerB, NeedRoute{.session = Session(1), .epoch = 1, .step = 2});
-  EXPECT_EQ(Slot(0).phase, SlotPhase::kRouting);
-  state_.outbox.clear();
-  GiveFrom(kCoordinatorNode, RouteFor(0, 2));
-  const Activation frame = RunFront().at(0);
-  EXPECT_EQ(frame.envelope.n, 6u);
-  GiveFrom(kWorkerB, AnswerTo(frame));
-  RunBack(2);
-  EXPECT_EQ(TextOut(), "bc");
-}
-
-TEST_F(EdgeTables, RejectedEndsTheRequestWithTheWorkersReason) {
-  Submit(RequestOf(5));
-  Admit(0, 1);
-  RunFront();
-  GiveFrom(kWorkerB, Rejected{.session = Session(1),
-                              .epoch = 1,
-                              .step = 1,
-                              .status = InvalidArgument("row 0 is not finite")});
-  TextOut();
-  EXPECT_TRUE(absl::IsInvalidArgument(finished_->status));
-  EXPECT_EQ(Message(finished_->status), "worker wb: row 0 is not finite");
-}
-
-TEST_F(EdgeTables, AWorkerWithoutRoomIsAskedAgainAfterAWhile) {
-  Submit(RequestOf(5));
-  Admit(0, 1);
-  RunFront();
-  const Rejected full{
-      .session = Session(1), .epoch = 1, .step = 1, .status = ResourceExhausted("KV is full")};
-  GiveFrom(kWorkerB, full);
-  EXPECT_THAT(PlanNow().front, IsEmpty());
-  now_ += kNoRoomDelay;
-  const Activation frame = RunFront().at(0);
-  EXPECT_EQ(frame.envelope.epoch, 2u);
-  EXPECT_EQ(frame.envelope.base, 0u);
-  GiveFrom(kWorkerB, AnswerTo(frame));
-  RunBack(1);
-  EXPECT_EQ(TextOut(), "b");
-}
-
-TEST_F(EdgeTables, AWorkerThatStaysFullEndsTheRequestWithItsReason) {
-  Submit(RequestOf(5));
-  Admit(0, 1);
-  const Time start = now_;
-  for (int i = 0; i <= kRetriesMax; ++i) {
-    while (PlanNow().front.empty()) now_ += milliseconds(10);
-    RunFront();
-    GiveFrom(kWorkerB, Rejected{.session = Session(1),
-                                .epoch = Slot(0).epoch,
-                                .step = 1,
-                                .status = ResourceExhausted("KV is full")});
-  }
-  TextOut();
-  EXPECT_TRUE(absl::IsResourceExhausted(finished_->status));
-  EXPECT_EQ(Message(finished_->status), "worker wb: KV is full");
-  EXPECT_EQ(now_ - start, 63 * kNoRoomDelay);
-}
-
-TEST_F(EdgeTables, AfterStandingStillItselfNothingIsLate) {
-  Submit(RequestOf(5));
-  Admit(0, 1);
-  RunFront();
-  Give(EdgeTicked{});
-  now_ += 10 * state_.options.step_deadline;
-  Give(EdgeTicked{});
-  EXPECT_THAT(PlanNow().deadline_passed, IsEmpty());
 }
 
 TEST_F(EdgeTables, CancelWhileTheBackLayersRunGivesNoMoreTokens) {

@@ -191,20 +191,6 @@ TEST(Sampler, IgnoresHistoryOutsideTheVocabulary) {
   EXPECT_EQ(Draw(o, {4, 3, 1}, {-1, 3, 1 << 30}), 0);
 }
 
-TEST(Sampler, LogitsAreFiniteNumbersOrNot) {
-  std::vector<float> logits(100, 1.0f);
-  logits[3] = std::numeric_limits<float>::max();
-  logits[4] = std::numeric_limits<float>::denorm_min();
-  EXPECT_TRUE(AllFinite(logits));
-  for (const float bad : {INFINITY, -INFINITY, NAN, -NAN}) {
-    for (const size_t place : {size_t{0}, size_t{50}, size_t{99}}) {
-      std::vector<float> copy = logits;
-      copy[place] = bad;
-      EXPECT_FALSE(AllFinite(copy)) << bad << " at " << place;
-    }
-  }
-}
-
 TEST(CheckSamplerOptions, NamesWhatIsOutOfRange) {
   const auto refusal = [](auto change) {
     SamplerOptions o;

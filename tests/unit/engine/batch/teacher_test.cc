@@ -50,14 +50,6 @@ TEST(Teacher, LogitsThatAreNotFiniteAreDataLossAndGiveTheKvBack) {
   EXPECT_EQ(engine->kv().positions_free(), free);
 }
 
-TEST(AllFinite, FindsInfinitiesAndNan) {
-  EXPECT_TRUE(AllFinite(std::vector<float>{0, -0.0f, 3e38f, -1e-45f}));
-  const float inf = std::numeric_limits<float>::infinity();
-  for (const float bad : {inf, -inf, std::numeric_limits<float>::quiet_NaN()}) {
-    EXPECT_FALSE(AllFinite(std::vector<float>{0, bad, 1}));
-  }
-}
-
 TEST(Teacher, NamesATokenOutsideTheVocabulary) {
   TinyEngine tiny({});
   const std::unique_ptr<Teacher> teacher = *Teacher::Create(*tiny.engine, 0);
