@@ -1,10 +1,12 @@
 """Decode and prefill speed of `mortar bench` beside llama.cpp's, in alternation on one machine.
 
-usage: bench.py MORTAR LLAMA_BENCH MODEL LLAMA_FLAGS [--pairs N] [--threads T,T] [--write]
+usage: bench.py MORTAR MODEL LLAMA_FLAGS --llama NAME=LLAMA_BENCH... [--pairs N] [--threads T,T]
+       [--write]
 
-A pair is one run of each program, so that a machine that slows down slows both. llama.cpp is
-measured with and without flash attention, and with and without weights repacked for the CPU; its
-best median counts. A setting that ends badly is named in the table and not run again.
+A pair is one run of each program, so that a machine that slows down slows both. Each build of
+llama.cpp is measured with and without flash attention, and with and without weights repacked for
+the CPU; the best median counts. A setting that ends badly is named in the table and not run
+again.
 """
 import argparse
 import json
@@ -16,7 +18,14 @@ import sys
 import time
 
 TESTS = {"tg128": ["-p", "0", "-n", "128"], "pp512": ["-p", "512", "-n", "0"]}
-PEERS = ("-fa 0", "-fa 1", "-fa 0 --repack 0", "-fa 1 --repack 0")
+PEER_FLAGS = ("-fa 0", "-fa 1", "-fa 0 --repack 0", "-fa 1 --repack 0")
+
+
+def peers_of(options):
+    """[(name in the table, llama-bench, flags)]."""
+    builds = [build.partition("=") for build in options.llama]
+    return [(f"{name} {flags}", program, flags) for name, _, program in builds
+            for flags in PEER_FLAGS]
 
 
 def run_json(command):
@@ -47,11 +56,12 @@ class Samples:
         self.bytes[key] = rows[0]["gb_s"] * 1e9 / rows[0]["tok_s"]
         self.bandwidth.setdefault(threads, []).append(rows[0]["bandwidth_gb_s"])
 
-    def llama(self, options, flags, test, threads):
-        key = (f"llama.cpp {flags}", test, threads)
+    def llama(self, options, peer, test, threads):
+        name, program, flags = peer
+        key = (name, test, threads)
         if key in self.ended:
             return
-        rows, code = run_json([options.llama, "-o", "json", "-m", options.model, "-t",
+        rows, code = run_json([program, "-o", "json", "-m", options.model, "-t",
                                str(threads), "-r", str(options.repetitions)] + flags.split() +
                               TESTS[test])
         if code != 0:
@@ -70,8 +80,8 @@ def measure(options, threads_list):
             print(f"pair {pair + 1} of {options.pairs}, {threads} threads", file=sys.stderr)
             for test in TESTS:
                 samples.mortar(options, test, threads)
-                for flags in PEERS:
-                    samples.llama(options, flags, test, threads)
+                for peer in peers_of(options):
+                    samples.llama(options, peer, test, threads)
     return samples
 
 
@@ -79,9 +89,8 @@ def cell(values):
     return (f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})")
 
 
-def rows_of(samples, test, threads):
+def rows_of(samples, peers, test, threads):
     """mortar, then each setting of llama.cpp."""
-    peers = [f"llama.cpp {flags}" for flags in PEERS]
     ran = [p for p in peers if (p, test, threads) in samples.speeds]
     if not ran:
         sys.exit(f"error: no setting of llama.cpp ran {test} with {threads} threads")
@@ -105,13 +114,13 @@ def rows_of(samples, test, threads):
     return lines
 
 
-def table(samples, threads_list):
+def table(samples, peers, threads_list):
     """Rows of Markdown: medians over the pairs, spread, ratio, bytes against the bound."""
     lines = ["| test | threads | program | tokens/s: median (least to most) | ratio | GB/s | "
              "of memory bandwidth |", "| --- | --- | --- | --- | --- | --- | --- |"]
     for test in TESTS:
         for threads in threads_list:
-            lines += rows_of(samples, test, threads)
+            lines += rows_of(samples, peers, test, threads)
     return lines
 
 
@@ -139,18 +148,20 @@ def report(options, samples, threads_list):
         f"- model: {os.path.basename(options.model)}",
         f"- mortar: {version_of([options.mortar, 'version'])}; `mortar bench -t T "
         f"-r {options.repetitions}`",
-        f"- llama.cpp: {version_of([options.llama, '--version'])}, from {options.llama_flags}; "
+        f"- llama.cpp: {version_of([peers_of(options)[0][1], '--version'])}, from "
+        f"{options.llama_flags}; "
         f"`llama-bench -t T -r {options.repetitions}` with the flags in the table",
         f"- {options.pairs} pairs, the programs in alternation; ratio to llama.cpp's best "
         "setting, median over the pairs",
         "",
-    ] + table(samples, threads_list)
+    ] + table(samples, [name for name, _, _ in peers_of(options)], threads_list)
 
 
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench")
-    for name in ("mortar", "llama", "model", "llama_flags"):
+    for name in ("mortar", "model", "llama_flags"):
         parser.add_argument(name, help=argparse.SUPPRESS)
+    parser.add_argument("--llama", action="append", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--pairs", type=int, default=5, help="runs of each program (default 5)")
     parser.add_argument("--threads", default="2,1", help="thread counts (default 2,1)")
     parser.add_argument("--repetitions", type=int, default=2,
