@@ -174,7 +174,11 @@ std::string FlagsAsMarkdown() {
 std::string CompletionScript(std::string_view shell) {
   if (shell == "fish") return FishScript();
   // zsh reads bash's script through its own compatibility layer.
-  if (shell == "zsh") return "autoload -Uz bashcompinit && bashcompinit\n" + BashScript();
+  if (shell == "zsh") {
+    return "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }\n"
+           "autoload -Uz bashcompinit && bashcompinit\n" +
+           BashScript();
+  }
   return BashScript();
 }
 

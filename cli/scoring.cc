@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cli/console.h"
 #include "common/check.h"
 
 namespace mortar {
@@ -46,6 +47,7 @@ absl::StatusOr<ScoringModel> LoadScoringModel(const GgufFile& file, const Scorin
   const PartSpec whole = {true, {0, config.n_layers}, true};
   ASSIGN_OR_RETURN(model.engine, Engine::Load(file, {whole}, engine_options, kernels, pool));
   ASSIGN_OR_RETURN(model.teacher, Teacher::Create(*model.engine, 0));
+  model.teacher->StopWhen([] { return InterruptSignal() != 0; });
   return model;
 }
 

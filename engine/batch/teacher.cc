@@ -90,6 +90,7 @@ absl::Status Teacher::Walk(std::span<const int32_t> tokens, int first, const Vis
 // One batch: positions [begin, end), all of whose logits are wanted where there is a visitor.
 absl::Status Teacher::Step(std::span<const int32_t> tokens, int begin, int end,
                            const Visit* visit) {
+  if (stop_ && stop_()) return Cancelled("interrupted");
   const size_t n = static_cast<size_t>(end - begin);
   for (size_t i = 0; i < n; ++i) rows_[i] = {&kv_, begin + static_cast<int>(i)};
   Batch batch;

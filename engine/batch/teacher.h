@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "common/status.h"
@@ -37,6 +38,9 @@ class Teacher {
   // Nothing was visited then. DataLoss when logits are not finite; earlier positions were visited.
   absl::Status Run(std::span<const int32_t> tokens, int first, const Visit& visit);
 
+  // From now on Run asks before each batch, and ends with Cancelled where the answer is yes.
+  void StopWhen(std::function<bool()> stop) { stop_ = std::move(stop); }
+
   int n_vocab() const { return engine_.config().n_vocab; }
 
  private:
@@ -46,6 +50,7 @@ class Teacher {
 
   Engine& engine_;
   const int part_;
+  std::function<bool()> stop_;
   KvTable kv_;
   std::vector<BatchRow> rows_;       // [rows_max]
   std::vector<int> logit_rows_;      // [logit_rows_max], 0, 1, 2, ...

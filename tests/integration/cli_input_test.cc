@@ -93,6 +93,14 @@ TEST_F(CliInputTest, WeightsThatAreNoNumbersEndItInsteadOfText) {
   }
 }
 
+TEST_F(CliInputTest, StopTextsAreCheckedBeforeTheModelIsOpened) {
+  for (const std::string& stop : {std::string(), std::string(257, 'x')}) {
+    ExpectOneLineError(
+        RunMortar({"run", "-m", folder_.Path("none.gguf"), "-p", "hi", "--stop", stop}), 2,
+        "--stop");
+  }
+}
+
 TEST_F(CliInputTest, UnknownArchitecture) {
   GgufWriter writer = MakeTinyModel({});
   GgufWriter::Key& key = writer.FindKey("general.architecture");

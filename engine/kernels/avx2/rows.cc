@@ -16,15 +16,17 @@ float HorizontalMax(__m256 v) {
   return _mm_cvtss_f32(m);
 }
 
-// The 32 values of a block, and their largest magnitude.
+// The 32 values of a block, and their largest magnitude: NaN where one of them is.
 float LoadBlock(const float* x, __m256* v) {
   const __m256 sign = _mm256_set1_ps(-0.0f);
   __m256 magnitude = _mm256_setzero_ps();
+  __m256 unordered = _mm256_setzero_ps();
   for (int i = 0; i < 4; ++i) {
     v[i] = _mm256_loadu_ps(x + 8 * i);
     magnitude = _mm256_max_ps(_mm256_andnot_ps(sign, v[i]), magnitude);
+    unordered = _mm256_or_ps(unordered, _mm256_cmp_ps(v[i], v[i], _CMP_UNORD_Q));
   }
-  return HorizontalMax(magnitude);
+  return _mm256_movemask_ps(unordered) != 0 ? __builtin_nanf("") : HorizontalMax(magnitude);
 }
 
 int HorizontalSum(__m256i v) {

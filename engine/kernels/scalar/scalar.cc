@@ -11,9 +11,11 @@
 namespace mortar {
 namespace {
 
+// NaN where one of the block is: it must not vanish in integers.
 float LargestMagnitude(const float* x) {
   float amax = 0;
   for (int i = 0; i < kBlock; ++i) {
+    if (x[i] != x[i]) return __builtin_nanf("");
     const float magnitude = x[i] < 0 ? -x[i] : x[i];
     if (magnitude > amax) amax = magnitude;
   }

@@ -19,6 +19,19 @@ absl::StatusOr<int> Visited(Teacher& teacher, const std::vector<int32_t>& tokens
   return n;
 }
 
+// A file that was spoiled, in an engine.
+struct Damaged {
+  std::shared_ptr<GgufFile> file;
+  std::unique_ptr<ThreadPool> pool;
+  std::unique_ptr<Engine> engine;
+
+  explicit Damaged(const GgufWriter& writer)
+      : file(*GgufFile::FromBytes(writer.Bytes(), "tiny.gguf")),
+        pool(*ThreadPool::Create(1)),
+        engine(*Engine::Load(*file, {{true, {0, 4}, true}}, TinyEngineOptions().engine,
+                             **SelectKernels(""), *pool)) {}
+};
+
 // 70 positions take two pages, which hold 128.
 TEST(Teacher, RefusesAListLongerThanTheContextThoughItsPagesWouldHoldIt) {
   TinyEngineOptions options;
@@ -37,17 +50,35 @@ TEST(Teacher, LogitsThatAreNotFiniteAreDataLossAndGiveTheKvBack) {
   // The embedding of token 7, which is the head's row as well: 64 floats.
   std::memcpy(writer.FindTensor("token_embd.weight").data.data() + 7 * 64 * sizeof(float), &nan,
               sizeof(float));
-  const auto file = GgufFile::FromBytes(writer.Bytes(), "tiny.gguf");
-  ASSERT_TRUE(file.ok());
-  const std::unique_ptr<ThreadPool> pool = *ThreadPool::Create(1);
-  const std::unique_ptr<Engine> engine = *Engine::Load(
-      **file, {{true, {0, 4}, true}}, TinyEngineOptions().engine, **SelectKernels(""), *pool);
-  const std::unique_ptr<Teacher> teacher = *Teacher::Create(*engine, 0);
-  const int free = engine->kv().positions_free();
+  const Damaged damaged(writer);
+  const std::unique_ptr<Teacher> teacher = *Teacher::Create(*damaged.engine, 0);
+  const int free = damaged.engine->kv().positions_free();
   const absl::Status status = Visited(*teacher, {1, 2, 3}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(Message(status), testing::HasSubstr("the logits of position 0 are not finite"));
-  EXPECT_EQ(engine->kv().positions_free(), free);
+  EXPECT_EQ(damaged.engine->kv().positions_free(), free);
+}
+
+// Integers would hide it: a row of NaN once gave logits of zero.
+TEST(Teacher, ANanInAMiddleLayerOfQuantisedWeightsIsDataLoss) {
+  for (const TensorType type : {TensorType::kQ4_1, TensorType::kQ8_0}) {
+    GgufWriter writer = MakeTinyModel({.type = type});
+    std::vector<uint8_t>& down = writer.FindTensor("blk.1.ffn_down.weight").data;
+    down[0] = 0xff;  // the first block's scale, an f16
+    down[1] = 0x7f;
+    const Damaged damaged(writer);
+    const std::unique_ptr<Teacher> teacher = *Teacher::Create(*damaged.engine, 0);
+    EXPECT_EQ(Visited(*teacher, RandomTokens(5, 1)).status().code(), absl::StatusCode::kDataLoss);
+  }
+}
+
+TEST(Teacher, StopsBeforeTheNextBatchAndGivesTheKvBack) {
+  TinyEngine tiny({});
+  const std::unique_ptr<Teacher> teacher = *Teacher::Create(*tiny.engine, 0);
+  const int free = tiny.engine->kv().positions_free();
+  teacher->StopWhen([] { return true; });
+  EXPECT_EQ(Visited(*teacher, RandomTokens(5, 1)).status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(tiny.engine->kv().positions_free(), free);
 }
 
 TEST(Teacher, NamesATokenOutsideTheVocabulary) {

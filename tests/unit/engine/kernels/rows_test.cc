@@ -60,6 +60,23 @@ TEST(QuantizeWide, IsWithinHalfAStepAndUsesAllSixteenBits) {
   EXPECT_EQ(largest, 32767);
 }
 
+TEST(Quantize, NotANumberDoesNotVanishInIntegers) {
+  std::vector<const KernelTable*> tables = OtherKernels();
+  tables.push_back(&Scalar());
+  for (const KernelTable* kernels : tables) {
+    for (const size_t place : {size_t{0}, size_t{13}, size_t{31}}) {
+      for (const float rest : {0.0f, 1.0f}) {
+        std::vector<float> x(64, rest);
+        x[place] = NAN;
+        const Rounded<int8_t> narrow(*kernels, x);
+        const Rounded<int16_t> wide(*kernels, x);
+        EXPECT_TRUE(std::isnan(narrow.d[0]) && std::isnan(wide.d[0])) << kernels->name;
+        EXPECT_TRUE(std::isfinite(narrow.d[1]) && std::isfinite(wide.d[1])) << kernels->name;
+      }
+    }
+  }
+}
+
 TEST(QuantizeWide, TheSumIsExactAtItsLargest) {
   const Rounded<int16_t> z(Scalar(), std::vector<float>(32, 32767.0f));
   EXPECT_EQ(z.d[0], 1.0f);
