@@ -30,7 +30,7 @@ Sizes ReadSizes() {
 uint64_t ResidentBytes() { return ReadSizes().resident_bytes; }
 
 bool LimitMemory(uint64_t more_bytes) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef MORTAR_SANITIZED
   (void)more_bytes;
   return false;
 #else

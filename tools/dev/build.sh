@@ -6,8 +6,8 @@
 build_dir() {
   case $1 in
     release) echo build ;;
-    dev | asan | tsan | fuzz) echo "build/$1" ;;
-    *) die "there is no preset '$1' (release, dev, asan, tsan, fuzz)" ;;
+    dev | asan | tsan) echo "build/$1" ;;
+    *) die "there is no preset '$1' (release, dev, asan, tsan)" ;;
   esac
 }
 

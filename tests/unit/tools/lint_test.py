@@ -6,6 +6,7 @@ import unittest
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 sys.path.insert(0, os.path.join(ROOT, "tools", "lint"))
 
+import grouping  # noqa: E402
 import house_rules  # noqa: E402
 import source  # noqa: E402
 
@@ -71,6 +72,27 @@ class HouseRules(unittest.TestCase):
 
     def test_stored_data_is_left_alone(self):
         self.assertEqual(messages("tests/data/a.txt", "FIX" + "ME\r\n" * 900), [])
+
+
+class Grouping(unittest.TestCase):
+    def test_own_names_are_those_that_nobody_else_sees(self):
+        text = ("#include <vector>\nnamespace mortar {\nnamespace {\n"
+                "// Twice(it)\nconstexpr int kMax = 4;\nstd::vector<int> Make(int n) {\n"
+                "  return Other(n);\n}\nclass Reader final : public Base {\n  int n_ = 0;\n};\n"
+                "using Names = std::vector<int>;\n}  // namespace\n"
+                "int Public(int n) { return n; }\nstatic int Hidden() { return 1; }\n"
+                "}  // namespace mortar\n")
+        self.assertEqual(grouping.own_names(text), {"kMax", "Make", "Reader", "Names", "Hidden"})
+
+    def test_files_are_grouped_unless_names_or_flags_differ(self):
+        def file(path, name, flags=()):
+            return path, flags, f"namespace {{\nint {name}() {{ return 1; }}\n}}  // namespace\n"
+        files = [file("a", "A"), file("b", "B"), file("other", "A"), file("c", "C", ("-mavx2",))]
+        self.assertEqual(grouping.groups(files), [["a", "b"], ["other"], ["c"]])
+
+    def test_a_group_has_a_limit(self):
+        made = grouping.groups([(str(i), (), "") for i in range(grouping.FILES_MAX + 1)])
+        self.assertEqual([len(g) for g in made], [grouping.FILES_MAX, 1])
 
 
 if __name__ == "__main__":

@@ -35,8 +35,7 @@ TEST(Engine, HoldsTheWeightsOfItsPartsAlone) {
   EXPECT_LT(middle, whole / 2);
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__)  // they keep memory of their own
+#ifndef MORTAR_SANITIZED  // they keep memory of their own
 TEST(Engine, APartIsResidentAloneAndTheRestOfTheFileIsNot) {
   const std::string path = testing::TempDir() + "/mortar_resident_" + std::to_string(getpid());
   const TinyModelOptions model = {.n_embd = 256, .n_ff = 1024, .n_layers = 8};
