@@ -14,6 +14,7 @@
 #include "cli/prompt_tokens.h"
 #include "cli/sampling.h"
 #include "common/random.h"
+#include "edge/state.h"
 #include "engine/text/utf8.h"
 #include "protocol/envelope.h"
 
@@ -81,24 +82,13 @@ struct RunInput {
   Compute compute;
 };
 
-// Before the model is loaded, as every mistake of a call.
-absl::Status CheckStops(const std::vector<std::string>& stops) {
-  if (stops.size() > kStopsMax) {
-    return UsageError("--stop: at most " + std::to_string(kStopsMax) + " texts, got " +
-                      std::to_string(stops.size()));
-  }
-  for (const std::string& stop : stops) {
-    if (!stop.empty() && stop.size() <= kStopBytesMax) continue;
-    return UsageError("--stop: a text of 1 to " + std::to_string(kStopBytesMax) + " bytes, got " +
-                      std::to_string(stop.size()));
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<RunInput> ReadInput(const CommandContext& context) {
   const Settings& settings = context.settings;
   RunInput in;
-  RETURN_IF_ERROR(CheckStops(settings.Strings("stop")));
+  // Before the model is loaded, as every mistake of a call.
+  if (const absl::Status stops = CheckStops(settings.Strings("stop")); !stops.ok()) {
+    return UsageError(settings.Where("stop") + ": " + Message(stops));
+  }
   ASSIGN_OR_RETURN(const PromptText prompt, ReadPrompt(settings));
   ASSIGN_OR_RETURN(in.model, OpenHostedModel(settings, context.environment, context.log));
   ASSIGN_OR_RETURN(in.embedded, ReadEmbeddedOptions(settings, in.model.config));

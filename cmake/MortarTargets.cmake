@@ -37,8 +37,7 @@ if(MORTAR_SANITIZE)
 endif()
 
 # What nearly every file includes, compiled once: Abseil's status alone is half of what a file of
-# ours costs. A header of this list is still included by whoever needs it: clang-tidy and the fuzz
-# targets read the files without it.
+# ours costs. A header of this list is still included by whoever needs it: clang-tidy reads without it.
 set(mortar_common_headers <absl/status/statusor.h> <algorithm> <cstdint> <functional> <memory>
   <optional> <string> <string_view> <utility> <variant> <vector>)
 

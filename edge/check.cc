@@ -34,6 +34,20 @@ absl::Status CheckEdgeOptions(const EdgeOptions& o) {
   return absl::OkStatus();
 }
 
+absl::Status CheckStops(const std::vector<std::string>& stops) {
+  if (stops.size() > kStopsMax) {
+    return InvalidArgument("at most " + std::to_string(kStopsMax) + " stop strings, got " +
+                           std::to_string(stops.size()));
+  }
+  for (const std::string& stop : stops) {
+    if (stop.empty() || stop.size() > kStopBytesMax) {
+      return InvalidArgument("a stop string has 1 to " + std::to_string(kStopBytesMax) +
+                             " bytes, got " + std::to_string(stop.size()));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckRequest(const EdgeOptions& o, const GenerateRequest& r) {
   if (r.prompt.empty()) return InvalidArgument("the prompt has no tokens");
   if (r.prompt.size() >= static_cast<size_t>(o.context_max)) {
@@ -51,16 +65,7 @@ absl::Status CheckRequest(const EdgeOptions& o, const GenerateRequest& r) {
     return InvalidArgument("tokens to predict: expected 1 or more, got " +
                            std::to_string(r.n_predict));
   }
-  if (r.stops.size() > kStopsMax) {
-    return InvalidArgument("at most " + std::to_string(kStopsMax) + " stop strings, got " +
-                           std::to_string(r.stops.size()));
-  }
-  for (const std::string& stop : r.stops) {
-    if (stop.empty() || stop.size() > kStopBytesMax) {
-      return InvalidArgument("a stop string has 1 to " + std::to_string(kStopBytesMax) +
-                             " bytes, got " + std::to_string(stop.size()));
-    }
-  }
+  RETURN_IF_ERROR(CheckStops(r.stops));
   if (r.chunk_rows < 0) return InvalidArgument("a chunk has 1 or more positions");
   return CheckSamplerOptions(r.sampler);
 }

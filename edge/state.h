@@ -72,6 +72,9 @@ struct EdgeOptions {
 // FailedPrecondition or InvalidArgument names what does not fit the model or the rules.
 absl::Status CheckEdgeOptions(const EdgeOptions& options);
 absl::Status CheckRequest(const EdgeOptions& options, const GenerateRequest& request);
+// The part of CheckRequest that needs no model: at most kStopsMax texts of 1 to kStopBytesMax
+// bytes.
+absl::Status CheckStops(const std::vector<std::string>& stops);
 
 struct FrameInFlight {
   uint64_t step = 0;

@@ -32,7 +32,7 @@ class Tidy:
     def __init__(self, root, build):
         with open(os.path.join(root, build, "compile_commands.json"), encoding="utf-8") as file:
             entries = json.load(file)
-        self.root, self.build = root, build
+        self.root = root
         self.commands = {os.path.relpath(e["file"], root): e["command"] for e in entries}
         version = subprocess.run([CLANG_TIDY, "--version"], check=True, capture_output=True)
         with open(os.path.join(root, ".clang-tidy"), "rb") as file:
@@ -67,9 +67,9 @@ class Tidy:
     def flags(self, path):
         """What the compile command says about the language, without its files and outputs."""
         words = shlex.split(self.commands[path])
-        # The database speaks to g++, through a launcher, with a header that only g++ has compiled.
-        words = words[1 + next(i for i, w in enumerate(words) if w.endswith("c++")):]
-        kept = []
+        while not words[0].startswith("-"):  # a launcher with its settings, and the compiler
+            words.pop(0)
+        kept = []  # of what is for g++, not a header that only g++ has compiled
         while words:
             word = words.pop(0)
             if word in ("-o", "-include"):
