@@ -76,7 +76,7 @@ absl::Status MeasureRoles(const CommandContext& context, const HostedModel& mode
                           const Compute& compute, int n_gen, double bandwidth,
                           BenchReport& report) {
   ASSIGN_OR_RETURN(EmbeddedOptions embedded, ReadEmbeddedOptions(context.settings, model.config));
-  embedded.context = n_gen + 1;
+  embedded.session.context = n_gen + 1;
   ASSIGN_OR_RETURN(const auto nodes,
                    Embedded::Start(embedded, {model, *compute.kernels, *compute.pool, context.clock,
                                               context.log}));

@@ -22,6 +22,10 @@ struct CommandContext {
 // Cancelled when a signal came or nobody reads the result; UsageError for flags that contradict
 // each other.
 absl::Status RunCommand(const CommandContext& context);
+absl::Status EdgeCommand(const CommandContext& context);
+absl::Status CoordinatorCommand(const CommandContext& context);
+absl::Status WorkerCommand(const CommandContext& context);
+absl::Status RelayCommand(const CommandContext& context);
 absl::Status PlanCommand(const CommandContext& context);
 absl::Status BenchCommand(const CommandContext& context);
 absl::Status PerplexityCommand(const CommandContext& context);

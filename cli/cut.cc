@@ -14,25 +14,31 @@ absl::Status CheckEnd(const Settings& settings, std::string_view flag, int layer
                     "with --show-tokens-to-cloud");
 }
 
+std::string Kept(const LayerCut& cut) {
+  return "--front " + std::to_string(cut.front) + " and --back " + std::to_string(cut.back);
+}
+
 }  // namespace
+
+absl::StatusOr<LayerCut> ReadLayerCut(const Settings& settings, int n_layers) {
+  LayerCut cut;
+  cut.front = static_cast<int>(settings.Int("front"));
+  cut.back = static_cast<int>(settings.Int("back"));
+  RETURN_IF_ERROR(CheckEnd(settings, "front", cut.front));
+  RETURN_IF_ERROR(CheckEnd(settings, "back", cut.back));
+  if (cut.front + cut.back <= n_layers) return cut;
+  return UsageError(Kept(cut) + " are more than the model's " + std::to_string(n_layers) +
+                    " layers; keep fewer on the edge");
+}
 
 absl::StatusOr<CutRequest> ReadCut(const Settings& settings, int n_layers) {
   CutRequest request;
-  request.cut.front = static_cast<int>(settings.Int("front"));
-  request.cut.back = static_cast<int>(settings.Int("back"));
+  ASSIGN_OR_RETURN(request.cut, ReadLayerCut(settings, n_layers));
   request.workers = static_cast<int>(settings.Int("workers"));
   for (const int64_t size : settings.OptionalInts("layers")) {
     request.sizes.push_back(static_cast<int>(size));
   }
-  RETURN_IF_ERROR(CheckEnd(settings, "front", request.cut.front));
-  RETURN_IF_ERROR(CheckEnd(settings, "back", request.cut.back));
   const int between = n_layers - request.cut.front - request.cut.back;
-  const std::string kept = "--front " + std::to_string(request.cut.front) + " and --back " +
-                           std::to_string(request.cut.back);
-  if (between < 0) {
-    return UsageError(kept + " are more than the model's " + std::to_string(n_layers) +
-                      " layers; keep fewer on the edge");
-  }
   // A small model may fit the edge alone: then nobody else is needed, unless asked for.
   if (between == 0 && settings.Source("workers") == FlagSource::kDefault) request.workers = 0;
   if (request.workers > between) {
@@ -49,8 +55,8 @@ absl::StatusOr<CutRequest> ReadCut(const Settings& settings, int n_layers) {
   }
   if (sum != between) {
     return UsageError(settings.Where("layers") + ": the sizes add up to " + std::to_string(sum) +
-                      " layers, but " + kept + " leave " + std::to_string(between) + " of " +
-                      std::to_string(n_layers) + "; make them add up");
+                      " layers, but " + Kept(request.cut) + " leave " + std::to_string(between) +
+                      " of " + std::to_string(n_layers) + "; make them add up");
   }
   return request;
 }

@@ -18,8 +18,12 @@ struct CutRequest {
   std::vector<int> sizes;  // layers of each worker; empty: even
 };
 
-// --front, --back, --workers, --layers. UsageError when they do not fit the model: a cut of 0
-// without --show-tokens-to-cloud, more layers than there are, sizes that do not add up.
+// --front and --back. UsageError when they are more than the model has, or 0 without
+// --show-tokens-to-cloud.
+absl::StatusOr<LayerCut> ReadLayerCut(const Settings& settings, int n_layers);
+
+// --front, --back, --workers, --layers. UsageError when they do not fit the model: as ReadLayerCut,
+// more workers than layers, sizes that do not add up.
 absl::StatusOr<CutRequest> ReadCut(const Settings& settings, int n_layers);
 
 // The warning that goes with a cut of 0, or nothing.

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "cli/cut.h"
-#include "cli/hosted_model.h"
+#include "cli/answering.h"
+#include "cli/node_parts.h"
 #include "cli/reports.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -20,18 +20,17 @@
 namespace mortar {
 
 struct EmbeddedOptions {
-  CutRequest cut;
-  bool show_tokens_to_cloud = false;
-  int context = 4096;  // positions of a session
-  KvType kv_type = KvType::kF16;
+  SessionOptions session;
+  int workers = 1;         // 0: the edge keeps all layers
+  std::vector<int> sizes;  // layers of each worker; empty: even
 };
 
-// The cut, --kv and --ctx-size. UsageError when they do not fit the model.
+// As ReadSessionOptions, with --workers and --layers. UsageError when they do not fit the model.
 absl::StatusOr<EmbeddedOptions> ReadEmbeddedOptions(const Settings& settings,
                                                     const ModelConfig& config);
 
 // Used by one thread.
-class Embedded {
+class Embedded final : public AnsweringNodes {
  public:
   // All of these outlive the object.
   struct Parts {
@@ -46,17 +45,10 @@ class Embedded {
   // signal.
   static absl::StatusOr<std::unique_ptr<Embedded>> Start(const EmbeddedOptions& options,
                                                          const Parts& parts);
-  ~Embedded();
+  ~Embedded() override;
 
-  // Runs one request to its end. `on_token` is called for each token of the answer. A signal, or
-  // an error of `on_token`, cancels the request; that error, or the request's own, is returned.
-  using OnToken = std::function<absl::Status(const TokenOut& token)>;
-  absl::StatusOr<Finished> Generate(GenerateRequest request, const OnToken& on_token);
-
-  // In the order in which a token passes.
-  std::vector<RouteNode> Route() const;
-  // Frames between neighbours on the route since the start.
-  std::vector<HopTraffic> Traffic() const;
+  absl::StatusOr<Finished> Generate(GenerateRequest request, const AnswerSinks& sinks) override;
+  std::vector<HopTraffic> Traffic() const override;
 
  private:
   struct State;

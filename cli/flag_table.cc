@@ -6,11 +6,13 @@
 namespace mortar {
 namespace {
 
+constexpr uint32_t kAnswering = kRun | kEdge;
+constexpr uint32_t kNodes = kEdge | kCoordinator | kWorker | kRelay;
 constexpr uint32_t kModelCommands =
-    kRun | kBench | kPerplexity | kCompare | kTokenize | kInspect | kPlan;
+    kAnswering | kWorker | kBench | kPerplexity | kCompare | kTokenize | kInspect | kPlan;
 constexpr uint32_t kScoring = kPerplexity | kCompare;
-constexpr uint32_t kComputing = kRun | kBench | kPerplexity | kCompare | kPlan;
-constexpr uint32_t kWithJson = kAllCommands & ~kCompletion;
+constexpr uint32_t kComputing = kAnswering | kWorker | kBench | kPerplexity | kCompare | kPlan;
+constexpr uint32_t kWithJson = kAllCommands & ~(kCompletion | kCoordinator | kWorker | kRelay);
 
 constexpr CommandSpec kCommands[] = {
     {kRun, "run", "answer one prompt, through edge, coordinator and worker in this process",
@@ -21,6 +23,26 @@ Time to first token counts from the entry of main.)",
      R"(mortar run -p "Why is the sky blue?"
 mortar run --raw -p "The capital of France is" -n 24 --temp 0
 mortar run -f question.txt --workers 2 --front 3 --back 1 --json)"},
+    {kCoordinator, "coordinator", "who is there, who hosts what, which route a session takes",
+     R"(Nodes dial it. It shares the layers between the edges' own out over its workers once
+--workers of them have joined, grants routes, and forwards frames between nodes that cannot
+dial one another. It sees no tensor and no token. Ends at SIGINT or SIGTERM.)",
+     R"(mortar coordinator
+mortar coordinator --listen tcp://127.0.0.1:4750 --workers 2 --layers 20,6)"},
+    {kWorker, "worker", "host layers for the sessions of many edges",
+     R"(Joins a coordinator, loads the layers that it is given, and nothing else of the model.
+It must have the same model file as the edges. Ends at SIGINT or SIGTERM.)",
+     R"(mortar worker
+mortar worker --coordinator tcp://127.0.0.1:4750 -t 2 --layers 2-15)"},
+    {kEdge, "edge", "answer one prompt through a coordinator and workers elsewhere",
+     R"(As run, with the layers between --front and --back on workers of a cluster. The text,
+the tokens and the logits stay in this process; hidden states cross.)",
+     R"(mortar edge -p "Why is the sky blue?"
+mortar edge --coordinator tcp://127.0.0.1:4750 -f question.txt --json)"},
+    {kRelay, "relay", "forward frames for nodes that cannot be dialled",
+     R"(Joins a coordinator. Workers and edges that name it send through it what they cannot
+send directly. It reads envelopes and no rows. Ends at SIGINT or SIGTERM.)",
+     R"(mortar relay --listen tcp://127.0.0.1:4751 --coordinator tcp://127.0.0.1:4750)"},
     {kBench, "bench", "measure the speed of prefill and decode, as llama-bench defines them",
      R"(ppN: N random tokens from an empty KV. tgN: N tokens, one by one, from an empty KV.
 tgN@B: the same for B sessions in one batch. gb_s counts the bytes of weights and of KV that
@@ -69,63 +91,63 @@ constexpr FlagSpec kFlags[] = {
     {.name = "model", .type = FlagType::kString, .commands = kModelCommands,
      .help = "the model, a GGUF file", .group = "Model", .shorts = "m", .value_name = "FILE",
      .unset = "SmolLM2-135M-Instruct in the cache", .positional = kInspect},
-    {.name = "prompt", .type = FlagType::kString, .commands = kRun | kTokenize,
+    {.name = "prompt", .type = FlagType::kString, .commands = kAnswering | kTokenize,
      .help = "the text; - reads standard input", .group = "Text", .shorts = "p",
      .value_name = "TEXT"},
-    {.name = "file", .type = FlagType::kString, .commands = kRun | kTokenize | kScoring,
+    {.name = "file", .type = FlagType::kString, .commands = kAnswering | kTokenize | kScoring,
      .help = "a file that holds the text; - reads standard input", .group = "Text", .shorts = "f",
      .value_name = "FILE"},
-    {.name = "system", .type = FlagType::kString, .commands = kRun,
+    {.name = "system", .type = FlagType::kString, .commands = kAnswering,
      .help = "the system message of the chat template", .group = "Text", .value_name = "TEXT",
      .unset = "what the model's template says"},
-    {.name = "raw", .type = FlagType::kBool, .commands = kRun,
+    {.name = "raw", .type = FlagType::kBool, .commands = kAnswering,
      .help = "continue the prompt without a chat template", .group = "Text", .fallback = "false"},
     {.name = "special", .type = FlagType::kBool, .commands = kTokenize,
      .help = "read special tokens in the text as tokens", .group = "Text", .fallback = "false"},
 
     // How much is generated and when it stops.
-    {.name = "n-predict", .type = FlagType::kInt, .commands = kRun,
+    {.name = "n-predict", .type = FlagType::kInt, .commands = kAnswering,
      .help = "at most this many tokens", .group = "Generation", .shorts = "n",
      .aliases = "predict", .value_name = "N", .fallback = "128", .min = 1, .max = 1 << 20,
      .refused = "-1",
      .refused_why = "a run without an end holds its memory for ever; give a number, e.g. -n 256"},
-    {.name = "stop", .type = FlagType::kStrings, .commands = kRun,
+    {.name = "stop", .type = FlagType::kStrings, .commands = kAnswering,
      .help = "end where this text would appear; may be repeated", .group = "Generation",
      .value_name = "TEXT"},
-    {.name = "stream", .type = FlagType::kBool, .commands = kRun,
+    {.name = "stream", .type = FlagType::kBool, .commands = kAnswering,
      .help = "write text as it is generated", .group = "Generation", .fallback = "true"},
 
     // Sampling.
-    {.name = "temp", .type = FlagType::kFloat, .commands = kRun,
+    {.name = "temp", .type = FlagType::kFloat, .commands = kAnswering,
      .help = "temperature; 0 takes the likeliest token", .group = "Sampling",
      .aliases = "temperature", .value_name = "T", .fallback = "0.8", .min = 0, .max = 100},
-    {.name = "top-k", .type = FlagType::kInt, .commands = kRun,
+    {.name = "top-k", .type = FlagType::kInt, .commands = kAnswering,
      .help = "keep the K likeliest tokens; 0 keeps all", .group = "Sampling", .value_name = "K",
      .fallback = "40", .min = 0, .max = 1 << 20},
-    {.name = "top-p", .type = FlagType::kFloat, .commands = kRun,
+    {.name = "top-p", .type = FlagType::kFloat, .commands = kAnswering,
      .help = "keep the likeliest tokens that make up this probability", .group = "Sampling",
      .value_name = "P", .fallback = "0.95", .min = 0, .max = 1},
-    {.name = "min-p", .type = FlagType::kFloat, .commands = kRun,
+    {.name = "min-p", .type = FlagType::kFloat, .commands = kAnswering,
      .help = "drop tokens below this part of the likeliest one's probability", .group = "Sampling",
      .value_name = "P", .fallback = "0.05", .min = 0, .max = 1},
-    {.name = "repeat-penalty", .type = FlagType::kFloat, .commands = kRun,
+    {.name = "repeat-penalty", .type = FlagType::kFloat, .commands = kAnswering,
      .help = "divide the logits of recent tokens by this; 1 is off", .group = "Sampling",
      .value_name = "X", .fallback = "1", .min = 0.01, .max = 100},
-    {.name = "repeat-last-n", .type = FlagType::kInt, .commands = kRun,
+    {.name = "repeat-last-n", .type = FlagType::kInt, .commands = kAnswering,
      .help = "how many recent tokens the penalties look at; 0 none, -1 all", .group = "Sampling",
      .value_name = "N", .fallback = "64", .min = -1, .max = 1 << 20},
-    {.name = "presence-penalty", .type = FlagType::kFloat, .commands = kRun,
+    {.name = "presence-penalty", .type = FlagType::kFloat, .commands = kAnswering,
      .help = "subtract this from the logits of recent tokens", .group = "Sampling",
      .value_name = "X", .fallback = "0", .min = -2, .max = 2},
-    {.name = "frequency-penalty", .type = FlagType::kFloat, .commands = kRun,
+    {.name = "frequency-penalty", .type = FlagType::kFloat, .commands = kAnswering,
      .help = "subtract this for each time that a recent token appeared", .group = "Sampling",
      .value_name = "X", .fallback = "0", .min = -2, .max = 2},
-    {.name = "seed", .type = FlagType::kInt, .commands = kRun, .help = "repeats a sampled run",
-     .group = "Sampling", .shorts = "s", .value_name = "S",
+    {.name = "seed", .type = FlagType::kInt, .commands = kAnswering,
+     .help = "repeats a sampled run", .group = "Sampling", .shorts = "s", .value_name = "S",
      .unset = "a random one, shown in --json", .min = 0, .max = 9007199254740991.0},
 
     // The machine.
-    {.name = "ctx-size", .type = FlagType::kInt, .commands = kRun | kPlan,
+    {.name = "ctx-size", .type = FlagType::kInt, .commands = kAnswering | kWorker | kPlan,
      .help = "positions of context", .group = "Machine", .shorts = "c", .value_name = "N",
      .unset = "the model's own, at most 4096", .min = 1, .max = 1 << 20},
     {.name = "ctx-size", .type = FlagType::kInt, .commands = kScoring,
@@ -134,33 +156,66 @@ constexpr FlagSpec kFlags[] = {
     {.name = "threads", .type = FlagType::kInt, .commands = kComputing, .help = "compute threads",
      .group = "Machine", .shorts = "t", .value_name = "N",
      .unset = "one for each physical core that may be used", .min = 1, .max = 256},
-    {.name = "ubatch-size", .type = FlagType::kInt, .commands = kRun | kBench | kScoring,
+    {.name = "ubatch-size", .type = FlagType::kInt,
+     .commands = kAnswering | kBench | kScoring,
      .help = "positions of one step of prefill", .group = "Machine", .shorts = "b,ub",
      .aliases = "batch-size", .value_name = "N", .fallback = "512", .min = 1, .max = 512},
     {.name = "kv", .type = FlagType::kChoice, .commands = kComputing,
      .help = "what keys and values are stored as", .group = "Machine", .value_name = "TYPE",
      .fallback = "f16", .choices = "f16,f32", .refused = "q8_0",
      .refused_why = "this version stores f16 or f32"},
-    {.name = "isa", .type = FlagType::kChoice, .commands = kRun | kBench | kScoring | kPlan,
+    {.name = "isa", .type = FlagType::kChoice, .commands = kComputing,
      .help = "the kernels' instruction set", .group = "Machine", .value_name = "ISA",
      .fallback = "auto", .choices = "auto,scalar,avx2"},
 
     // The cut.
-    {.name = "front", .type = FlagType::kInt, .commands = kRun | kPlan | kBench,
+    {.name = "front", .type = FlagType::kInt, .commands = kAnswering | kPlan | kBench,
      .help = "first layers that stay on the edge", .group = "Cut", .value_name = "K",
      .fallback = "2", .min = 0, .max = 1024},
-    {.name = "back", .type = FlagType::kInt, .commands = kRun | kPlan | kBench,
+    {.name = "back", .type = FlagType::kInt, .commands = kAnswering | kPlan | kBench,
      .help = "last layers that stay on the edge", .group = "Cut", .value_name = "K",
      .fallback = "2", .min = 0, .max = 1024},
-    {.name = "workers", .type = FlagType::kInt, .commands = kRun | kPlan | kBench,
+    {.name = "workers", .type = FlagType::kInt,
+     .commands = kRun | kPlan | kBench | kCoordinator,
      .help = "workers that share the layers between", .group = "Cut", .value_name = "W",
      .fallback = "1", .min = 1, .max = 8},
-    {.name = "layers", .type = FlagType::kInts, .commands = kRun | kPlan | kBench,
+    {.name = "layers", .type = FlagType::kInts,
+     .commands = kRun | kPlan | kBench | kCoordinator,
      .help = "how many layers each worker hosts, e.g. 20,6", .group = "Cut", .value_name = "N,N",
      .unset = "equal parts", .min = 1, .max = 1024},
-    {.name = "show-tokens-to-cloud", .type = FlagType::kBool, .commands = kRun | kPlan | kBench,
+    {.name = "show-tokens-to-cloud", .type = FlagType::kBool,
+     .commands = kAnswering | kPlan | kBench,
      .help = "allow --front 0 and --back 0, where workers can read the text", .group = "Cut",
      .fallback = "false"},
+
+    // Nodes of a cluster.
+    {.name = "listen", .type = FlagType::kString, .commands = kCoordinator | kRelay,
+     .help = "where nodes find this one", .group = "Cluster", .value_name = "URL",
+     .fallback = "tcp://127.0.0.1:4750"},
+    {.name = "listen", .type = FlagType::kString, .commands = kWorker,
+     .help = "where others find this one; none: through a relay", .group = "Cluster",
+     .value_name = "URL", .fallback = "tcp://127.0.0.1:0"},
+    {.name = "coordinator", .type = FlagType::kString, .commands = kEdge | kWorker | kRelay,
+     .help = "the coordinator to join", .group = "Cluster", .value_name = "URL",
+     .fallback = "tcp://127.0.0.1:4750"},
+    {.name = "relay", .type = FlagType::kString, .commands = kEdge | kWorker,
+     .help = "a relay to prefer over the coordinator's own", .group = "Cluster",
+     .value_name = "URL", .unset = "the coordinator's"},
+    {.name = "direct", .type = FlagType::kBool, .commands = kEdge | kWorker,
+     .help = "dial other nodes where they listen, instead of a relay",
+     .group = "Cluster", .fallback = "true"},
+    {.name = "layers", .type = FlagType::kString, .commands = kWorker,
+     .help = "host these layers alone, e.g. 2-15, without 15",
+     .group = "Cluster", .value_name = "A-B", .unset = "as the coordinator likes"},
+    {.name = "parallel", .type = FlagType::kInt, .commands = kWorker,
+     .help = "sessions whose KV fits at a time", .group = "Cluster", .shorts = "np",
+     .value_name = "N", .fallback = "4", .min = 1, .max = 1024},
+    {.name = "name", .type = FlagType::kString, .commands = kNodes,
+     .help = "this node's name, for people", .group = "Cluster", .value_name = "TEXT",
+     .unset = "host and process id"},
+    {.name = "insecure", .type = FlagType::kBool, .commands = kNodes,
+     .help = "allow addresses off this machine, where nothing is encrypted yet",
+     .group = "Cluster", .fallback = "false"},
 
     // bench, perplexity, compare.
     {.name = "n-prompt", .type = FlagType::kInts, .commands = kBench,

@@ -28,7 +28,11 @@ enum Command : uint32_t {
   kPlan = 1 << 6,
   kCompletion = 1 << 7,
   kVersion = 1 << 8,
-  kAllCommands = (1 << 9) - 1,
+  kEdge = 1 << 9,
+  kCoordinator = 1 << 10,
+  kWorker = 1 << 11,
+  kRelay = 1 << 12,
+  kAllCommands = (1 << 13) - 1,
 };
 
 struct CommandSpec {

@@ -42,6 +42,14 @@ absl::Status Dispatch(Command command, const CommandContext& context) {
   switch (command) {
     case kRun:
       return RunCommand(context);
+    case kEdge:
+      return EdgeCommand(context);
+    case kCoordinator:
+      return CoordinatorCommand(context);
+    case kWorker:
+      return WorkerCommand(context);
+    case kRelay:
+      return RelayCommand(context);
     case kPlan:
       return PlanCommand(context);
     case kBench:

@@ -100,13 +100,16 @@ absl::Status PlanCommand(const CommandContext& context) {
 
   uint64_t total = 0;
   for (const PlannedHop& hop : report.hops) total += hop.bytes;
-  for (PlannedHop& hop : report.hops) {
+  const int workers = static_cast<int>(report.hops.size()) - 2;  // the edge is at both ends
+  for (int i = 0; i < workers + 2; ++i) {
+    PlannedHop& hop = report.hops[static_cast<size_t>(i)];
     hop.ms_per_token =
         report.predicted_ms_per_token * static_cast<double>(hop.bytes) / static_cast<double>(total);
     // Between an edge's own two ends nothing crosses.
-    const bool last = &hop == &report.hops.back() || request.workers == 0;
+    if (i == workers + 1 || workers == 0) continue;
+    const Envelope e{.n_hops = static_cast<uint8_t>(std::max(0, workers - 1 - i))};
     hop.wire_bytes_per_token =
-        last ? 0 : static_cast<uint64_t>(config.n_embd) * sizeof(float) + kEnvelopeBytes;
+        static_cast<uint64_t>(config.n_embd) * sizeof(float) + EncodedBytes(e);
   }
   report.why = "the median of " + std::to_string(kMeasuredTokens) +
                " tokens of the whole model, measured here just now and shared out by bytes of "

@@ -32,6 +32,7 @@ struct HopTraffic {
   std::string to;
   uint64_t messages = 0;
   uint64_t bytes = 0;
+  uint64_t rows = 0;
 };
 
 struct RunReport {
@@ -44,6 +45,9 @@ struct RunReport {
   double ttft_ms = 0;        // from the first moment in main until the first token
   double prefill_tok_s = 0;  // prompt tokens over the time from the route to the first token
   double decode_tok_s = 0;   // tokens after the first, over the time since it; 0 for one token
+  // Between a token and the next, when half and when 99 of 100 were faster; 0 for one token.
+  double inter_token_ms_p50 = 0;
+  double inter_token_ms_p99 = 0;
   std::vector<RouteNode> route;
   std::vector<HopTraffic> hops;  // none when the edge keeps all layers
   uint64_t positions = 0;        // whose rows crossed each hop, resent ones included

@@ -69,6 +69,7 @@ absl::StatusOr<std::vector<RolesSample>> RunRoles(Embedded& nodes, ForwardLoop& 
   std::vector<RolesSample> samples;
   Time since{};
   bool first = true;
+  const auto on_route = [](const std::vector<RouteNode>&) { return absl::OkStatus(); };
   const auto on_token = [&](const TokenOut& out) -> absl::Status {
     RolesSample sample;
     sample.roles_seconds = Seconds(clock.Now() - since);
@@ -81,7 +82,7 @@ absl::StatusOr<std::vector<RolesSample>> RunRoles(Embedded& nodes, ForwardLoop& 
     since = clock.Now();
     return absl::OkStatus();
   };
-  RETURN_IF_ERROR(nodes.Generate(std::move(request), on_token).status());
+  RETURN_IF_ERROR(nodes.Generate(std::move(request), {on_route, on_token}).status());
   return samples;
 }
 

@@ -5,11 +5,6 @@
 // engine, a pool of pages) is used by one of them at a time, and by the loop in between.
 #pragma once
 
-#include <condition_variable>
-#include <functional>
-#include <mutex>
-#include <thread>
-
 #include "common/ring_queue.h"
 
 namespace mortar {
@@ -34,7 +29,7 @@ class JobQueue {
   virtual void Drain() = 0;
 };
 
-// Jobs run on the thread that pumps the loops: in the embedded program and in simulation.
+// Jobs run on the thread that turns the loops: a Pump or a LoopDriver.
 class PumpedJobs final : public JobQueue {
  public:
   void Submit(Job* job) override { waiting_.push_back(job); }
@@ -44,37 +39,14 @@ class PumpedJobs final : public JobQueue {
   // Runs the oldest job that waits. False when none does.
   bool RunOne();
 
+  // The same in pieces, for a thread that lets others turn the loop while the job runs: Begin
+  // hands out the oldest job, or null; End says that it has run.
+  Job* Begin() { return waiting_.empty() ? nullptr : waiting_.pop_front(); }
+  void End(Job* job) { done_.push_back(job); }
+
  private:
   RingQueue<Job*> waiting_;
   RingQueue<Job*> done_;
-};
-
-// Jobs run on one thread of the queue's own: the engine thread of a process.
-class EngineThread final : public JobQueue {
- public:
-  // `on_done`, when given, is called on the engine thread after each job, to wake a loop that
-  // sleeps in a poll of its transport.
-  explicit EngineThread(std::function<void()> on_done = nullptr);
-  ~EngineThread() override;
-  EngineThread(const EngineThread&) = delete;
-  EngineThread& operator=(const EngineThread&) = delete;
-
-  void Submit(Job* job) override;
-  Job* PollDone() override;
-  void Drain() override;
-
- private:
-  void Loop();
-
-  const std::function<void()> on_done_;
-  std::mutex mutex_;  // guards all below but thread_
-  std::condition_variable submitted_;
-  std::condition_variable idle_;
-  RingQueue<Job*> waiting_;
-  RingQueue<Job*> done_;
-  bool running_ = false;
-  bool stopping_ = false;
-  std::thread thread_;
 };
 
 }  // namespace mortar

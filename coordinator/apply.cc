@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "coordinator/state.h"
+#include "protocol/handshake.h"
 
 namespace mortar {
 namespace {
@@ -35,23 +36,13 @@ void Remove(CoordinatorState& s, NodeId node) {
   }
 }
 
-absl::Status CheckHello(const CoordinatorState& s, NodeId from, const Hello& hello) {
-  if (hello.version != kProtocolVersion) {
-    return FailedPrecondition("protocol version " + std::to_string(hello.version) +
-                              ", this cluster speaks " + std::to_string(kProtocolVersion));
-  }
-  if (hello.contract != kNumericContract) {
-    return FailedPrecondition("numeric contract " + hello.contract + ", this cluster follows " +
-                              kNumericContract);
-  }
+absl::Status CheckJoining(const CoordinatorState& s, NodeId from, const Hello& hello) {
+  RETURN_IF_ERROR(CheckHello(hello, s.model));
   if (hello.role != Role::kWorker && hello.role != Role::kEdge) {
     return InvalidArgument("only workers and edges join a coordinator");
   }
-  if (hello.name.empty() || hello.name.size() > kNameBytesMax) {
-    return InvalidArgument("a node's name has 1 to " + std::to_string(kNameBytesMax) + " bytes");
-  }
-  if (hello.node != from || from.value < kReservedNodeIds) {
-    return InvalidArgument("node id " + ToString(hello.node) + " is not the sender's");
+  if (from.value < kReservedNodeIds) {
+    return InvalidArgument("node id " + ToString(from) + " is reserved");
   }
   if (FindMember(s, from) == nullptr && s.members.size() >= static_cast<size_t>(kNodesMax)) {
     return ResourceExhausted("the cluster has " + std::to_string(kNodesMax) + " nodes already");
@@ -60,7 +51,7 @@ absl::Status CheckHello(const CoordinatorState& s, NodeId from, const Hello& hel
 }
 
 void On(CoordinatorState& s, Time now, NodeId from, SessionId, Hello& hello) {
-  absl::Status fits = CheckHello(s, from, hello);
+  absl::Status fits = CheckJoining(s, from, hello);
   if (!fits.ok()) return Refuse(s, from, std::move(fits));
   Member* member = Find(s, from);
   if (member == nullptr) {
@@ -70,20 +61,16 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId, Hello& hello) {
   }
   member->role = hello.role;
   member->name = std::move(hello.name);
+  member->endpoint = std::move(hello.endpoint);
   member->heard = now;
-  Owe(s, from, Welcome{});
+  if (!s.model) s.model = std::move(hello.model);
+  Owe(s, from, WelcomeFor(hello));
 }
 
-absl::Status CheckStatus(const CoordinatorState& s, const Member& member, const NodeStatus& st) {
-  if (st.role != member.role) return InvalidArgument("the status speaks of another role");
-  if (st.bricks.size() > kBricksMax) {
+absl::Status CheckStatus(const Member& member, const NodeStatus& status) {
+  if (status.role != member.role) return InvalidArgument("the status speaks of another role");
+  if (status.bricks.size() > kBricksMax) {
     return InvalidArgument("more than " + std::to_string(kBricksMax) + " bricks in a status");
-  }
-  if (s.model && !(st.model == *s.model)) {
-    return FailedPrecondition("this cluster serves model " + s.model->name + ", file " +
-                              ToHex(s.model->digest).substr(0, 16) + "…, node " + member.name +
-                              " has " + st.model.name + ", file " +
-                              ToHex(st.model.digest).substr(0, 16) + "…");
   }
   return absl::OkStatus();
 }
@@ -91,12 +78,11 @@ absl::Status CheckStatus(const CoordinatorState& s, const Member& member, const 
 void On(CoordinatorState& s, Time now, NodeId from, SessionId, NodeStatus& status) {
   Member* member = Find(s, from);
   if (member == nullptr) return Refuse(s, from, Unavailable("not a member: say Hello"));
-  absl::Status fits = CheckStatus(s, *member, status);
+  absl::Status fits = CheckStatus(*member, status);
   if (!fits.ok()) {
     Remove(s, from);
     return Refuse(s, from, std::move(fits));
   }
-  if (!s.model) s.model = status.model;
   if (!member->status) s.placement_problem = absl::OkStatus();
   member->heard = now;
   member->status = std::move(status);

@@ -72,10 +72,14 @@ void PlanTelling(const CoordinatorState& s, Time now, std::vector<CoordinatorAct
     if (m.role != Role::kWorker || !m.status || m.status->placement == s.placement_id) continue;
     if (m.placement_was_sent && now - m.placement_sent < kHelloInterval) continue;
     Placement message{.id = s.placement_id, .model = *s.model, .layers = {}, .bricks = {}};
-    for (const PlacedHop& hop : s.placement->hops) {
-      if (hop.node != m.node) continue;
-      message.layers = hop.layers;
-      message.bricks = hop.bricks;
+    const auto& hops = s.placement->hops;
+    for (size_t i = 0; i < hops.size(); ++i) {
+      if (hops[i].node != m.node) continue;
+      message.layers = hops[i].layers;
+      message.bricks = hops[i].bricks;
+      if (i + 1 == hops.size()) continue;  // its rows go to the edge
+      message.next = hops[i + 1].node;
+      message.next_endpoint = FindMember(s, message.next)->endpoint;
     }
     out.push_back({.send = Outgoing{.to = m.node, .message = std::move(message)},
                    .then = PlacementSent{m.node}});
@@ -88,7 +92,11 @@ RouteGrant Grant(const CoordinatorState& s, const WaitingRequest& w) {
                    .model = *s.model,
                    .positions_max = w.request.positions_max};
   for (const PlacedHop& placed : s.placement->hops) {
-    Hop hop{.node = placed.node, .name = placed.name, .layers = placed.layers, .bricks = {}};
+    Hop hop{.node = placed.node,
+            .name = placed.name,
+            .layers = placed.layers,
+            .bricks = {},
+            .endpoint = FindMember(s, placed.node)->endpoint};
     for (const LayerBrick& brick : placed.bricks) hop.bricks.push_back(brick.digest);
     grant.hops.push_back(std::move(hop));
   }
@@ -109,7 +117,7 @@ void PlanRoutes(const CoordinatorState& s, Time now, std::vector<CoordinatorActi
 }  // namespace
 
 absl::Status RouteStatus(const CoordinatorState& s, const RouteRequest& request) {
-  if (!s.model) return Unavailable("no node has said which model it has");
+  if (!s.model) return Unavailable("no node has joined");
   if (!(request.model == *s.model)) {
     return FailedPrecondition("this cluster serves model " + s.model->name + ", not " +
                               request.model.name);

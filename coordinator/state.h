@@ -4,11 +4,10 @@
 //
 //   event                 | what the state becomes
 //   ----------------------+------------------------------------------------------------------
-//   Hello, fits           | member; Welcome is owed
-//   Hello, does not fit   | no member; Goodbye with the reason is owed (version, contract, role,
-//                         | name, an id that is not the sender's, or the table is full)
-//   NodeStatus of member  | its newest status; the first one names the cluster's model, another
-//                         | model is refused by Goodbye
+//   Hello, fits           | member; Welcome is owed; the first one names the cluster's model
+//   Hello, does not fit   | no member; Goodbye with the reason is owed (version, contract, model,
+//                         | role, name, a reserved id, or the table is full)
+//   NodeStatus of member  | its newest status; one of another role is refused by Goodbye
 //   NodeStatus of stranger| Goodbye(UNAVAILABLE): it must say Hello again
 //   RouteRequest, again   | nothing: it keeps its place, its deadline and its session
 //   RouteRequest          | waits; refused when the sender is no edge, the table is full, the model
@@ -44,6 +43,7 @@ struct Member {
   NodeId node;
   Role role = Role::kWorker;
   std::string name{};
+  std::string endpoint{};  // where it listens; empty: it is reached through a relay
   Time heard{};
   std::optional<NodeStatus> status{};  // the newest
   Time placement_sent{};               // when the current placement was last sent to it

@@ -17,9 +17,9 @@ void On(EdgeState& s, Time now, EdgeReceived& e) { Receive(s, now, e.from, e.mes
 
 void On(EdgeState& s, Time now, AnswerBroken& e) {
   ++s.counters.broken_answers;
-  EdgeSlot* slot = FindNewest(s, e.envelope.session, e.envelope.epoch);
-  if (slot != nullptr)
-    Retry(s, now, *slot, slot->answered, "an answer was broken: " + Message(e.status));
+  EdgeSlot* slot = FindAnswered(s, e.from, e.envelope);
+  if (slot == nullptr) return;
+  Retry(s, now, *slot, slot->answered, "an answer was broken: " + Message(e.status));
 }
 
 void On(EdgeState& s, Time now, DeadlinePassed& e) {
@@ -193,7 +193,7 @@ void On(EdgeState& s, Time now, BackDone&) {
     if (slot.phase != SlotPhase::kRunning && slot.phase != SlotPhase::kRouting) continue;
     // True under any epoch: the log has not changed, so neither has what follows from it.
     slot.answered = std::max(slot.answered, item.base + item.n);
-    slot.retries_in_a_row = 0;
+    Progress(slot);
     if (item.sample && item.token == kNoToken) {
       Fail(s, now, slot,
            DataLoss("model " + s.options.model.name +

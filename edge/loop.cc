@@ -114,7 +114,7 @@ bool Edge::Rest::PollMessages(Time now) {
       const absl::Status fits = CheckAnswer(*answer, state.options.model.n_embd);
       if (!fits.ok()) {
         parts.log.Debug("broken_answer", {{"why", Message(fits)}});
-        Apply(state, now, AnswerBroken{answer->envelope, fits});
+        Apply(state, now, AnswerBroken{incoming->from, answer->envelope, fits});
         continue;
       }
     }
@@ -124,6 +124,10 @@ bool Edge::Rest::PollMessages(Time now) {
 }
 
 void Edge::Rest::SendOwed() {
+  for (const Introduction& peer : state.introduce) {
+    parts.transport.Introduce(peer.node, peer.endpoint);
+  }
+  state.introduce.clear();
   for (Outgoing& outgoing : state.outbox) {
     const absl::Status sent = parts.transport.Send(outgoing.to, std::move(outgoing.message));
     // Lost, as on any network: what needs an answer has a deadline and is sent again.
@@ -142,10 +146,11 @@ bool Edge::Rest::Execute(Time now) {
 
 void Edge::Rest::Join(Time now) {
   if (plan.send_hello) {
-    state.outbox.push_back(
-        {.to = kCoordinatorNode,
-         .message = Hello{
-             .node = parts.transport.self(), .role = Role::kEdge, .name = state.options.name}});
+    state.outbox.push_back({.to = kCoordinatorNode,
+                            .message = Hello{.role = Role::kEdge,
+                                             .name = state.options.name,
+                                             .model = state.options.model,
+                                             .endpoint = parts.transport.endpoint()}});
     Apply(state, now, EdgeHelloSent{});
   }
   if (plan.send_status) {

@@ -24,9 +24,9 @@ bool RowsFit(const FrameInFlight& frame, const Envelope& e) {
   return e.n == static_cast<uint32_t>(n) && e.base == static_cast<uint32_t>(frame.end() - n);
 }
 
-void On(EdgeState& s, Time now, NodeId, Activation& answer) {
+void On(EdgeState& s, Time now, NodeId from, Activation& answer) {
   const Envelope& e = answer.envelope;
-  EdgeSlot* slot = FindNewest(s, e.session, e.epoch);
+  EdgeSlot* slot = FindAnswered(s, from, e);
   if (slot == nullptr) return;
   FrameInFlight* frame = nullptr;
   for (size_t i = 0; i < slot->in_flight.size(); ++i) {
@@ -73,6 +73,15 @@ void On(EdgeState& s, Time now, NodeId from, Rejected& rejected) {
   Retry(s, now, *slot, slot->answered, Message(why));
 }
 
+void On(EdgeState& s, Time, NodeId from, Ended& ended) {
+  for (size_t i = 0; i < s.ended.size(); ++i) {
+    if (s.ended[i].session != ended.session) continue;
+    s.outputs.push_back({.request = s.ended[i].request, .what = HopTotals{from, ended}});
+    return;
+  }
+  ++s.counters.old_answers;  // of a route that was left
+}
+
 // --- Routes ---
 
 absl::Status CheckGrant(const EdgeState& s, const EdgeSlot& slot, const RouteGrant& grant) {
@@ -116,8 +125,12 @@ void On(EdgeState& s, Time now, NodeId from, Route& route) {
   slot.phase = SlotPhase::kRunning;
   slot.session = route.grant.session;
   slot.hops = std::move(route.grant.hops);
+  for (const Hop& hop : slot.hops) {
+    if (!hop.endpoint.empty()) s.introduce.push_back({.node = hop.node, .endpoint = hop.endpoint});
+  }
   ++slot.epoch;
   slot.sent = 0;
+  slot.held_until = {};
   if (slot.timings.output_tokens == 0) slot.started = now;
   s.outputs.push_back({.request = slot.request, .what = Routed{slot.hops}});
 }
@@ -136,7 +149,12 @@ void On(EdgeState& s, Time, NodeId from, Welcome& welcome) {
 
 void On(EdgeState& s, Time now, NodeId from, Goodbye& goodbye) {
   if (from != kCoordinatorNode) {
-    ++s.counters.unexpected;
+    for (EdgeSlot& slot : s.slots) {
+      const auto is_from = [&](const Hop& hop) { return hop.node == from; };
+      if (slot.phase != SlotPhase::kRunning || std::ranges::none_of(slot.hops, is_from)) continue;
+      RetryOnNewRoute(s, now, slot,
+                      "worker " + NameOf(slot, from) + " is gone: " + Message(goodbye.status));
+    }
   } else if (absl::IsUnavailable(goodbye.status)) {
     s.phase = EdgePhase::kJoining;
     s.hello_sent.reset();

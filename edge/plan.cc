@@ -10,7 +10,7 @@
 //   engine idle, else first frames have answers  | a batch of the back layers
 //   engine idle, else positions are to be sent   | a batch of the front layers: decode first, one
 //                                                | chunk a session, round robin, rows_max, within
-//                                                | kFramesInFlightMax and kRowBytesInFlightMax;
+//                                                | its frames_max and kRowBytesInFlightMax;
 //                                                | one chunk of prefill before decode after
 //                                                | kDecodeStreakMax batches without it
 //   engine idle, a place and its pages are free  | admit the request that waits longest
@@ -29,7 +29,8 @@ void PlanSessions(const EdgeState& s, Time now, EdgePlan& plan) {
     const EdgeSlot& slot = s.slots[i];
     const int index = static_cast<int>(i);
     if (slot.phase == SlotPhase::kRouting) {
-      const bool due = !slot.route_asked || now - *slot.route_asked >= kRouteAskInterval;
+      const bool due = now >= slot.held_until &&
+                       (!slot.route_asked || now - *slot.route_asked >= kRouteAskInterval);
       if (now - slot.routing_since > kRouteGiveUp) {
         plan.route_timed_out.push_back(index);
       } else if (s.phase == EdgePhase::kJoined && due) {
@@ -72,7 +73,7 @@ EdgeItem NextChunk(const EdgeState& s, Time now, int index) {
   const EdgeSlot& slot = SlotAt(s, index);
   EdgeItem item{.slot = index, .request = slot.request, .epoch = slot.epoch};
   if (slot.phase != SlotPhase::kRunning || slot.front_running || now < slot.held_until ||
-      slot.in_flight.size() >= static_cast<size_t>(kFramesInFlightMax)) {
+      slot.in_flight.size() >= static_cast<size_t>(slot.frames_max)) {
     return item;
   }
   const int n = std::min(slot.chunk_rows, static_cast<int>(slot.tokens.size()) - slot.sent);
@@ -157,7 +158,6 @@ void Plan(const EdgeState& s, Time now, EdgePlan& plan) {
 NodeStatus StatusOf(const EdgeState& s) {
   NodeStatus status;
   status.role = Role::kEdge;
-  status.model = s.options.model;
   for (const EdgeSlot& slot : s.slots) status.sessions += slot.phase == SlotPhase::kFree ? 0 : 1;
   status.kv_positions_free = s.pages_free * kKvPagePositions;
   status.front_layers = s.options.front_layers;

@@ -51,7 +51,7 @@ struct Timings {
   int retries = 0;     // new epochs
 };
 
-// The last output of a request.
+// The last output of a request but for HopTotals.
 struct Finished {
   FinishReason reason = FinishReason::kStop;
   absl::Status status;  // why, when the reason is kError
@@ -59,9 +59,16 @@ struct Finished {
   Timings timings;
 };
 
+// After Finished, once from each hop of the last route: what the hop sent on. For figures; a hop
+// that is gone says nothing.
+struct HopTotals {
+  NodeId hop;
+  Ended sent;
+};
+
 struct EdgeOutput {
   RequestId request = 0;
-  std::variant<Routed, TokenOut, Finished> what;
+  std::variant<Routed, TokenOut, Finished, HopTotals> what;
 };
 
 }  // namespace mortar

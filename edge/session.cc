@@ -27,6 +27,14 @@ EdgeSlot* FindNewest(EdgeState& s, const SessionId& session, uint32_t epoch) {
   return nullptr;
 }
 
+EdgeSlot* FindAnswered(EdgeState& s, NodeId from, const Envelope& answer) {
+  EdgeSlot* slot = FindNewest(s, answer.session, answer.epoch);
+  if (slot == nullptr) return nullptr;
+  if (!slot->hops.empty() && slot->hops.back().node == from) return slot;
+  ++s.counters.unexpected;
+  return nullptr;
+}
+
 void EndUnadmitted(EdgeState& s, RequestId request, FinishReason reason, absl::Status status) {
   Finished finished{.reason = reason, .status = std::move(status), .text = {}, .timings = {}};
   s.outputs.push_back({.request = request, .what = std::move(finished)});
@@ -47,6 +55,10 @@ void Finish(EdgeState& s, Time now, EdgeSlot& slot, FinishReason reason, absl::S
                     .text = slot.text->stopped() ? std::string() : slot.text->Finish(),
                     .timings = slot.timings};
   s.outputs.push_back({.request = slot.request, .what = std::move(finished)});
+  if (!slot.hops.empty()) {
+    if (s.ended.size() == kEndedSessionsKept) s.ended.pop_front();
+    s.ended.push_back({.session = slot.session, .request = slot.request});
+  }
   slot.phase = SlotPhase::kDone;
   slot.in_flight.clear();
   slot.bytes_in_flight = 0;
@@ -72,6 +84,7 @@ bool NextEpoch(EdgeState& s, Time now, EdgeSlot& slot, const std::string& why) {
     return false;
   }
   ++slot.epoch;
+  slot.frames_max = 1;
   slot.in_flight.clear();
   slot.bytes_in_flight = 0;
   return true;
@@ -88,6 +101,12 @@ void RetryOnNewRoute(EdgeState& s, Time now, EdgeSlot& slot, const std::string& 
   for (const Hop& hop : slot.hops) Owe(s, hop.node, Cancel{slot.session});
   slot.sent = 0;
   BeginRouting(s, now, slot);
+  slot.held_until = now + kNewRouteDelay * (1 << slot.retries_in_a_row);
+}
+
+void Progress(EdgeSlot& slot) {
+  slot.retries_in_a_row = 0;
+  slot.frames_max = std::min(slot.frames_max + 1, kFramesInFlightMax);
 }
 
 void AcceptToken(EdgeState& s, Time now, EdgeSlot& slot, Token token) {
@@ -117,6 +136,7 @@ void PassEmptyAnswers(const EdgeState& s, EdgeSlot& slot) {
     const FrameInFlight frame = slot.in_flight.pop_front();
     slot.bytes_in_flight -= frame.bytes(s.options.model.n_embd);
     slot.answered = std::max(slot.answered, frame.end());
+    Progress(slot);
   }
 }
 

@@ -17,6 +17,8 @@ inline void Owe(EdgeState& s, NodeId to, AnyMessage message) {
 // The running session that an answer speaks of; null, and counted, unless the answer is of its
 // newest epoch.
 EdgeSlot* FindNewest(EdgeState& s, const SessionId& session, uint32_t epoch);
+// The same of rows, which come from the last hop alone.
+EdgeSlot* FindAnswered(EdgeState& s, NodeId from, const Envelope& answer);
 
 // The end of a request that never had a place.
 void EndUnadmitted(EdgeState& s, RequestId request, FinishReason reason, absl::Status status);
@@ -31,6 +33,9 @@ void Retry(EdgeState& s, Time now, EdgeSlot& slot, int from, const std::string& 
 // The same on a route that the coordinator has yet to give: the hops begin at position 0.
 void RetryOnNewRoute(EdgeState& s, Time now, EdgeSlot& slot, const std::string& why);
 void BeginRouting(EdgeState& s, Time now, EdgeSlot& slot);
+
+// A frame was answered: retries count anew, and one more frame may be in flight.
+void Progress(EdgeSlot& slot);
 
 // The sampled token joins the log, or ends the generation.
 void AcceptToken(EdgeState& s, Time now, EdgeSlot& slot, Token token);

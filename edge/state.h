@@ -21,7 +21,8 @@
 //   running  | BackDone with a token          | token logged and given out, or done: stop, length
 //   running  | NeedPrefix of the newest epoch | retry from what the worker has
 //   running  | DeadlinePassed                 | retry; every third time in a row on a new route
-//   running  | NeedRoute of the newest epoch  | retry on a new route
+//   running  | NeedRoute of the newest epoch, | retry on a new route, after a while
+//            | or Goodbye of a hop            |
 //   running  | Rejected of the newest epoch   | done: error; retry after a while when the worker
 //            |                                | has no room (RESOURCE_EXHAUSTED)
 //   any      | retry after kRetriesMax        | done: error
@@ -52,6 +53,9 @@ inline constexpr int kRetriesPerRoute = 3;
 // row: the pages of a session that has just ended are free within a batch, and after kRetriesMax
 // times, some three seconds, the worker is full and says so.
 inline constexpr Duration kNoRoomDelay = std::chrono::milliseconds(50);
+// How long a session waits before it asks for another route, doubled with every retry in a row: a
+// coordinator misses a node that is gone after kStatusAgeMax, and kRetriesMax retries take longer.
+inline constexpr Duration kNewRouteDelay = std::chrono::milliseconds(150);
 // A request for a route is repeated so often, and given up after the coordinator's own wait.
 inline constexpr Duration kRouteAskInterval = std::chrono::seconds(2);
 inline constexpr Duration kRouteGiveUp = kRouteWaitMax + std::chrono::seconds(5);
@@ -117,6 +121,9 @@ struct EdgeSlot {
   int sent = 0;      // positions that went through the front layers under this epoch
   int answered = 0;  // positions that the back layers have
   RingQueue<FrameInFlight> in_flight;
+  // Frames that may be in flight: one after a retry, so that what was reordered cannot be again,
+  // and one more with each that is answered.
+  int frames_max = kFramesInFlightMax;
   size_t bytes_in_flight = 0;
   int retries_in_a_row = 0;
   Time held_until{};  // nothing is sent before
@@ -149,6 +156,13 @@ struct WaitingGeneration {
   Time submitted{};
 };
 
+// A session that is over, as long as its hops may still speak of it.
+struct EndedSession {
+  SessionId session;
+  RequestId request = 0;
+};
+inline constexpr size_t kEndedSessionsKept = 64;
+
 struct EdgeCounters {
   uint64_t frames = 0;       // sent
   uint64_t old_answers = 0;  // of an older epoch, dropped
@@ -178,9 +192,11 @@ struct EdgeState {
   bool busy = false;              // a job has the engine
   std::vector<EdgeItem> running;  // of the batch that runs
   int next_slot = 0;              // where the round robin goes on
+  RingQueue<EndedSession> ended;  // the newest kEndedSessionsKept
   int decode_streak = 0;          // decode batches of the front layers in a row while prefill waits
   RingQueue<EdgeOutput> outputs;  // for the caller
   std::vector<Outgoing> outbox;   // what apply owes; the loop sends and empties it
+  std::vector<Introduction> introduce;  // the same for the transport
   EdgeCounters counters;
 };
 
@@ -190,6 +206,7 @@ struct EdgeReceived {
   AnyMessage message;
 };
 struct AnswerBroken {
+  NodeId from;
   Envelope envelope;
   absl::Status status{};  // why CheckAnswer refused it
 };

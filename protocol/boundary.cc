@@ -11,7 +11,7 @@ namespace {
 
 absl::Status CheckShape(const Activation& a, int n_embd) {
   const Envelope& e = a.envelope;
-  if ((e.flags & ~kFlagsKnown) != 0 || e.reserved != 0) {
+  if ((e.flags & ~kFlagsKnown) != 0) {
     return InvalidArgument("frame has unknown flags " + std::to_string(e.flags));
   }
   if (e.rows_wanted > RowsWanted::kAll) {

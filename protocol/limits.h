@@ -48,11 +48,22 @@ inline constexpr size_t kEndedSessionsRemembered = 1024;
 // Silence after which a worker frees a session: its edge is gone or has long given up.
 inline constexpr Duration kSessionIdleMax = std::chrono::minutes(10);
 
+// --- One message ---
+// Bytes of one part: the largest NodeStatus, 4,096 bricks of some 80 bytes, or the rows of a frame.
+inline constexpr size_t kMessageBytesMax = size_t{512} << 10;
+inline constexpr size_t kStatusTextBytesMax = 1024;  // of an error, for people
+inline constexpr size_t kModelNameBytesMax = 256;
+inline constexpr size_t kEndpointBytesMax = 256;
+inline constexpr size_t kContractBytesMax = 16;
+
 // --- Membership ---
 inline constexpr int kNodesMax = 4096;       // of one coordinator; bounds its tables
 inline constexpr size_t kNameBytesMax = 64;  // a node's name, for people
 inline constexpr size_t kBricksMax = 4096;   // in one NodeStatus or Placement
 inline constexpr Duration kHelloInterval = std::chrono::seconds(1);  // until a Welcome comes
+// How long whoever dials waits for a Welcome: then it says why there is none, or goes on without.
+inline constexpr Duration kDialMax = std::chrono::seconds(5);
+inline constexpr Duration kAliveInterval = std::chrono::seconds(1);
 inline constexpr Duration kStatusInterval = std::chrono::milliseconds(500);
 // Age of the last status at which a node counts as lost: ten were missed.
 inline constexpr Duration kStatusAgeMax = std::chrono::seconds(5);

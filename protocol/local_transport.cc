@@ -30,6 +30,10 @@ struct Inbox {
   }
 };
 
+size_t FrameBytes(const Activation& frame) {
+  return EncodedBytes(frame.envelope) + frame.rows.bytes();
+}
+
 // Bytes that a queued message holds. Those without rows are bounded by their number.
 size_t HeldBytes(const AnyMessage& message) {
   const auto* frame = std::get_if<Activation>(&message);
@@ -61,13 +65,16 @@ class LocalTransport final : public Transport {
   absl::Status Send(NodeId to, AnyMessage message) override {
     LinkCounters& link = Link(to);
     const size_t bytes = HeldBytes(message);
-    const bool is_frame = bytes > 0;
+    const auto* frame = std::get_if<Activation>(&message);
+    const bool is_frame = frame != nullptr;
+    const int rows = is_frame ? frame->rows.n() : 0;
     absl::Status queued = Queue(to, bytes, std::move(message));
     if (!queued.ok()) {
       ++link.refused;
     } else if (is_frame) {
       ++link.frames;
       link.frame_bytes += bytes;
+      link.rows += static_cast<uint64_t>(rows);
     } else {
       ++link.others;
     }
@@ -86,6 +93,11 @@ class LocalTransport final : public Transport {
   }
 
   std::vector<LinkCounters> Links() const override { return links_; }
+
+  size_t BytesOf(const Activation& frame) const override { return FrameBytes(frame); }
+
+  std::string endpoint() const override { return ""; }
+  void Introduce(NodeId, const std::string&) override {}
 
  private:
   LinkCounters& Link(NodeId to) {

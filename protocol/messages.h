@@ -1,5 +1,6 @@
 // What nodes say to one another, as plain values. Who sends each, when, and what is lost if it
-// is lost stands with the message.
+// is lost stands in schema/wire.capnp, which is the protocol's document; wire.h turns one into
+// the other.
 //
 // No message has a field for text, token ids, logits or the parameters of a brick: what must
 // not cross has no place to cross in.
@@ -21,9 +22,10 @@
 
 namespace mortar {
 
-enum class Role : uint8_t { kCoordinator = 0, kWorker = 1, kEdge = 2 };
+enum class Role : uint8_t { kCoordinator = 0, kWorker = 1, kEdge = 2, kRelay = 3 };
 inline const char* Name(Role role) {
-  return role == Role::kCoordinator ? "coordinator" : role == Role::kWorker ? "worker" : "edge";
+  constexpr const char* kNames[] = {"coordinator", "worker", "edge", "relay"};
+  return kNames[static_cast<int>(role)];
 }
 
 // Which model a node speaks of: two nodes mean the same model when all fields agree.
@@ -44,33 +46,30 @@ struct LayerBrick {
   bool operator==(const LayerBrick&) const = default;
 };
 
-// Node -> coordinator, first on a link, repeated until it is answered. Nodes of another version
-// or contract are refused by Goodbye.
 struct Hello {
   uint32_t version = kProtocolVersion;
   uint64_t features = 0;  // bits agreed by both ends; none are defined yet
   std::string contract = kNumericContract;
-  NodeId node;
   Role role = Role::kWorker;
-  std::string name;  // for people; at most kNameBytesMax
+  std::string name;        // for people; at most kNameBytesMax
+  ModelId model{};         // not of a relay
+  std::string endpoint{};  // where this node can be dialled; empty: nowhere
+  bool operator==(const Hello&) const = default;
 };
 
-// Coordinator -> node: the answer. Lost: the node says Hello again.
 struct Welcome {
   uint32_t version = kProtocolVersion;
   uint64_t features = 0;  // those that both ends have
   std::string contract = kNumericContract;
-  Duration status_interval = kStatusInterval;
+  Duration status_interval = kStatusInterval;  // whole milliseconds on the wire
+  bool operator==(const Welcome&) const = default;
 };
 
 enum class LoadPhase : uint8_t { kNone = 0, kLoading = 1, kReady = 2, kFailed = 3 };
 
-// Node -> coordinator, every status_interval and at once when something changed. It is whole:
-// a lost one is replaced by the next. An edge says which layers it keeps and nothing of the
-// bricks it hosts.
+// An edge says which layers it keeps and nothing of the bricks it hosts.
 struct NodeStatus {
   Role role = Role::kWorker;
-  ModelId model;
   // Worker:
   std::vector<LayerBrick> bricks;  // public layers that it can load
   LayerRange layers_only;          // hosts these and no others; empty: as the coordinator likes
@@ -83,24 +82,27 @@ struct NodeStatus {
   // Edge:
   int front_layers = 0;  // keeps [0, front) and [n_layers - back, n_layers)
   int back_layers = 0;
+  bool operator==(const NodeStatus&) const = default;
 };
 
-// Coordinator -> worker: host these layers and drop what else was hosted. Ids grow. Lost: sent
-// again while the worker's status names an older one. A worker refuses a private brick.
+// Host these layers and drop what else was hosted. A worker refuses a private brick.
 struct Placement {
   uint64_t id = 0;
   ModelId model;
   LayerRange layers;  // empty: host nothing
   std::vector<LayerBrick> bricks{};
+  NodeId next{};                // gets this worker's rows; kNoNode: the edge
+  std::string next_endpoint{};  // where it can be dialled; empty: through a relay
+  bool operator==(const Placement&) const = default;
 };
 
-// Edge -> coordinator, once per generation (and again when a route fails).
 struct RouteRequest {
   uint64_t request = 0;  // the edge's number for it; comes back in the Route
   ModelId model;
   int front_layers = 0;
   int back_layers = 0;
   int positions_max = 0;  // the longest that this session may become
+  bool operator==(const RouteRequest&) const = default;
 };
 
 struct Hop {
@@ -108,6 +110,7 @@ struct Hop {
   std::string name;
   LayerRange layers;
   std::vector<Digest> bricks{};  // one for each layer brick, ascending
+  std::string endpoint{};        // where it can be dialled; empty: through a relay
   bool operator==(const Hop&) const = default;
 };
 
@@ -121,63 +124,88 @@ struct RouteGrant {
   int positions_max = 0;  // quota: positions of KV at each hop
   int frames_in_flight_max = kFramesInFlightMax;
   uint64_t row_bytes_in_flight_max = kRowBytesInFlightMax;
-  Duration lifetime = kRouteLifetime;  // from its receipt
+  Duration lifetime = kRouteLifetime;  // from its receipt; whole milliseconds on the wire
+  bool operator==(const RouteGrant&) const = default;
 };
 
-// Coordinator -> edge: the answer to a RouteRequest: a grant, or why there is none.
+// A grant, or why there is none.
 struct Route {
   uint64_t request = 0;
   absl::Status status;
   RouteGrant grant{};
+  bool operator==(const Route&) const = default;
 };
 
-// Hop -> next hop, and last hop -> edge. Lost: the edge's deadline for the step passes, and it
-// sends again under the next epoch.
 struct Activation {
   Envelope envelope;
   Rows rows;  // [n, n_embd]; none in an empty answer
 };
 
-// Worker -> edge: the frame begins after what the worker has; nothing was applied.
+// The frame begins after what the worker has; nothing was applied.
 struct NeedPrefix {
   SessionId session;
   uint32_t epoch = 0;
   uint64_t step = 0;
   int have = 0;  // positions that the worker holds
+  bool operator==(const NeedPrefix&) const = default;
 };
 
-// Worker -> edge: it hosts no bricks for this session (any more). The edge asks for a new route.
+// No node hosts these layers for the session (any more), or it cannot be reached.
 struct NeedRoute {
   SessionId session;
   uint32_t epoch = 0;
   uint64_t step = 0;
+  bool operator==(const NeedRoute&) const = default;
 };
 
-// Worker -> edge: the frame broke a rule or a limit; nothing was applied.
+// The frame broke a rule or a limit; nothing was applied.
 struct Rejected {
   SessionId session;
   uint32_t epoch = 0;
   uint64_t step = 0;
   absl::Status status;
+  bool operator==(const Rejected&) const = default;
 };
 
-// Edge -> every hop of the route: the generation is over (End) or given up (Cancel). Pages are
-// freed and zeroed. Lost: the worker frees an idle session by itself after kSessionIdleMax.
+// The generation is over (End) or given up (Cancel).
 struct End {
   SessionId session;
+  bool operator==(const End&) const = default;
 };
 struct Cancel {
   SessionId session;
+  bool operator==(const Cancel&) const = default;
 };
 
-// Node -> coordinator: it leaves. Coordinator -> node: it is refused or unknown.
-//   kUnavailable: not a member (any more); say Hello again. Other codes: do not.
+// What a worker sent on for a session, as handed to its transport.
+struct Ended {
+  SessionId session;
+  uint64_t frames = 0;
+  uint64_t bytes = 0;
+  uint64_t rows = 0;
+  bool operator==(const Ended&) const = default;
+};
+
+// kUnavailable: not a member (any more), or gone; say Hello again. Other codes: do not.
 struct Goodbye {
   absl::Status status;
+  bool operator==(const Goodbye&) const = default;
 };
 
-using AnyMessage = std::variant<Hello, Welcome, NodeStatus, Placement, RouteRequest, Route,
-                                Activation, NeedPrefix, NeedRoute, Rejected, End, Cancel, Goodbye>;
+// The sender's loop turns.
+struct Alive {
+  bool operator==(const Alive&) const = default;
+};
+
+using AnyMessage =
+    std::variant<Hello, Welcome, NodeStatus, Placement, RouteRequest, Route, Activation, NeedPrefix,
+                 NeedRoute, Rejected, End, Cancel, Goodbye, Alive, Ended>;
+
+// Where a node listens, as a loop's apply leaves it for the transport.
+struct Introduction {
+  NodeId node;
+  std::string endpoint;
+};
 
 // A message with where it goes, as a loop's apply leaves it to be sent.
 struct Outgoing {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "common/status.h"
@@ -19,7 +20,8 @@ struct Incoming {
 struct LinkCounters {
   NodeId to;
   uint64_t frames = 0;       // activations, empty answers included
-  uint64_t frame_bytes = 0;  // their envelopes and rows
+  uint64_t frame_bytes = 0;  // their envelopes, rows and what the transport adds
+  uint64_t rows = 0;         // of these frames: positions that crossed
   uint64_t others = 0;       // all other messages
   uint64_t refused = 0;      // not sent: the queue was full, or the peer is not there
 };
@@ -37,9 +39,13 @@ class Transport {
   // The next message for this node, if any. Messages of one peer keep their order.
   virtual std::optional<Incoming> Poll() = 0;
   virtual std::vector<LinkCounters> Links() const = 0;
+  // What a frame counts: its envelope, its rows and what the transport adds.
+  virtual size_t BytesOf(const Activation& frame) const = 0;
+  // Where this node can be dialled; empty: nowhere, or it need not be.
+  virtual std::string endpoint() const = 0;
+  // Where a node listens: it is dialled, and reached directly once it has answered. A transport
+  // whose nodes reach one another anyway does nothing.
+  virtual void Introduce(NodeId node, const std::string& endpoint) = 0;
 };
-
-// Bytes of a frame as counted at the sender.
-inline size_t FrameBytes(const Activation& frame) { return kEnvelopeBytes + frame.rows.bytes(); }
 
 }  // namespace mortar

@@ -44,10 +44,19 @@ void EndSession(WorkerState& s, int place) {
   s.place_of.erase(session.id);
 }
 
-void EndById(WorkerState& s, const SessionId& id) {
-  Remember(s, id);
+void EndById(WorkerState& s, NodeId from, const SessionId& id) {
   const auto found = s.place_of.find(id);
-  if (found != s.place_of.end()) EndSession(s, found->second);
+  if (found == s.place_of.end()) return Remember(s, id);
+  const WorkerSession& session = s.places[static_cast<size_t>(found->second)];
+  if (session.edge != from) {
+    ++s.counters.foreign_edge;
+    return;
+  }
+  Remember(s, id);
+  Ended ended = session.sent;
+  ended.session = id;
+  Owe(s, session.edge, ended);
+  EndSession(s, found->second);
 }
 
 // --- Frames ---
@@ -174,8 +183,8 @@ void On(WorkerState& s, Time now, NodeId, Activation& frame) {
   Accept(s, *session, std::move(frame));
 }
 
-void On(WorkerState& s, Time, NodeId, End& end) { EndById(s, end.session); }
-void On(WorkerState& s, Time, NodeId, Cancel& cancel) { EndById(s, cancel.session); }
+void On(WorkerState& s, Time, NodeId from, End& end) { EndById(s, from, end.session); }
+void On(WorkerState& s, Time, NodeId from, Cancel& cancel) { EndById(s, from, cancel.session); }
 
 // --- Membership and placement ---
 
@@ -191,7 +200,10 @@ void On(WorkerState& s, Time, NodeId from, Welcome& welcome) {
 
 void On(WorkerState& s, Time, NodeId from, Goodbye& goodbye) {
   if (from != kCoordinatorNode) {
-    ++s.counters.unexpected;
+    // Not remembered as ended: an edge that lost its link alone comes back and fills them again.
+    for (size_t i = 0; i < s.places.size(); ++i) {
+      if (s.places[i].edge == from) EndSession(s, static_cast<int>(i));
+    }
   } else if (absl::IsUnavailable(goodbye.status)) {
     // Its placements begin anew: an id of the past says nothing any more.
     s.phase = WorkerPhase::kJoining;
@@ -235,6 +247,9 @@ void On(WorkerState& s, Time, NodeId from, Placement& placement) {
   s.status_owed = true;
   if (placement.id <= s.placement) return;  // told again: the status says where we are
   s.placement = placement.id;
+  if (!placement.next_endpoint.empty()) {
+    s.introduce.push_back({.node = placement.next, .endpoint = placement.next_endpoint});
+  }
   absl::Status fits = CheckPlacement(s, placement);
   if (!fits.ok()) {
     s.wanted.reset();
@@ -260,6 +275,15 @@ void On(WorkerState& s, Time now, WorkerReceived& e) {
 }
 
 void On(WorkerState& s, Time, FrameBroken& e) { Reject(s, e.envelope, std::move(e.status)); }
+
+void On(WorkerState& s, Time, FrameSent& e) {
+  const auto found = s.place_of.find(e.session);
+  if (found == s.place_of.end()) return;
+  Ended& sent = s.places[static_cast<size_t>(found->second)].sent;
+  ++sent.frames;
+  sent.bytes += e.bytes;
+  sent.rows += e.rows;
+}
 
 void On(WorkerState& s, Time now, HelloSent&) { s.hello_sent = now; }
 

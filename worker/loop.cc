@@ -107,8 +107,21 @@ bool Worker::Rest::PollMessages(Time now) {
 }
 
 void Worker::Rest::SendOwed() {
-  for (Outgoing& outgoing : state.outbox) {
+  for (const Introduction& peer : state.introduce) {
+    parts.transport.Introduce(peer.node, peer.endpoint);
+  }
+  state.introduce.clear();
+  const Time now = parts.clock.Now();
+  for (size_t i = 0; i < state.outbox.size(); ++i) {
+    Outgoing& outgoing = state.outbox[i];
+    std::optional<FrameSent> frame;
+    if (const auto* f = std::get_if<Activation>(&outgoing.message)) {
+      frame = {.session = f->envelope.session,
+               .bytes = parts.transport.BytesOf(*f),
+               .rows = static_cast<uint64_t>(f->rows.n())};
+    }
     const absl::Status sent = parts.transport.Send(outgoing.to, std::move(outgoing.message));
+    if (sent.ok() && frame) Apply(state, now, *frame);
     // Lost, as on any network: the edge's deadline passes and it sends again. The link counts
     // it; a line for each would let a peer fill the log.
     if (!sent.ok()) parts.log.Debug("not_sent", {{"why", Message(sent)}});
@@ -119,10 +132,11 @@ void Worker::Rest::SendOwed() {
 bool Worker::Rest::Execute(Time now) {
   if (plan.send_hello) {
     Apply(state, now, HelloSent{});
-    state.outbox.push_back(
-        {.to = kCoordinatorNode,
-         .message = Hello{
-             .node = parts.transport.self(), .role = Role::kWorker, .name = state.options.name}});
+    state.outbox.push_back({.to = kCoordinatorNode,
+                            .message = Hello{.role = Role::kWorker,
+                                             .name = state.options.name,
+                                             .model = state.options.model,
+                                             .endpoint = parts.transport.endpoint()}});
   }
   if (plan.send_status) {
     state.outbox.push_back({.to = kCoordinatorNode, .message = StatusOf(state)});

@@ -85,7 +85,6 @@ void Plan(const WorkerState& s, Time now, WorkerPlan& plan) {
 
 NodeStatus StatusOf(const WorkerState& s) {
   return NodeStatus{.role = Role::kWorker,
-                    .model = s.options.model,
                     .bricks = s.options.bricks,
                     .layers_only = s.options.layers_only,
                     .placement = s.placement,

@@ -11,6 +11,7 @@
 //   joined   | Placement, fits         | its id is newer: load is `wanted`; sessions are released
 //   joined   | Placement, does not fit | load failed, with the reason (private brick, other model)
 //   joined   | LoadDone, OK            | hosts the layers: ready
+//   any      | Goodbye of an edge      | its sessions are released: it is gone, or its link
 //   joined   | LoadDone, error         | hosts nothing; the status says why
 //
 //   frame of a session                    | becomes
@@ -23,7 +24,8 @@
 //   base > have                           | NeedPrefix; nothing is applied
 //   queue, sessions or pages are full     | Rejected; nothing is applied
 //   otherwise                             | accepted: pages taken, have = base + n, queued
-//   End, Cancel of a session              | its queue goes, its pages are freed and zeroed
+//   End, Cancel of a session              | its queue goes, its pages are freed and zeroed; Ended
+//                                         | with what was sent on for it
 //   BatchStarted                          | its frames run; positions count as applied
 //   BatchDone                             | rows forwarded to the next hop, or answered to the edge
 //   PagesReleased                         | pages are free again; the session's place too
@@ -75,6 +77,7 @@ struct WorkerSession {
   size_t queued_bytes = 0;  // of their rows
   bool running = false;     // a frame of it is in the running batch
   bool ending = false;      // pages go back as soon as it does not run
+  Ended sent{};             // of its frames, so far
   Time heard{};
 };
 
@@ -128,7 +131,8 @@ struct WorkerState {
   int next_place = 0;     // where the round robin goes on
   int decode_streak = 0;  // decode batches in a row while prefill waits; at most kDecodeStreakMax
   std::vector<RunningFrame> running;
-  std::vector<Outgoing> outbox;  // what apply owes; the loop sends and empties it
+  std::vector<Outgoing> outbox;         // what apply owes; the loop sends and empties it
+  std::vector<Introduction> introduce;  // the same for the transport
   WorkerCounters counters;
 };
 
@@ -140,6 +144,11 @@ struct WorkerReceived {
 struct FrameBroken {  // a frame that CheckFrame refused
   Envelope envelope;
   absl::Status status;
+};
+struct FrameSent {
+  SessionId session;
+  uint64_t bytes = 0;
+  uint64_t rows = 0;
 };
 struct HelloSent {};
 struct StatusSent {};
@@ -162,8 +171,8 @@ struct Expired {
   int place = 0;
 };
 using WorkerEvent =
-    std::variant<WorkerReceived, FrameBroken, HelloSent, StatusSent, LoadStarted, LoadDone,
-                 BatchStarted, BatchDone, ReleaseStarted, PagesReleased, Expired>;
+    std::variant<WorkerReceived, FrameBroken, FrameSent, HelloSent, StatusSent, LoadStarted,
+                 LoadDone, BatchStarted, BatchDone, ReleaseStarted, PagesReleased, Expired>;
 
 WorkerState NewWorkerState(WorkerOptions options);
 void Apply(WorkerState& state, Time now, WorkerEvent event);

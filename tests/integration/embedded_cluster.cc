@@ -1,7 +1,6 @@
 #include "tests/integration/embedded_cluster.h"
 
 #include <chrono>
-#include <thread>
 #include <utility>
 
 #include "common/check.h"
@@ -38,11 +37,11 @@ EmbeddedCluster::EmbeddedCluster(std::shared_ptr<GgufFile> file, const ClusterOp
     : options_(options),
       file_(std::move(file)),
       kernels_(*SelectKernels("")),
-      tokenizer_(*Tokenizer::FromGguf(*file_)),
-      clock_(options.engine_threads ? static_cast<const Clock&>(steady_clock_) : manual_clock_) {
+      tokenizer_(*Tokenizer::FromGguf(*file_)) {
   const ModelConfig config = *ReadModelConfig(*file_);
   model_ = {.name = "tiny", .digest = {}, .n_layers = config.n_layers, .n_embd = config.n_embd};
-  coordinator_transport_ = network_.Attach(kCoordinatorNode);
+  if (options.sim) sim_ = std::make_unique<SimNetwork>(*options.sim, clock_);
+  coordinator_transport_ = Attach(kCoordinatorNode);
   CoordinatorOptions coordinator{.workers_expected = options.workers_expected > 0
                                                          ? options.workers_expected
                                                          : options.n_workers,
@@ -58,8 +57,12 @@ EmbeddedCluster::EmbeddedCluster(std::shared_ptr<GgufFile> file, const ClusterOp
 
 EmbeddedCluster::~EmbeddedCluster() = default;
 
+std::unique_ptr<Transport> EmbeddedCluster::Attach(NodeId node) {
+  return sim_ == nullptr ? network_.Attach(node) : sim_->Attach(node);
+}
+
 std::unique_ptr<JobQueue> EmbeddedCluster::NewJobs() {
-  if (options_.engine_threads) return std::make_unique<EngineThread>();
+  if (sim_ != nullptr) return sim_->NewJobs();
   return std::make_unique<PumpedJobs>();
 }
 
@@ -71,14 +74,9 @@ void EmbeddedCluster::Drive(Loop* loop, JobQueue* jobs) {
 
 absl::StatusOr<std::unique_ptr<Engine>> EmbeddedCluster::LoadParts(std::vector<PartSpec> parts,
                                                                    int kv_positions) const {
-  ThreadPool* pool = nullptr;
-  {
-    std::lock_guard lock(pools_mutex_);
-    pools_.push_back(*ThreadPool::Create(options_.n_threads));
-    pool = pools_.back().get();
-  }
+  pools_.push_back(*ThreadPool::Create(options_.n_threads));
   return Engine::Load(*file_, std::move(parts), OptionsOfEngine(kv_positions, options_.n_parallel),
-                      *kernels_, *pool);
+                      *kernels_, *pools_.back());
 }
 
 void EmbeddedCluster::AddEdge() {
@@ -86,7 +84,7 @@ void EmbeddedCluster::AddEdge() {
   edge_engine_ = *LoadParts(
       {{true, {0, options_.front}, false}, {false, {n_layers - options_.back, n_layers}, true}},
       kContext * options_.n_parallel);
-  edge_node_.transport = network_.Attach(kEdgeNode);
+  edge_node_.transport = Attach(kEdgeNode);
   edge_node_.jobs = NewJobs();
   EdgeOptions options;
   options.name = "edge";
@@ -106,7 +104,7 @@ void EmbeddedCluster::AddEdge() {
 
 void EmbeddedCluster::AddWorker(int i) {
   Node& node = nodes_[static_cast<size_t>(i)];
-  node.transport = network_.Attach(WorkerNode(i));
+  node.transport = Attach(WorkerNode(i));
   node.jobs = NewJobs();
   WorkerOptions options;
   options.name = "worker-" + std::to_string(i + 1);
@@ -137,11 +135,9 @@ void EmbeddedCluster::PumpUntil(const std::function<bool()>& done) {
         return done();
       },
       [&] {
-        if (options_.engine_threads) {
-          std::this_thread::sleep_for(std::chrono::microseconds(50));
-        } else {
-          manual_clock_.Advance(std::chrono::milliseconds(100));
-        }
+        Duration step = std::chrono::milliseconds(100);
+        if (sim_ != nullptr && sim_->UntilNext()) step = std::min(step, *sim_->UntilNext());
+        clock_.Advance(std::max<Duration>(step, std::chrono::microseconds(1)));
       });
 }
 
@@ -159,14 +155,15 @@ std::vector<Answer> EmbeddedCluster::RunAll(std::vector<GenerateRequest> request
   PumpUntil([&] {
     while (std::optional<EdgeOutput> output = edge_->PollOutput()) {
       size_t i = 0;
-      while (ids[i] != output->request) ++i;
+      while (i < ids.size() && ids[i] != output->request) ++i;
+      if (i == ids.size()) continue;  // of an earlier one: what its hops sent
       if (auto* routed = std::get_if<Routed>(&output->what)) {
         answers[i].hops = std::move(routed->hops);
       } else if (auto* token = std::get_if<TokenOut>(&output->what)) {
         answers[i].tokens.push_back(token->token);
         answers[i].text += token->text;
-      } else {
-        answers[i].finished = std::get<Finished>(std::move(output->what));
+      } else if (auto* finished = std::get_if<Finished>(&output->what)) {
+        answers[i].finished = std::move(*finished);
         answers[i].text += answers[i].finished.text;
         ++ended;
       }

@@ -4,7 +4,6 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,6 +14,7 @@
 #include "engine/batch/engine.h"
 #include "engine/text/tokenizer.h"
 #include "protocol/local_transport.h"
+#include "tests/simulation/sim_network.h"
 #include "tests/support/tiny_model.h"
 #include "worker/loop.h"
 
@@ -32,10 +32,10 @@ struct ClusterOptions {
   bool show_tokens_to_cloud = false;
   int n_threads = 1;
   int n_parallel = 1;
-  bool engine_threads = false;  // jobs on threads of their own, on the machine's clock
   int worker_kv_positions = 2048;
   int bad_worker = -1;  // this one cannot load
   Duration step_deadline = std::chrono::seconds(30);
+  std::optional<SimOptions> sim{};  // a network under a seed instead of local queues
 };
 
 struct Answer {
@@ -62,6 +62,7 @@ class EmbeddedCluster {
   const WorkerState& worker(int i) const { return nodes_[static_cast<size_t>(i)].worker->state(); }
   // From now on this worker neither hears nor says anything.
   void Kill(int worker);
+  const SimNetwork* sim() const { return sim_.get(); }
   // What was sent from one node to another.
   LinkCounters Sent(NodeId from, NodeId to) const;
 
@@ -77,6 +78,7 @@ class EmbeddedCluster {
     bool on = true;
     bool Step() override { return on && loop->Step(); }
   };
+  std::unique_ptr<Transport> Attach(NodeId node);
   std::unique_ptr<JobQueue> NewJobs();
   void Drive(Loop* loop, JobQueue* jobs);
   void AddWorker(int i);
@@ -90,13 +92,11 @@ class EmbeddedCluster {
   ModelId model_;
   std::unique_ptr<Tokenizer> tokenizer_;
   mutable std::vector<std::unique_ptr<ThreadPool>> pools_;  // one for each engine
-  mutable std::mutex pools_mutex_;                          // loads run on several threads
-  ManualClock manual_clock_;
-  SteadyClock steady_clock_;
-  const Clock& clock_;
+  ManualClock clock_;
   SeededRandom random_{1};
   Logger log_{LogLevel::kOff, LogFormat::kText};
   LocalNetwork network_;
+  std::unique_ptr<SimNetwork> sim_;  // instead of network_, when asked for; outlives all jobs
   std::unique_ptr<Transport> coordinator_transport_;
   std::unique_ptr<Coordinator> coordinator_;
   std::vector<Node> nodes_;

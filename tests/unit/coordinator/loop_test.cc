@@ -23,15 +23,14 @@ TEST(CoordinatorLoop, WelcomesAnEdgeAndGrantsRoutesWithFreshSessions) {
       {*transport, clock, random, log});
   EXPECT_FALSE(coordinator.Step());
 
+  const ModelId model{.name = "m", .digest = {}, .n_layers = 4, .n_embd = 32};
   ASSERT_TRUE(
-      edge->Send(kCoordinatorNode, Hello{.node = kEdge, .role = Role::kEdge, .name = "e"}).ok());
+      edge->Send(kCoordinatorNode, Hello{.role = Role::kEdge, .name = "e", .model = model}).ok());
   EXPECT_TRUE(coordinator.Step());
   EXPECT_TRUE(std::holds_alternative<Welcome>(edge->Poll()->message));
 
-  const ModelId model{.name = "m", .digest = {}, .n_layers = 4, .n_embd = 32};
   NodeStatus status;
   status.role = Role::kEdge;
-  status.model = model;
   ASSERT_TRUE(edge->Send(kCoordinatorNode, status).ok());
   for (uint64_t i = 0; i < 2; ++i) {
     ASSERT_TRUE(edge->Send(kCoordinatorNode, RouteRequest{.request = i,

@@ -26,12 +26,11 @@ class CoordinatorTables : public testing::Test {
   void Give(NodeId from, AnyMessage message, SessionId fresh = {}) {
     Apply(state_, now_, Received{from, std::move(message), fresh});
   }
-  static Hello HelloOf(NodeId node, Role role) {
-    return {.node = node, .role = role, .name = "n" + std::to_string(node.value)};
+  Hello HelloOf(NodeId node, Role role) {
+    return {.role = role, .name = "n" + std::to_string(node.value), .model = model_};
   }
   NodeStatus WorkerStatus(uint64_t placement = 0, LoadPhase phase = LoadPhase::kNone) {
     NodeStatus status;
-    status.model = model_;
     for (int i = 0; i < 6; ++i) {
       status.bricks.push_back({.layers = {i, i + 1}, .digest = {}, .weight_bytes = 10});
     }
@@ -42,7 +41,6 @@ class CoordinatorTables : public testing::Test {
   NodeStatus EdgeStatus() {
     NodeStatus status;
     status.role = Role::kEdge;
-    status.model = model_;
     status.front_layers = status.back_layers = 1;
     return status;
   }
@@ -106,17 +104,19 @@ TEST_F(CoordinatorTables, HelloOfAnotherVersionContractRoleOrNameIsRefusedWithTh
   EXPECT_THAT(refusal([](Hello& h) { h.contract = "C2"; }), HasSubstr("numeric contract C2"));
   EXPECT_THAT(refusal([](Hello& h) { h.role = Role::kCoordinator; }), HasSubstr("only workers"));
   EXPECT_THAT(refusal([](Hello& h) { h.name = std::string(65, 'x'); }), HasSubstr("64 bytes"));
-  EXPECT_THAT(refusal([](Hello& h) { h.node = kEdge; }), HasSubstr("not the sender's"));
-  EXPECT_EQ(state_.refused, 5u);
+  EXPECT_EQ(state_.refused, 4u);
 }
 
-TEST_F(CoordinatorTables, FirstStatusNamesTheModelAndAnotherModelIsRefused) {
+TEST_F(CoordinatorTables, HelloUnderAReservedIdIsRefused) {
+  Give(NodeId{kReservedNodeIds - 1}, HelloOf(kWorkerA, Role::kWorker));
+  EXPECT_THAT(Message(Owed<Goodbye>().status), HasSubstr("reserved"));
+}
+
+TEST_F(CoordinatorTables, FirstHelloNamesTheModelAndAnotherModelIsRefused) {
   Join(kWorkerA, Role::kWorker);
   EXPECT_EQ(*state_.model, model_);
-  Give(kWorkerB, HelloOf(kWorkerB, Role::kWorker));
-  state_.outbox.clear();
   model_.digest.bytes[0] = 1;
-  Give(kWorkerB, WorkerStatus());
+  Give(kWorkerB, HelloOf(kWorkerB, Role::kWorker));
   EXPECT_THAT(Message(Owed<Goodbye>().status), HasSubstr("serves model m"));
   EXPECT_EQ(FindMember(state_, kWorkerB), nullptr);
 }
@@ -313,6 +313,36 @@ TEST_F(CoordinatorTables, AnEdgesGoodbyeTakesItsRequestsAlong) {
   Give(kEdge, Goodbye{});
   EXPECT_TRUE(state_.waiting.empty());
   EXPECT_FALSE(state_.model.has_value()) << "an empty cluster takes any model";
+}
+
+TEST_F(CoordinatorTables, GrantsAndPlacementsSayWhereNodesListen) {
+  state_.options.workers_expected = 2;
+  Join(kEdge, Role::kEdge);
+  for (const NodeId worker : {kWorkerA, kWorkerB}) {
+    Hello hello = HelloOf(worker, Role::kWorker);
+    hello.endpoint = "tcp://127.0.0.1:" + std::to_string(worker.value);
+    Give(worker, hello);
+    Give(worker, WorkerStatus());
+  }
+  state_.outbox.clear();
+  RunPlan();  // places
+  std::vector<Placement> told;
+  for (const Outgoing& outgoing : RunPlan()) {
+    told.push_back(std::get<Placement>(outgoing.message));
+  }
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_EQ(told[0].next, kWorkerB);
+  EXPECT_EQ(told[0].next_endpoint, "tcp://127.0.0.1:61");
+  EXPECT_EQ(told[1].next, kNoNode) << "its rows go to the edge";
+  Give(kWorkerA, WorkerStatus(state_.placement_id, LoadPhase::kReady));
+  Give(kWorkerB, WorkerStatus(state_.placement_id, LoadPhase::kReady));
+  Give(kEdge, Request());
+  const auto sent = RunPlan();
+  ASSERT_EQ(sent.size(), 1u);
+  const RouteGrant& grant = std::get<Route>(sent[0].message).grant;
+  ASSERT_EQ(grant.hops.size(), 2u);
+  EXPECT_EQ(grant.hops[0].endpoint, "tcp://127.0.0.1:60");
+  EXPECT_EQ(grant.hops[1].endpoint, "tcp://127.0.0.1:61");
 }
 
 }  // namespace

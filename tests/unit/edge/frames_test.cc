@@ -173,6 +173,18 @@ TEST_F(EdgeTables, DuplicatesAndAnswersOfOlderEpochsAreDropped) {
   EXPECT_EQ(Slot(0).epoch, 1u);
 }
 
+TEST_F(EdgeTables, OnlyTheLastHopAnswers) {
+  Submit(RequestOf(5));
+  Admit(0, 1);
+  const Activation answer = AnswerTo(RunFront().at(0));
+  GiveFrom(kWorkerA, answer);
+  Give(AnswerBroken{kWorkerA, answer.envelope});
+  EXPECT_EQ(state_.counters.unexpected, 2u);
+  EXPECT_EQ(Slot(0).epoch, 1u);
+  GiveFrom(kWorkerB, answer);
+  EXPECT_TRUE(Slot(0).in_flight.front().arrived);
+}
+
 TEST_F(EdgeTables, AnAnswerThatDoesNotFitIsTriedAgain) {
   Submit(RequestOf(5));
   Admit(0, 1);
@@ -181,7 +193,7 @@ TEST_F(EdgeTables, AnAnswerThatDoesNotFitIsTriedAgain) {
   GiveFrom(kWorkerB, answer);
   EXPECT_EQ(state_.counters.broken_answers, 1u);
   EXPECT_EQ(Slot(0).epoch, 2u);
-  Give(AnswerBroken{RunFront().at(0).envelope});
+  Give(AnswerBroken{kWorkerB, RunFront().at(0).envelope});
   EXPECT_EQ(state_.counters.broken_answers, 2u);
   EXPECT_EQ(Slot(0).epoch, 3u);
 }

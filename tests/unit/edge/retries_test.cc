@@ -77,6 +77,54 @@ TEST_F(EdgeTables, NeedRouteAsksForANewRouteAndKeepsTheTokens) {
   EXPECT_EQ(TextOut(), "bc");
 }
 
+TEST_F(EdgeTables, ANewRouteIsAskedForAfterAWhileSoThatItIsAnother) {
+  Submit(RequestOf(5));
+  Admit(0, 1);
+  RunFront();
+  GiveFrom(kWorkerB, NeedRoute{.session = Session(1), .epoch = 1, .step = 1});
+  EXPECT_TRUE(PlanNow().ask_route.empty());
+  now_ += 2 * kNewRouteDelay;
+  EXPECT_EQ(PlanNow().ask_route, std::vector<int>{0});
+}
+
+TEST_F(EdgeTables, AHopThatIsGoneTakesItsSessionsToANewRoute) {
+  Submit(RequestOf(5));
+  Admit(0, 1);
+  RunFront();
+  GiveFrom(NodeId{99}, Goodbye{Unavailable("gone")});
+  EXPECT_EQ(Slot(0).phase, SlotPhase::kRunning) << "of another's route";
+  GiveFrom(kWorkerB, Goodbye{Unavailable("gone")});
+  EXPECT_EQ(Slot(0).phase, SlotPhase::kRouting);
+}
+
+TEST_F(EdgeTables, ARouteSaysWhereItsHopsListen) {
+  GiveFrom(kCoordinatorNode, Welcome{});
+  Submit(RequestOf(5));
+  Give(Admitted{0});
+  Give(RouteAsked{0});
+  Route route = RouteFor(0, 1);
+  route.grant.hops[1].endpoint = "tcp://127.0.0.1:4711";
+  GiveFrom(kCoordinatorNode, route);
+  ASSERT_EQ(state_.introduce.size(), 1u);
+  EXPECT_EQ(state_.introduce[0].node, kWorkerB);
+}
+
+TEST_F(EdgeTables, WhatAHopSentComesAfterTheEnd) {
+  const RequestId id = Submit(RequestOf(5, 1));
+  Admit(0, 1);
+  OneStep(1);
+  TextOut();
+  ASSERT_TRUE(finished_.has_value());
+  GiveFrom(kWorkerA, Ended{Session(9), 1, 2, 3});
+  EXPECT_TRUE(state_.outputs.empty()) << "of a session that it never had";
+  GiveFrom(kWorkerA, Ended{Session(1), 1, 500, 5});
+  ASSERT_EQ(state_.outputs.size(), 1u);
+  EXPECT_EQ(state_.outputs.front().request, id);
+  const auto& totals = std::get<HopTotals>(state_.outputs.front().what);
+  EXPECT_EQ(totals.hop, kWorkerA);
+  EXPECT_EQ(totals.sent.bytes, 500u);
+}
+
 TEST_F(EdgeTables, RejectedEndsTheRequestWithTheWorkersReason) {
   Submit(RequestOf(5));
   Admit(0, 1);

@@ -56,7 +56,8 @@ TEST(LocalTransport, CountsFramesAndTheirBytesOnceAtTheSender) {
   const LinkCounters link = a->Links()[0];
   EXPECT_EQ(link.to, kB);
   EXPECT_EQ(link.frames, 2u);
-  EXPECT_EQ(link.frame_bytes, 2 * kEnvelopeBytes + 3 * 64 * 4);
+  EXPECT_EQ(link.frame_bytes, 2 * EncodedBytes(Envelope{}) + 3 * 64 * 4);
+  EXPECT_EQ(link.rows, 3u);
   EXPECT_EQ(link.others, 1u);
   EXPECT_TRUE(b->Links().empty());
 }
@@ -73,7 +74,8 @@ TEST(LocalTransport, HandsRowsOverWithoutACopy) {
 }
 
 TEST(LocalTransport, AFullQueueRefusesOnePeerAndServesTheOthers) {
-  LocalNetwork network({.queue_bytes_max = 3 * (kEnvelopeBytes + 256), .queue_messages_max = 100});
+  LocalNetwork network(
+      {.queue_bytes_max = 3 * (EncodedBytes(Envelope{}) + 256), .queue_messages_max = 100});
   RowsPool pool;
   auto a = network.Attach(kA);
   auto b = network.Attach(kB);

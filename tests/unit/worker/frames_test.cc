@@ -121,6 +121,16 @@ TEST_F(WorkerTables, AnotherEdgeCannotWriteIntoASession) {
   EXPECT_EQ(SessionState(1).epoch, 1u);
 }
 
+TEST_F(WorkerTables, AnotherEdgeCannotEndASession) {
+  Load();
+  GiveFrame(Frame(1, 1, 1, 0, 4));
+  GiveFrom(kOtherEdge, End{Session(1)});
+  GiveFrom(kOtherEdge, Cancel{Session(1)});
+  EXPECT_EQ(state_.counters.foreign_edge, 2u);
+  GiveFrame(Frame(1, 1, 2, 4, 4));
+  EXPECT_EQ(SessionState(1).have, 8);
+}
+
 // --- Limits ---
 
 TEST_F(WorkerTables, AFullQueueOfASessionIsRejectedAndItGoesOnAfterwards) {
@@ -279,6 +289,20 @@ TEST_F(WorkerTables, NothingIsPlannedWhileAJobHasTheEngine) {
   EXPECT_THAT(busy.batch, IsEmpty());
   EXPECT_THAT(busy.release, IsEmpty());
   EXPECT_FALSE(busy.load);
+}
+
+TEST_F(WorkerTables, TheEndOfASessionIsAnsweredWithWhatWasSentForIt) {
+  Load();
+  GiveFrame(Frame(1, 1, 1, 0, 5));
+  RunBatch();
+  state_.outbox.clear();
+  Give(FrameSent{.session = Session(1), .bytes = 700, .rows = 5});
+  Give(FrameSent{.session = Session(1), .bytes = 200, .rows = 1});
+  Give(FrameSent{.session = Session(2), .bytes = 9, .rows = 9});  // unknown: nobody's
+  GiveFrom(kEdge, End{Session(1)});
+  EXPECT_EQ(TakeOwed<Ended>(), (Ended{Session(1), 2, 900, 6}));
+  GiveFrom(kEdge, End{Session(1)});
+  EXPECT_TRUE(state_.outbox.empty()) << "once";
 }
 
 }  // namespace

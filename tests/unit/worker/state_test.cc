@@ -65,10 +65,36 @@ TEST_F(WorkerTables, OnlyTheCoordinatorPlacesAndRefuses) {
   GiveFrom(kEdge, Goodbye{FailedPrecondition("go")});
   EXPECT_FALSE(PlanNow().load);
   EXPECT_EQ(state_.phase, WorkerPhase::kJoined);
-  EXPECT_EQ(state_.counters.unexpected, 2u);
+  EXPECT_EQ(state_.counters.unexpected, 1u);
+}
+
+TEST_F(WorkerTables, AnEdgeThatIsGoneIsForgottenAndMayComeBack) {
+  Load();
+  GiveFrame(Frame(1, 1, 1, 0, 5));
+  RunBatch();
+  state_.outbox.clear();
+  GiveFrom(kOtherEdge, Goodbye{Unavailable("its connection is gone")});
+  EXPECT_TRUE(PlanNow().release.empty()) << "another's session stays";
+  GiveFrom(kEdge, Goodbye{Unavailable("its connection is gone")});
+  Release();
+  EXPECT_EQ(StatusOf(state_).kv_positions_free, kPages * kPage);
+  // It had lost its link alone: its next frame is told to begin anew.
+  GiveFrame(Frame(1, 1, 2, 5, 1));
+  EXPECT_EQ(TakeOwed<NeedPrefix>().have, 0);
 }
 
 // --- Placement ---
+
+TEST_F(WorkerTables, APlacementSaysWhereTheNextWorkerListens) {
+  Join();
+  Placement placement = PlacementOf(1, {1, 5});
+  placement.next = kNextHop;
+  placement.next_endpoint = "tcp://127.0.0.1:4711";
+  GiveFrom(kCoordinatorNode, placement);
+  ASSERT_EQ(state_.introduce.size(), 1u);
+  EXPECT_EQ(state_.introduce[0].node, kNextHop);
+  EXPECT_EQ(state_.introduce[0].endpoint, "tcp://127.0.0.1:4711");
+}
 
 TEST_F(WorkerTables, APlacementIsLoadedAndThenReady) {
   Join();
@@ -145,18 +171,20 @@ TEST_F(WorkerTables, EndFreesPagesAndPlaceAndALateFrameCannotBringTheSessionBack
   EXPECT_EQ(state_.frames_queued, 0);
   Release();
   EXPECT_EQ(state_.pages_free, kPages);
+  TakeOwed<Ended>();
   GiveFrame(Frame(1, 1, 2, 0, 1));
   EXPECT_EQ(state_.counters.ended_session, 1u);
   EXPECT_TRUE(state_.place_of.empty());
   EXPECT_TRUE(state_.outbox.empty());
 }
 
-TEST_F(WorkerTables, CancelWhileItsFrameRunsFreesAfterTheBatchAndAnswersNothing) {
+TEST_F(WorkerTables, CancelWhileItsFrameRunsFreesAfterTheBatchAndItsRowsGoNowhere) {
   Load();
   GiveFrame(Frame(1, 1, 1, 0, 4));
   const WorkerPlan plan = PlanNow();
   Give(BatchStarted{&plan.batch});
   GiveFrom(kEdge, Cancel{Session(1)});
+  TakeOwed<Ended>();
   EXPECT_THAT(PlanNow().release, IsEmpty()) << "the engine is busy";
   Give(BatchDone{});
   EXPECT_TRUE(state_.outbox.empty());

@@ -1,0 +1,46 @@
+// The nodes that answer one request, whatever joins them: all in this process, or an edge here and
+// the rest elsewhere.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "cli/cut.h"
+#include "cli/hosted_model.h"
+#include "cli/reports.h"
+#include "common/status.h"
+#include "edge/loop.h"
+#include "edge/request.h"
+
+namespace mortar {
+
+struct AnswerSinks {
+  // Once, before the first token: the way that a token takes.
+  std::function<absl::Status(const std::vector<RouteNode>& route)> on_route;
+  std::function<absl::Status(const TokenOut& token)> on_token;
+};
+
+// Used by one thread.
+class AnsweringNodes {
+ public:
+  virtual ~AnsweringNodes() = default;
+
+  // Runs one request to its end. A signal, or an error of a sink, cancels the request; that error,
+  // or the request's own, is returned.
+  virtual absl::StatusOr<Finished> Generate(GenerateRequest request, const AnswerSinks& sinks) = 0;
+  // Frames between neighbours on the route since the start.
+  virtual std::vector<HopTraffic> Traffic() const = 0;
+};
+
+// The route as a table shows it: the edge's own layers at both ends of `hops`.
+std::vector<RouteNode> RouteOf(const std::vector<Hop>& hops, const LayerCut& cut,
+                               const HostedModel& model);
+
+// Submits a request and turns `edge` by `turn()` until it is over. `on_totals` is called for the
+// totals that come by then.
+absl::StatusOr<Finished> RunToEnd(Edge& edge, GenerateRequest request,
+                                  const std::function<void()>& turn,
+                                  const std::function<absl::Status(const Routed&)>& on_routed,
+                                  const AnswerSinks& sinks);
+
+}  // namespace mortar

@@ -1,0 +1,47 @@
+// coordinator: who is there, who hosts what, which route a session takes; and a relay for nodes
+// that cannot dial one another.
+#include "cli/cut.h"
+#include "cli/node_process.h"
+#include "coordinator/loop.h"
+
+namespace mortar {
+namespace {
+
+CoordinatorOptions ReadOptions(const Settings& settings) {
+  CoordinatorOptions options;
+  options.workers_expected = static_cast<int>(settings.Int("workers"));
+  for (const int64_t size : settings.OptionalInts("layers")) {
+    options.sizes.push_back(static_cast<int>(size));
+  }
+  return options;
+}
+
+}  // namespace
+
+absl::Status CoordinatorCommand(const CommandContext& context) {
+  const CoordinatorOptions options = ReadOptions(context.settings);
+  if (!options.sizes.empty() &&
+      options.sizes.size() != static_cast<size_t>(options.workers_expected)) {
+    return UsageError("--layers names " + std::to_string(options.sizes.size()) +
+                      " workers, --workers " + std::to_string(options.workers_expected));
+  }
+  ASSIGN_OR_RETURN(const std::string listen, ReadEndpoint(context, "listen"));
+  RowsPool pool;
+  ASSIGN_OR_RETURN(
+      const auto transport,
+      ZmqTransport::Create({.self = kCoordinatorNode,
+                            .card = {.role = Role::kCoordinator, .name = "coordinator"},
+                            .listen = listen,
+                            .forwards = true,
+                            .members = true},
+                           {context.clock, context.log, pool}));
+  SystemRandom random;
+  Coordinator coordinator(options, {*transport, context.clock, random, context.log});
+  LoopDriver driver(coordinator, nullptr, [&](Duration longest) { transport->Wait(longest); });
+  context.console.Note("mortar: coordinator at " + transport->endpoint() + ", waits for " +
+                       std::to_string(options.workers_expected) + " workers");
+  return RunUntilSignal(
+      *transport, [&] { driver.Turn(kIdleWaitMax); }, [] { return absl::OkStatus(); });
+}
+
+}  // namespace mortar

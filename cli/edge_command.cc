@@ -1,0 +1,24 @@
+// edge: one answer through a coordinator and workers elsewhere; text, tokens and logits stay here.
+#include "cli/answer.h"
+#include "cli/edge_process.h"
+#include "cli/node_process.h"
+
+namespace mortar {
+
+absl::Status EdgeCommand(const CommandContext& context) {
+  EdgeProcessOptions options;
+  options.name = NodeName(context.settings);
+  ASSIGN_OR_RETURN(options.coordinator, ReadEndpoint(context, "coordinator"));
+  if (context.settings.Has("relay")) {
+    ASSIGN_OR_RETURN(options.relay, ReadEndpoint(context, "relay"));
+  }
+  options.direct = context.settings.Bool("direct");
+  return AnswerPrompt(
+      context, [&](const AnswerInput& in) -> absl::StatusOr<std::unique_ptr<AnsweringNodes>> {
+        options.session = in.session;
+        return EdgeProcess::Start(
+            options, {in.model, *in.compute.kernels, *in.compute.pool, context.clock, context.log});
+      });
+}
+
+}  // namespace mortar

@@ -1,0 +1,38 @@
+// An edge in this process, joined over ZeroMQ to a coordinator and workers elsewhere.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/answering.h"
+#include "cli/embedded.h"
+
+namespace mortar {
+
+struct EdgeProcessOptions {
+  std::string name;
+  std::string coordinator;  // endpoint
+  std::string relay;        // endpoint to prefer for what is not direct; empty: the coordinator's
+  bool direct = true;       // dials workers where they listen
+  SessionOptions session;
+};
+
+class EdgeProcess final : public AnsweringNodes {
+ public:
+  // Returns when the coordinator has answered. Unavailable, with the reason, when it does not
+  // within kDialMax.
+  static absl::StatusOr<std::unique_ptr<EdgeProcess>> Start(const EdgeProcessOptions& options,
+                                                            const Embedded::Parts& parts);
+  ~EdgeProcess() override;
+
+  absl::StatusOr<Finished> Generate(GenerateRequest request, const AnswerSinks& sinks) override;
+  std::vector<HopTraffic> Traffic() const override;
+
+ private:
+  struct State;
+  explicit EdgeProcess(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace mortar

@@ -1,0 +1,79 @@
+#include "cli/node_parts.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "cli/cut.h"
+#include "cli/model.h"
+#include "common/check.h"
+#include "edge/jobs.h"
+#include "engine/brick/digest.h"
+
+namespace mortar {
+namespace {
+
+int WholePages(int positions) {
+  return (positions + kKvPagePositions - 1) / kKvPagePositions * kKvPagePositions;
+}
+
+EngineOptions OptionsOf(const NodeEngineOptions& options, int logit_rows) {
+  EngineOptions engine;
+  engine.kv_type = options.kv_type;
+  engine.context_max = options.context;
+  engine.kv_positions_max = WholePages(options.context) * options.sessions;
+  engine.rows_max = kNodeRowsMax;
+  engine.logit_rows_max = logit_rows;
+  return engine;
+}
+
+}  // namespace
+
+ModelId ModelIdOf(const HostedModel& model) {
+  std::string all;
+  for (const Brick& brick : model.manifest.bricks) {
+    CHECK(brick.digest.has_value());
+    all += ToHex(*brick.digest);
+  }
+  return {.name = model.manifest.model.substr(0, kModelNameBytesMax),
+          .digest = DigestOf(all),
+          .n_layers = model.config.n_layers,
+          .n_embd = model.config.n_embd};
+}
+
+absl::StatusOr<SessionOptions> ReadSessionOptions(const Settings& settings,
+                                                  const ModelConfig& config) {
+  SessionOptions options;
+  ASSIGN_OR_RETURN(options.cut, ReadLayerCut(settings, config.n_layers));
+  options.show_tokens_to_cloud = settings.Bool("show-tokens-to-cloud");
+  options.kv_type = KvTypeOf(settings.String("kv"));
+  ASSIGN_OR_RETURN(options.context, ContextSize(settings, config.n_ctx_train));
+  return options;
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> LoadEdgeEngine(const NodeCompute& compute,
+                                                       const LayerCut& cut,
+                                                       const NodeEngineOptions& options) {
+  const int n_layers = compute.model.config.n_layers;
+  std::vector<PartSpec> specs(2);
+  specs[kFrontPart] = {true, {0, cut.front}, false};
+  specs[kBackPart] = {false, {n_layers - cut.back, n_layers}, true};
+  return Engine::Load(*compute.model.file, specs, OptionsOf(options, options.sessions),
+                      compute.kernels, compute.pool);
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> LoadWorkerEngine(const NodeCompute& compute,
+                                                         const Placement& placement,
+                                                         const NodeEngineOptions& options) {
+  const std::vector<LayerBrick> own = LayerBricksOf(compute.model.manifest);
+  for (const LayerBrick& brick : placement.bricks) {
+    if (std::ranges::find(own, brick) == own.end()) {
+      return DataLoss("layers " + ToString(brick.layers) + " with digest " + ToHex(brick.digest) +
+                      " are not in " + compute.model.file->path());
+    }
+  }
+  return Engine::Load(*compute.model.file, {PartSpec{false, placement.layers, false}},
+                      OptionsOf(options, 0), compute.kernels, compute.pool);
+}
+
+}  // namespace mortar

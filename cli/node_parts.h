@@ -1,0 +1,58 @@
+// What nodes are made of, however they are joined: the embedded run and the programs of one role
+// build the same engines from the same options.
+#pragma once
+
+#include <memory>
+
+#include "cli/hosted_model.h"
+#include "common/status.h"
+#include "coordinator/placement.h"
+#include "engine/batch/engine.h"
+#include "engine/kernels/kernels.h"
+#include "engine/kernels/thread_pool.h"
+#include "protocol/messages.h"
+
+namespace mortar {
+
+// Rows of a batch. Frames are smaller than this; several may run together.
+inline constexpr int kNodeRowsMax = 512;
+
+// The name under which nodes agree that they have the same model: the digest of its bricks'
+// digests, in their order.
+ModelId ModelIdOf(const HostedModel& model);
+
+// What an edge's sessions are like, however the rest is joined.
+struct SessionOptions {
+  LayerCut cut;
+  bool show_tokens_to_cloud = false;
+  int context = 4096;  // positions of a session
+  KvType kv_type = KvType::kF16;
+};
+// --front, --back, --kv and --ctx-size. UsageError when they do not fit the model.
+absl::StatusOr<SessionOptions> ReadSessionOptions(const Settings& settings,
+                                                  const ModelConfig& config);
+
+struct NodeEngineOptions {
+  int context = 4096;  // positions of a session
+  int sessions = 2;    // that have their KV at the same time
+  KvType kv_type = KvType::kF16;
+};
+
+// All of these outlive the engine.
+struct NodeCompute {
+  const HostedModel& model;
+  const KernelTable& kernels;
+  ThreadPool& pool;
+};
+
+// The edge's two parts (edge/jobs.h), which share KV pages.
+absl::StatusOr<std::unique_ptr<Engine>> LoadEdgeEngine(const NodeCompute& compute,
+                                                       const LayerCut& cut,
+                                                       const NodeEngineOptions& options);
+// The layers that a worker was told to host, and nothing else. DataLoss when the bricks are not
+// this file's.
+absl::StatusOr<std::unique_ptr<Engine>> LoadWorkerEngine(const NodeCompute& compute,
+                                                         const Placement& placement,
+                                                         const NodeEngineOptions& options);
+
+}  // namespace mortar

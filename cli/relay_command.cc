@@ -1,0 +1,53 @@
+// relay: forwards frames between nodes that cannot dial one another, by their envelope alone.
+#include "cli/node_process.h"
+
+namespace mortar {
+namespace {
+
+// Says Hello to its coordinator; everything else happens in the transport.
+class RelayLoop final : public Loop {
+ public:
+  RelayLoop(ZmqTransport& transport, const Clock& clock, Hello card)
+      : transport_(transport), clock_(clock), card_(std::move(card)) {}
+
+  bool Step() override {
+    const bool due = !hello_sent_ || clock_.Now() - *hello_sent_ >= kHelloInterval;
+    if (!transport_.UpstreamStatus().ok() && due) {
+      hello_sent_ = clock_.Now();
+      (void)transport_.Send(kCoordinatorNode, card_);
+    }
+    const bool any = transport_.Poll().has_value();  // nothing is for a relay itself
+    return any;
+  }
+
+ private:
+  ZmqTransport& transport_;
+  const Clock& clock_;
+  const Hello card_;
+  std::optional<Time> hello_sent_;
+};
+
+}  // namespace
+
+absl::Status RelayCommand(const CommandContext& context) {
+  ZmqOptions link{.forwards = true};
+  ASSIGN_OR_RETURN(link.listen, ReadEndpoint(context, "listen"));
+  ASSIGN_OR_RETURN(link.upstream, ReadEndpoint(context, "coordinator"));
+  SystemRandom random;
+  RowsPool pool;
+  link.self = NewNodeId(random);
+  link.card = {.role = Role::kRelay, .name = NodeName(context.settings)};
+  ASSIGN_OR_RETURN(const auto transport,
+                   ZmqTransport::Create(link, {context.clock, context.log, pool}));
+  RelayLoop relay(*transport, context.clock, link.card);
+  LoopDriver driver(relay, nullptr, [&](Duration longest) { transport->Wait(longest); });
+  const auto turn = [&] { driver.Turn(kIdleWaitMax); };
+  RETURN_IF_ERROR(WaitForCoordinator(*transport, context.clock, turn));
+  context.console.Note("mortar: relay at " + transport->endpoint());
+  return RunUntilSignal(*transport, turn, [&]() -> absl::Status {
+    const absl::Status status = transport->UpstreamStatus();
+    return absl::IsUnavailable(status) ? absl::OkStatus() : status;
+  });
+}
+
+}  // namespace mortar

@@ -1,0 +1,46 @@
+#include "protocol/handshake.h"
+
+#include <string>
+
+namespace mortar {
+namespace {
+
+constexpr uint64_t kFeatures = 0;  // that this program has; none are defined yet
+
+absl::Status CheckTerms(uint32_t version, const std::string& contract) {
+  if (version != kProtocolVersion) {
+    return FailedPrecondition("protocol version " + std::to_string(version) +
+                              ", this cluster speaks " + std::to_string(kProtocolVersion));
+  }
+  if (contract != kNumericContract) {
+    return FailedPrecondition("numeric contract " + contract + ", this cluster follows " +
+                              kNumericContract);
+  }
+  return absl::OkStatus();
+}
+
+std::string Describe(const ModelId& model) {
+  return model.name + ", file " + ToHex(model.digest).substr(0, 16) + "…";
+}
+
+}  // namespace
+
+absl::Status CheckHello(const Hello& hello, const std::optional<ModelId>& model) {
+  RETURN_IF_ERROR(CheckTerms(hello.version, hello.contract));
+  if (hello.name.empty() || hello.name.size() > kNameBytesMax) {
+    return InvalidArgument("a node's name has 1 to " + std::to_string(kNameBytesMax) + " bytes");
+  }
+  if (hello.role != Role::kRelay && model && !(hello.model == *model)) {
+    return FailedPrecondition("this cluster serves model " + Describe(*model) + ", node " +
+                              hello.name + " has " + Describe(hello.model));
+  }
+  return absl::OkStatus();
+}
+
+Welcome WelcomeFor(const Hello& hello) { return {.features = hello.features & kFeatures}; }
+
+absl::Status CheckWelcome(const Welcome& welcome) {
+  return CheckTerms(welcome.version, welcome.contract);
+}
+
+}  // namespace mortar

@@ -1,0 +1,306 @@
+#include <cstring>
+#include <limits>
+
+#include "protocol/capnp.h"
+#include "protocol/schema/wire.capnp.h"
+#include "protocol/wire.h"
+
+namespace mortar {
+namespace {
+
+// Deepest message: Frame, Route, RouteGrant, hops, Hop, bricks, a digest.
+constexpr int kNestingMax = 8;
+constexpr uint32_t kIntMax = static_cast<uint32_t>(std::numeric_limits<int32_t>::max());
+
+// Why a message is refused. Thrown by the readers below and caught in ReadMessage, as kj's own
+// exceptions are: reading a message is one expression with one place where it fails.
+struct Refusal {
+  std::string why;
+};
+
+std::string String(capnp::Text::Reader text, size_t bytes_max, const char* field) {
+  if (text.size() <= bytes_max) return std::string(text.begin(), text.size());
+  throw Refusal{std::string(field) + " of " + std::to_string(text.size()) + " bytes, at most " +
+                std::to_string(bytes_max) + " are allowed"};
+}
+
+template <typename List>
+unsigned CheckedSize(const List& list, size_t n_max, const char* field) {
+  if (list.size() <= n_max) return list.size();
+  throw Refusal{std::to_string(list.size()) + " " + field + ", at most " + std::to_string(n_max) +
+                " are allowed"};
+}
+
+// Counts are unsigned on the wire and int behind it.
+int Int(uint32_t value, const char* field) {
+  if (value <= kIntMax) return static_cast<int>(value);
+  throw Refusal{std::string(field) + " " + std::to_string(value) + " is beyond 2^31"};
+}
+
+template <typename To, typename From>
+To Enum(From value, To last, const char* field) {
+  const auto number = static_cast<uint16_t>(value);
+  if (number <= static_cast<uint16_t>(last)) return static_cast<To>(number);
+  throw Refusal{std::string(field) + " of unknown kind " + std::to_string(number)};
+}
+
+// --- Values ---
+
+Digest ReadDigest(capnp::Data::Reader data) {
+  Digest digest;
+  if (data.size() != digest.bytes.size()) {
+    throw Refusal{"digest of " + std::to_string(data.size()) + " bytes, expected 32"};
+  }
+  std::memcpy(digest.bytes.data(), data.begin(), digest.bytes.size());
+  return digest;
+}
+
+LayerRange Read(wire::LayerRange::Reader in) { return {in.getBegin(), in.getEnd()}; }
+
+SessionId Read(wire::SessionId::Reader in) {
+  const uint64_t halves[2] = {in.getLow(), in.getHigh()};
+  SessionId id;
+  std::memcpy(id.bytes.data(), halves, sizeof halves);
+  return id;
+}
+
+absl::Status Read(wire::Status::Reader in) {
+  const uint16_t code = in.getCode();
+  const std::string message = String(in.getMessage(), kStatusTextBytesMax, "status text");
+  // A code of the future is an error too.
+  const bool known = code <= static_cast<uint16_t>(absl::StatusCode::kUnauthenticated);
+  return absl::Status(known ? static_cast<absl::StatusCode>(code) : absl::StatusCode::kUnknown,
+                      message);
+}
+
+// A relay has no model: its digest is absent.
+ModelId Read(wire::ModelId::Reader in) {
+  ModelId model;
+  model.name = String(in.getName(), kModelNameBytesMax, "model name");
+  if (in.hasDigest()) model.digest = ReadDigest(in.getDigest());
+  model.n_layers = in.getLayers();
+  model.n_embd = in.getWidth();
+  if (model.n_layers < 0 || model.n_embd < 0) throw Refusal{"model with a negative size"};
+  return model;
+}
+
+template <typename List>
+std::vector<LayerBrick> ReadBricks(List in) {
+  std::vector<LayerBrick> bricks(CheckedSize(in, kBricksMax, "bricks"));
+  for (unsigned i = 0; i < bricks.size(); ++i) {
+    bricks[i].layers = Read(in[i].getLayers());
+    bricks[i].digest = ReadDigest(in[i].getDigest());
+    bricks[i].weight_bytes = in[i].getWeightBytes();
+    bricks[i].sensitivity = in[i].getPrivate() ? Sensitivity::kPrivate : Sensitivity::kPublic;
+  }
+  return bricks;
+}
+
+template <typename Message>
+Message ReadStep(wire::StepRef::Reader in) {
+  Message m;
+  m.session = Read(in.getSession());
+  m.epoch = in.getEpoch();
+  m.step = in.getStep();
+  return m;
+}
+
+// --- Messages ---
+
+Hello Read(wire::Hello::Reader in) {
+  Hello m;
+  m.version = in.getVersion();
+  m.features = in.getFeatures();
+  m.contract = String(in.getContract(), kContractBytesMax, "contract");
+  m.role = Enum(in.getRole(), Role::kRelay, "role");
+  m.name = String(in.getName(), kNameBytesMax, "node name");
+  m.model = Read(in.getModel());
+  m.endpoint = String(in.getEndpoint(), kEndpointBytesMax, "endpoint");
+  return m;
+}
+
+Welcome Read(wire::Welcome::Reader in) {
+  Welcome m;
+  m.version = in.getVersion();
+  m.features = in.getFeatures();
+  m.contract = String(in.getContract(), kContractBytesMax, "contract");
+  m.status_interval = std::chrono::milliseconds(in.getStatusIntervalMs());
+  return m;
+}
+
+NodeStatus Read(wire::NodeStatus::Reader in) {
+  NodeStatus m;
+  m.role = Enum(in.getRole(), Role::kRelay, "role");
+  m.bricks = ReadBricks(in.getBricks());
+  m.layers_only = Read(in.getLayersOnly());
+  m.placement = in.getPlacement();
+  m.phase = Enum(in.getPhase(), LoadPhase::kFailed, "load phase");
+  m.load_status = Read(in.getLoadStatus());
+  m.sessions = Int(in.getSessions(), "sessions");
+  m.kv_positions_free = Int(in.getKvPositionsFree(), "free KV positions");
+  m.rows_queued = Int(in.getRowsQueued(), "queued rows");
+  m.front_layers = in.getFrontLayers();
+  m.back_layers = in.getBackLayers();
+  return m;
+}
+
+Placement Read(wire::Placement::Reader in) {
+  Placement m;
+  m.id = in.getId();
+  m.model = Read(in.getModel());
+  m.layers = Read(in.getLayers());
+  m.bricks = ReadBricks(in.getBricks());
+  m.next = NodeId{in.getNext()};
+  m.next_endpoint = String(in.getNextEndpoint(), kEndpointBytesMax, "endpoint");
+  return m;
+}
+
+RouteRequest Read(wire::RouteRequest::Reader in) {
+  RouteRequest m;
+  m.request = in.getRequest();
+  m.model = Read(in.getModel());
+  m.front_layers = in.getFrontLayers();
+  m.back_layers = in.getBackLayers();
+  m.positions_max = Int(in.getPositionsMax(), "positions");
+  return m;
+}
+
+Hop Read(wire::Hop::Reader in) {
+  Hop hop;
+  hop.node = NodeId{in.getNode()};
+  hop.name = String(in.getName(), kNameBytesMax, "node name");
+  hop.layers = Read(in.getLayers());
+  const auto bricks = in.getBricks();
+  hop.bricks.resize(CheckedSize(bricks, kBricksMax, "bricks"));
+  for (unsigned i = 0; i < bricks.size(); ++i) hop.bricks[i] = ReadDigest(bricks[i]);
+  hop.endpoint = String(in.getEndpoint(), kEndpointBytesMax, "endpoint");
+  return hop;
+}
+
+RouteGrant Read(wire::RouteGrant::Reader in) {
+  RouteGrant grant;
+  grant.session = Read(in.getSession());
+  grant.edge = NodeId{in.getEdge()};
+  grant.model = Read(in.getModel());
+  const auto hops = in.getHops();
+  grant.hops.resize(CheckedSize(hops, kHopsMax, "hops"));
+  for (unsigned i = 0; i < hops.size(); ++i) grant.hops[i] = Read(hops[i]);
+  grant.contract = String(in.getContract(), kContractBytesMax, "contract");
+  grant.positions_max = Int(in.getPositionsMax(), "positions");
+  grant.frames_in_flight_max = Int(in.getFramesInFlightMax(), "frames in flight");
+  grant.row_bytes_in_flight_max = in.getRowBytesInFlightMax();
+  grant.lifetime = std::chrono::milliseconds(
+      Int(static_cast<uint32_t>(std::min<uint64_t>(in.getLifetimeMs(), kIntMax)), "lifetime"));
+  return grant;
+}
+
+Route Read(wire::Route::Reader in) {
+  Route m;
+  m.request = in.getRequest();
+  m.status = Read(in.getStatus());
+  if (m.status.ok()) m.grant = Read(in.getGrant());
+  return m;
+}
+
+Activation Read(wire::Envelope::Reader in) {
+  Activation m;
+  Envelope& e = m.envelope;
+  e.session = Read(in.getSession());
+  e.edge = NodeId{in.getEdge()};
+  e.step = in.getStep();
+  e.epoch = in.getEpoch();
+  e.base = in.getBase();
+  e.n = in.getN();
+  e.rows_wanted = Enum(in.getRowsWanted(), RowsWanted::kAll, "rows wanted");
+  e.flags = in.getFlags();
+  const auto hops = in.getHops();
+  e.n_hops = static_cast<uint8_t>(CheckedSize(hops, kHopsMax - 1, "remaining hops"));
+  for (unsigned i = 0; i < hops.size(); ++i) e.hops[i] = NodeId{hops[i]};
+  return m;
+}
+
+NeedPrefix Read(wire::NeedPrefix::Reader in) {
+  auto m = ReadStep<NeedPrefix>(in.getStep());
+  m.have = Int(in.getHave(), "positions");
+  return m;
+}
+
+Rejected Read(wire::Rejected::Reader in) {
+  auto m = ReadStep<Rejected>(in.getStep());
+  m.status = Read(in.getStatus());
+  return m;
+}
+
+Ended Read(wire::Ended::Reader in) {
+  return {Read(in.getSession()), in.getFrames(), in.getBytes(), in.getRows()};
+}
+
+AnyMessage Read(wire::Frame::Reader frame) {
+  switch (frame.which()) {
+    case wire::Frame::HELLO:
+      return Read(frame.getHello());
+    case wire::Frame::WELCOME:
+      return Read(frame.getWelcome());
+    case wire::Frame::NODE_STATUS:
+      return Read(frame.getNodeStatus());
+    case wire::Frame::PLACEMENT:
+      return Read(frame.getPlacement());
+    case wire::Frame::ROUTE_REQUEST:
+      return Read(frame.getRouteRequest());
+    case wire::Frame::ROUTE:
+      return Read(frame.getRoute());
+    case wire::Frame::ACTIVATION:
+      return Read(frame.getActivation());
+    case wire::Frame::NEED_PREFIX:
+      return Read(frame.getNeedPrefix());
+    case wire::Frame::NEED_ROUTE:
+      return ReadStep<NeedRoute>(frame.getNeedRoute());
+    case wire::Frame::REJECTED:
+      return Read(frame.getRejected());
+    case wire::Frame::END:
+      return End{Read(frame.getEnd().getSession())};
+    case wire::Frame::CANCEL:
+      return Cancel{Read(frame.getCancel().getSession())};
+    case wire::Frame::GOODBYE:
+      return Goodbye{Read(frame.getGoodbye().getStatus())};
+    case wire::Frame::ALIVE:
+      return Alive{};
+    case wire::Frame::ENDED:
+      return Read(frame.getEnded());
+  }
+  throw Refusal{"message of unknown kind " + std::to_string(static_cast<int>(frame.which()))};
+}
+
+// Runs `read` on the root of a message; whatever it finds wrong comes back as a status.
+template <typename Result, typename F>
+absl::StatusOr<Result> ReadRoot(std::span<const uint64_t> words, const F& read) {
+  capnp::ReaderOptions options;
+  options.traversalLimitInWords = words.size() + 1;
+  options.nestingLimit = kNestingMax;
+  try {
+    capnp::FlatArrayMessageReader reader(
+        kj::arrayPtr(reinterpret_cast<const capnp::word*>(words.data()), words.size()), options);
+    return Result(read(reader.getRoot<wire::Frame>()));
+  } catch (const Refusal& refusal) {
+    return InvalidArgument(refusal.why);
+  } catch (const kj::Exception& e) {
+    return InvalidArgument(std::string("no message of this protocol: ") +
+                           e.getDescription().cStr());
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<WireMessage> ReadMessage(std::span<const uint64_t> words) {
+  return ReadRoot<WireMessage>(words, [](wire::Frame::Reader frame) {
+    return WireMessage{NodeId{frame.getFrom()}, NodeId{frame.getTo()}, Read(frame)};
+  });
+}
+
+absl::StatusOr<WireEnds> ReadEnds(std::span<const uint64_t> words) {
+  return ReadRoot<WireEnds>(words, [](wire::Frame::Reader frame) {
+    return WireEnds{NodeId{frame.getFrom()}, NodeId{frame.getTo()}};
+  });
+}
+
+}  // namespace mortar

@@ -1,0 +1,229 @@
+#include <cstring>
+
+#include "common/check.h"
+#include "protocol/capnp.h"
+#include "protocol/schema/wire.capnp.h"
+#include "protocol/wire.h"
+
+namespace mortar {
+namespace {
+
+// Enough for every message that does not carry a list of bricks.
+constexpr size_t kScratchWords = 512;
+
+capnp::Text::Reader TextOf(const std::string& text, size_t bytes_max) {
+  const size_t size = std::min(text.size(), bytes_max);
+  // A reader of Cap'n Proto's own kind wants a zero behind the last byte: a cut text has none.
+  CHECK(size == text.size());
+  return capnp::Text::Reader(text.c_str(), size);
+}
+
+capnp::Data::Reader DataOf(const Digest& digest) {
+  return capnp::Data::Reader(digest.bytes.data(), digest.bytes.size());
+}
+
+uint32_t Milliseconds32(Duration d) {
+  return static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(d).count());
+}
+
+// --- Values ---
+
+void Put(wire::LayerRange::Builder out, const LayerRange& range) {
+  out.setBegin(range.begin);
+  out.setEnd(range.end);
+}
+
+void Put(wire::SessionId::Builder out, const SessionId& id) {
+  uint64_t halves[2];
+  std::memcpy(halves, id.bytes.data(), sizeof halves);
+  out.setLow(halves[0]);
+  out.setHigh(halves[1]);
+}
+
+void Put(wire::Status::Builder out, const absl::Status& status) {
+  out.setCode(static_cast<uint16_t>(status.code()));
+  const std::string text = Message(status).substr(0, kStatusTextBytesMax);
+  out.setMessage(TextOf(text, kStatusTextBytesMax));
+}
+
+void Put(wire::ModelId::Builder out, const ModelId& model) {
+  const std::string name = model.name.substr(0, kModelNameBytesMax);
+  out.setName(TextOf(name, kModelNameBytesMax));
+  out.setDigest(DataOf(model.digest));
+  out.setLayers(model.n_layers);
+  out.setWidth(model.n_embd);
+}
+
+template <typename List>
+void PutBricks(List out, const std::vector<LayerBrick>& bricks) {
+  for (unsigned i = 0; i < out.size(); ++i) {
+    const LayerBrick& brick = bricks[i];
+    Put(out[i].initLayers(), brick.layers);
+    out[i].setDigest(DataOf(brick.digest));
+    out[i].setWeightBytes(brick.weight_bytes);
+    out[i].setPrivate(brick.sensitivity == Sensitivity::kPrivate);
+  }
+}
+
+unsigned Count(size_t n, size_t n_max) {
+  CHECK(n <= n_max);
+  return static_cast<unsigned>(n);
+}
+
+void PutStep(wire::StepRef::Builder out, const SessionId& session, uint32_t epoch, uint64_t step) {
+  Put(out.initSession(), session);
+  out.setEpoch(epoch);
+  out.setStep(step);
+}
+
+// --- Messages ---
+
+void Put(wire::Frame::Builder out, const Hello& m) {
+  auto hello = out.initHello();
+  hello.setVersion(m.version);
+  hello.setFeatures(m.features);
+  hello.setContract(TextOf(m.contract, kContractBytesMax));
+  hello.setRole(static_cast<wire::Role>(m.role));
+  hello.setName(TextOf(m.name, kNameBytesMax));
+  Put(hello.initModel(), m.model);
+  hello.setEndpoint(TextOf(m.endpoint, kEndpointBytesMax));
+}
+
+void Put(wire::Frame::Builder out, const Welcome& m) {
+  auto welcome = out.initWelcome();
+  welcome.setVersion(m.version);
+  welcome.setFeatures(m.features);
+  welcome.setContract(TextOf(m.contract, kContractBytesMax));
+  welcome.setStatusIntervalMs(Milliseconds32(m.status_interval));
+}
+
+void Put(wire::Frame::Builder out, const NodeStatus& m) {
+  auto status = out.initNodeStatus();
+  status.setRole(static_cast<wire::Role>(m.role));
+  PutBricks(status.initBricks(Count(m.bricks.size(), kBricksMax)), m.bricks);
+  Put(status.initLayersOnly(), m.layers_only);
+  status.setPlacement(m.placement);
+  status.setPhase(static_cast<wire::LoadPhase>(m.phase));
+  Put(status.initLoadStatus(), m.load_status);
+  status.setSessions(static_cast<uint32_t>(m.sessions));
+  status.setKvPositionsFree(static_cast<uint32_t>(m.kv_positions_free));
+  status.setRowsQueued(static_cast<uint32_t>(m.rows_queued));
+  status.setFrontLayers(m.front_layers);
+  status.setBackLayers(m.back_layers);
+}
+
+void Put(wire::Frame::Builder out, const Placement& m) {
+  auto placement = out.initPlacement();
+  placement.setId(m.id);
+  Put(placement.initModel(), m.model);
+  Put(placement.initLayers(), m.layers);
+  PutBricks(placement.initBricks(Count(m.bricks.size(), kBricksMax)), m.bricks);
+  placement.setNext(m.next.value);
+  placement.setNextEndpoint(TextOf(m.next_endpoint, kEndpointBytesMax));
+}
+
+void Put(wire::Frame::Builder out, const RouteRequest& m) {
+  auto request = out.initRouteRequest();
+  request.setRequest(m.request);
+  Put(request.initModel(), m.model);
+  request.setFrontLayers(m.front_layers);
+  request.setBackLayers(m.back_layers);
+  request.setPositionsMax(static_cast<uint32_t>(m.positions_max));
+}
+
+void Put(wire::Hop::Builder out, const Hop& hop) {
+  out.setNode(hop.node.value);
+  out.setName(TextOf(hop.name, kNameBytesMax));
+  Put(out.initLayers(), hop.layers);
+  auto bricks = out.initBricks(Count(hop.bricks.size(), kBricksMax));
+  for (unsigned i = 0; i < bricks.size(); ++i) bricks.set(i, DataOf(hop.bricks[i]));
+  out.setEndpoint(TextOf(hop.endpoint, kEndpointBytesMax));
+}
+
+void Put(wire::Frame::Builder out, const Route& m) {
+  auto route = out.initRoute();
+  route.setRequest(m.request);
+  Put(route.initStatus(), m.status);
+  auto grant = route.initGrant();
+  Put(grant.initSession(), m.grant.session);
+  grant.setEdge(m.grant.edge.value);
+  Put(grant.initModel(), m.grant.model);
+  auto hops = grant.initHops(Count(m.grant.hops.size(), kHopsMax));
+  for (unsigned i = 0; i < hops.size(); ++i) Put(hops[i], m.grant.hops[i]);
+  grant.setContract(TextOf(m.grant.contract, kContractBytesMax));
+  grant.setPositionsMax(static_cast<uint32_t>(m.grant.positions_max));
+  grant.setFramesInFlightMax(static_cast<uint32_t>(m.grant.frames_in_flight_max));
+  grant.setRowBytesInFlightMax(m.grant.row_bytes_in_flight_max);
+  grant.setLifetimeMs(Milliseconds32(m.grant.lifetime));
+}
+
+void Put(wire::Frame::Builder out, const Activation& m) {
+  const Envelope& e = m.envelope;
+  auto envelope = out.initActivation();
+  Put(envelope.initSession(), e.session);
+  envelope.setEdge(e.edge.value);
+  envelope.setStep(e.step);
+  envelope.setEpoch(e.epoch);
+  envelope.setBase(e.base);
+  envelope.setN(e.n);
+  envelope.setRowsWanted(static_cast<wire::RowsWanted>(e.rows_wanted));
+  envelope.setFlags(e.flags);
+  auto hops = envelope.initHops(Count(e.n_hops, kHopsMax - 1));
+  for (unsigned i = 0; i < hops.size(); ++i) hops.set(i, e.hops[i].value);
+}
+
+void Put(wire::Frame::Builder out, const NeedPrefix& m) {
+  auto need = out.initNeedPrefix();
+  PutStep(need.initStep(), m.session, m.epoch, m.step);
+  need.setHave(static_cast<uint32_t>(m.have));
+}
+
+void Put(wire::Frame::Builder out, const NeedRoute& m) {
+  PutStep(out.initNeedRoute(), m.session, m.epoch, m.step);
+}
+
+void Put(wire::Frame::Builder out, const Rejected& m) {
+  auto rejected = out.initRejected();
+  PutStep(rejected.initStep(), m.session, m.epoch, m.step);
+  Put(rejected.initStatus(), m.status);
+}
+
+void Put(wire::Frame::Builder out, const End& m) { Put(out.initEnd().initSession(), m.session); }
+void Put(wire::Frame::Builder out, const Cancel& m) {
+  Put(out.initCancel().initSession(), m.session);
+}
+void Put(wire::Frame::Builder out, const Goodbye& m) {
+  Put(out.initGoodbye().initStatus(), m.status);
+}
+void Put(wire::Frame::Builder out, const Alive&) { out.setAlive(); }
+void Put(wire::Frame::Builder out, const Ended& m) {
+  auto ended = out.initEnded();
+  Put(ended.initSession(), m.session);
+  ended.setFrames(m.frames);
+  ended.setBytes(m.bytes);
+  ended.setRows(m.rows);
+}
+
+}  // namespace
+
+WireWriter::WireWriter() : scratch_(kScratchWords) {}
+WireWriter::~WireWriter() = default;
+
+std::span<const uint64_t> WireWriter::Write(NodeId from, NodeId to, const AnyMessage& message) {
+  // The builder leaves its first segment zeroed, as it must find it.
+  capnp::MallocMessageBuilder builder(
+      kj::arrayPtr(reinterpret_cast<capnp::word*>(scratch_.data()), scratch_.size()));
+  auto frame = builder.initRoot<wire::Frame>();
+  frame.setFrom(from.value);
+  frame.setTo(to.value);
+  std::visit([&](const auto& m) { Put(frame, m); }, message);
+  const size_t words = capnp::computeSerializedSizeInWords(builder);
+  CHECK(words * sizeof(uint64_t) <= kMessageBytesMax);
+  if (out_.size() < words) out_.resize(words);
+  kj::ArrayOutputStream stream(
+      kj::arrayPtr(reinterpret_cast<kj::byte*>(out_.data()), words * sizeof(uint64_t)));
+  capnp::writeMessage(stream, builder);
+  return {out_.data(), words};
+}
+
+}  // namespace mortar

@@ -1,0 +1,220 @@
+// What becomes of each message that comes over ZeroMQ: the table in zmq_transport.h, row by row.
+#include <optional>
+
+#include "protocol/handshake.h"
+#include "protocol/limits.h"
+#include "protocol/zmq_links.h"
+
+namespace mortar {
+namespace {
+
+// Nodes, and relays between them. Beyond it a Hello is refused.
+constexpr size_t kLinksMax = static_cast<size_t>(kNodesMax) + 64;
+
+std::optional<ModelId> ModelOf(const Hello& card) {
+  return card.model.n_layers > 0 ? std::optional<ModelId>(card.model) : std::nullopt;
+}
+
+}  // namespace
+
+void ZmqTransport::State::Answer(ZmqSocket& socket, ConnectionId connection, NodeId to,
+                                 const AnyMessage& message) {
+  // Whether it arrives is the asker's concern: it asks again.
+  (void)socket.Send(connection, writer.Write(options.self, to, message), {});
+}
+
+std::optional<Incoming> ZmqTransport::State::Take(ZmqSocket& socket, ZmqLink* link,
+                                                  const ZmqSocket::Head& head, Time now) {
+  if (link == nullptr) {
+    const auto found = by_connection.find(head.connection);
+    if (found != by_connection.end()) link = found->second;
+  }
+  if (options.forwards && link != nullptr && link->open) {
+    const auto ends = ReadEnds(head.words);
+    if (ends.ok() && ends->to != options.self && ends->to != kNoNode) {
+      if (!link->vouches && ends->from != link->node) {
+        ++counters.impostors;
+      } else {
+        link->heard = now;
+        Forward(socket, *link, head, ends->to, now);
+      }
+      return std::nullopt;
+    }
+  }
+  absl::StatusOr<WireMessage> read = ReadMessage(head.words);
+  if (!read.ok()) {
+    ++counters.malformed;
+    const bool dialled_here = !socket.listens();
+    if (!dialled_here) Answer(socket, head.connection, kNoNode, Goodbye{read.status()});
+    return std::nullopt;
+  }
+  const NodeId from = read->from;
+  if (auto* hello = std::get_if<Hello>(&read->message); hello != nullptr && socket.listens()) {
+    return TakeHello(socket, link, head.connection, from, *hello, now);
+  }
+  if (read->to != options.self && read->to != kNoNode) {
+    ++counters.misdirected;
+    return std::nullopt;
+  }
+  if (link == nullptr) {
+    ++counters.strangers;
+    Answer(socket, head.connection, from, Goodbye{Unavailable("say Hello first")});
+    return std::nullopt;
+  }
+  if (auto* welcome = std::get_if<Welcome>(&read->message)) {
+    return TakeWelcome(*link, from, *welcome, now);
+  }
+  return TakeFromLink(socket, *link, head, from, read->message, now);
+}
+
+std::optional<Incoming> ZmqTransport::State::TakeHello(ZmqSocket& socket, ZmqLink* link,
+                                                       ConnectionId connection, NodeId from,
+                                                       Hello& hello, Time now) {
+  const auto refuse = [&](absl::Status why) {
+    Answer(socket, connection, from, Goodbye{std::move(why)});
+    return std::nullopt;
+  };
+  if (from.value < kReservedNodeIds || from == options.self || (link && link->node != from)) {
+    ++counters.impostors;
+    return refuse(InvalidArgument("node id " + ToString(from) + " is not the sender's"));
+  }
+  const auto known = by_node.find(from);
+  if (link == nullptr && known != by_node.end() && known->second->own == nullptr) {
+    // Its old connection, if that is what it is, goes within two seconds.
+    return refuse(Unavailable("node id " + ToString(from) + " is in use by another connection"));
+  }
+  if (link == nullptr && links.size() >= kLinksMax) {
+    return refuse(ResourceExhausted("this node has " + std::to_string(links.size()) + " links"));
+  }
+  const bool is_relay = hello.role == Role::kRelay;
+  if (options.members && !is_relay) {
+    if (link == nullptr) Accept(connection, from, false, now);
+    return Incoming{.from = from, .message = std::move(hello)};
+  }
+  absl::Status fits = CheckHello(hello, ModelOf(options.card));
+  if (!fits.ok()) return refuse(std::move(fits));
+  if (link == nullptr) Accept(connection, from, is_relay, now);
+  Answer(socket, connection, from, WelcomeFor(hello));
+  return std::nullopt;
+}
+
+std::optional<Incoming> ZmqTransport::State::TakeWelcome(ZmqLink& link, NodeId from,
+                                                         Welcome& welcome, Time now) {
+  const bool expected = link.own != nullptr && (link.node == from || link.node == kNoNode);
+  if (!expected || !CheckWelcome(welcome).ok()) {
+    ++counters.impostors;
+    return std::nullopt;
+  }
+  if (!link.open) Opened(link, from, now);
+  link.heard = now;
+  if (&link != upstream) return std::nullopt;
+  upstream_refusal = absl::OkStatus();
+  return Incoming{.from = from, .message = std::move(welcome)};
+}
+
+std::optional<Incoming> ZmqTransport::State::TakeFromLink(ZmqSocket& socket, ZmqLink& link,
+                                                          const ZmqSocket::Head& head, NodeId from,
+                                                          AnyMessage& message, Time now) {
+  auto* goodbye = std::get_if<Goodbye>(&message);
+  if (goodbye != nullptr && !link.open && &link != upstream) {
+    parts.log.Info("not_direct", {{"node", ToString(from)}, {"why", Message(goodbye->status)}});
+    if (&link != relay) Remove(link);
+    return std::nullopt;
+  }
+  if (!link.open && goodbye == nullptr) {
+    ++counters.strangers;
+    return std::nullopt;
+  }
+  if (!link.vouches && from != link.node) {
+    ++counters.impostors;
+    return std::nullopt;
+  }
+  link.heard = now;
+  if (std::holds_alternative<Alive>(message)) return std::nullopt;
+  if (auto* frame = std::get_if<Activation>(&message)) {
+    const absl::Status fits = TakeRows(socket, head, *frame);
+    if (!fits.ok()) {
+      ++counters.malformed;
+      const Envelope& e = frame->envelope;
+      ZmqLink* path = e.is_answer() ? nullptr : PathTo(e.edge);
+      if (path != nullptr) {
+        (void)SendOn(
+            *path, e.edge,
+            Rejected{.session = e.session, .epoch = e.epoch, .step = e.step, .status = fits});
+      }
+      return std::nullopt;
+    }
+  }
+  if (goodbye != nullptr && from == link.node) TakeGoodbye(link, goodbye->status);
+  return Incoming{.from = from, .message = std::move(message)};
+}
+
+void ZmqTransport::State::TakeGoodbye(ZmqLink& link, const absl::Status& status) {
+  if (&link == upstream) {
+    // It knows us no more, or wants none of us; the loop decides what to do.
+    if (link.open) {
+      LoseNodesBehind(link, Message(status));
+      by_node.erase(link.node);
+    }
+    link.open = false;
+    if (!absl::IsUnavailable(status)) upstream_refusal = status;
+  } else if (&link != relay) {
+    by_node.erase(link.node);
+    Remove(link);
+  }
+}
+
+absl::Status ZmqTransport::State::TakeRows(ZmqSocket& socket, const ZmqSocket::Head& head,
+                                           Activation& frame) {
+  const Envelope& e = frame.envelope;
+  const int width = options.card.model.n_embd;
+  if (width == 0) return FailedPrecondition("this node has no layers");
+  if (head.has_body != (e.n > 0)) {
+    return InvalidArgument("frame of " + std::to_string(e.n) + " rows in " +
+                           (head.has_body ? "two parts" : "one part"));
+  }
+  if (e.n == 0) return absl::OkStatus();
+  if (e.n > static_cast<uint32_t>(FrameRowsMax(width))) {
+    return InvalidArgument("frame of " + std::to_string(e.n) + " rows, at most " +
+                           std::to_string(FrameRowsMax(width)) + " are allowed");
+  }
+  frame.rows = parts.pool.Take(static_cast<int>(e.n), width);
+  return socket.ReceiveRows(frame.rows);
+}
+
+void ZmqTransport::State::Forward(ZmqSocket& socket, ZmqLink& from, const ZmqSocket::Head& head,
+                                  NodeId to, Time now) {
+  const auto found = by_node.find(to);
+  ZmqLink* out = found != by_node.end() ? found->second : nullptr;
+  if (out == nullptr && upstream != nullptr && upstream->open && &from != upstream) out = upstream;
+  if (out == nullptr || out == &from) return Undeliverable(head);
+  SendOutcome outcome = SendOutcome::kFull;
+  if (out->pending.empty()) outcome = socket.Forward(*out->socket, out->connection);
+  if (outcome == SendOutcome::kGone) {
+    Undeliverable(head);
+    return Lose(*out, "its connection is gone", now);
+  }
+  if (outcome == SendOutcome::kFull) {
+    PendingMessage message{.to = to,
+                           .head = {head.words.begin(), head.words.end()},
+                           .rows = {},
+                           .body = socket.ReceiveBody()};
+    message.forwarded = true;
+    if (!Queue(*out, std::move(message)).ok()) return Undeliverable(head);
+  }
+  ++counters.forwarded;
+}
+
+void ZmqTransport::State::Undeliverable(const ZmqSocket::Head& head) {
+  ++counters.undeliverable;
+  const auto read = ReadMessage(head.words);
+  if (!read.ok()) return;
+  const auto* frame = std::get_if<Activation>(&read->message);
+  if (frame == nullptr || frame->envelope.is_answer()) return;
+  const Envelope& e = frame->envelope;
+  ZmqLink* path = PathTo(e.edge);
+  if (path == nullptr) return;
+  (void)SendOn(*path, e.edge, NeedRoute{.session = e.session, .epoch = e.epoch, .step = e.step});
+}
+
+}  // namespace mortar

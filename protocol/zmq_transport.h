@@ -1,0 +1,100 @@
+// Nodes in processes of their own: ZeroMQ between them.
+//
+// A node dials its coordinator, and optionally a relay, and may listen itself. It reaches another
+// node over the first of these that is open:
+//
+//   1. a direct link: one that it dialled because somebody told it where the node listens
+//      (Introduce), or one that the node dialled here;
+//   2. its relay's link, 3. its coordinator's: whoever is there forwards by `to` alone.
+//
+// A link is open once Hello was answered by Welcome; before, and after it was lost, frames take the
+// next way. Both ends say Alive each second from the loop itself, so that a node whose loop stands
+// still counts as gone although its I/O thread still answers.
+//
+//   event at a link                       | becomes
+//   --------------------------------------+------------------------------------------------------
+//   dialled, ZeroMQ has greeted           | Hello, each kHelloInterval (to the coordinator: the
+//                                         | loop's own)
+//   dialled, no Welcome within kDialMax   | given up; told where again, it is tried again
+//   Hello on the listener, agrees         | open; answered, or at a coordinator given to the loop
+//   Hello that does not agree             | Goodbye with the reason
+//   anything else before Hello            | Goodbye(UNAVAILABLE), counted
+//   a message in another's name           | dropped and counted
+//   bytes that are no message             | Goodbye(INVALID_ARGUMENT), counted
+//   a frame whose rows do not fit         | Rejected to its edge, counted
+//   connection gone, or silent for        | closed; the loop gets Goodbye(UNAVAILABLE) from the
+//   kStatusAgeMax                         | node, as if it had said so, and from every node that
+//                                         | was reached through it
+//   a message for another, at a relay     | forwarded unread; a frame that cannot be is answered
+//                                         | by NeedRoute to its edge
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "protocol/rows.h"
+#include "protocol/transport.h"
+
+namespace mortar {
+
+struct ZmqOptions {
+  NodeId self{};
+  Hello card{};            // said on links that this node dials; its endpoint is filled in
+  std::string listen{};    // "tcp://127.0.0.1:0"; empty: does not listen
+  std::string upstream{};  // the coordinator's; empty at the coordinator itself
+  std::string relay{};     // a relay to prefer over the coordinator; empty: none
+  bool direct = true;      // dials nodes where they are said to listen
+  bool forwards = false;   // between its links, for others: a coordinator, a relay
+  bool members = false;    // gives each Hello to the loop, which answers it: a coordinator
+};
+
+struct ZmqCounters {
+  uint64_t malformed = 0;    // no message of this protocol, or rows that do not fit
+  uint64_t strangers = 0;    // before Hello
+  uint64_t impostors = 0;    // in the name of another node
+  uint64_t misdirected = 0;  // for another node, at a node that does not forward
+  uint64_t forwarded = 0;
+  uint64_t undeliverable = 0;
+  uint64_t links_lost = 0;
+};
+
+class ZmqTransport final : public Transport {
+ public:
+  // All of these outlive the transport. Unavailable: a port in use, and which; InvalidArgument: an
+  // endpoint that is none.
+  struct Parts {
+    const Clock& clock;
+    const Logger& log;
+    RowsPool& pool;
+  };
+  static absl::StatusOr<std::unique_ptr<ZmqTransport>> Create(ZmqOptions options, Parts parts);
+  ~ZmqTransport() override;
+
+  NodeId self() const override;
+  absl::Status Send(NodeId to, AnyMessage message) override;
+  std::optional<Incoming> Poll() override;
+  std::vector<LinkCounters> Links() const override;
+  size_t BytesOf(const Activation& frame) const override;
+  std::string endpoint() const override;
+  void Introduce(NodeId node, const std::string& endpoint) override;
+
+  // Sleeps until a message comes, Wake was called or `longest` is over.
+  void Wait(Duration longest);
+  // From any thread, also while another is in Wait.
+  void Wake();
+
+  // OK once the coordinator has answered; else what stands in the way, for the person who waits.
+  absl::Status UpstreamStatus() const;
+  bool IsDirect(NodeId node) const;  // there is an open link to it
+  const ZmqCounters& counters() const;
+
+ private:
+  struct State;
+  explicit ZmqTransport(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace mortar

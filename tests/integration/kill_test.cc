@@ -1,0 +1,141 @@
+// Goal: kill -9 of any node at any moment of an answer leaves the others serving, or saying clearly
+// and within their stated times why not (docs/operating.md).
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "tests/integration/cli_process.h"
+#include "tests/integration/node_program.h"
+#include "tests/support/test_model.h"
+
+namespace mortar {
+namespace {
+
+using nlohmann::json;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// While the edge joins, while it waits for its route or sends its prompt, twice while it decodes.
+constexpr milliseconds kMoments[] = {milliseconds(60), milliseconds(450), milliseconds(900),
+                                     milliseconds(1600)};
+// The longest of all stated times, a route that nobody can give, and the program's own start.
+constexpr seconds kStatedMax{35 + 5};
+constexpr int kTokens = 60;
+
+std::string Prompt() {
+  std::string prompt;
+  for (int i = 0; i < 25; ++i) prompt += "Once upon a time there was a small village by the sea. ";
+  return prompt;
+}
+
+std::vector<std::string> Ask() {
+  return {"-m", TestModelPath(),         "-t",     "1", "--raw", "--json",
+          "-n", std::to_string(kTokens), "--temp", "0", "-p",    Prompt()};
+}
+
+json TokensOfOneProcess() {
+  std::vector<std::string> arguments = Ask();
+  arguments.insert(arguments.begin(), "run");
+  return RunMortar(arguments).Json()["tokens"];
+}
+
+class KillTest : public testing::Test {
+ protected:
+  void StartCoordinator(const std::string& listen = "tcp://127.0.0.1:0") {
+    coordinator_ = std::make_unique<NodeProgram>(
+        std::vector<std::string>{"coordinator", "--listen", listen, "--workers", "1"});
+    const std::string line = coordinator_->Line("coordinator at ");
+    const size_t at = line.find("tcp://");
+    endpoint_ = line.substr(at, line.find(',', at) - at);
+  }
+  std::unique_ptr<NodeProgram> StartWorker() {
+    auto worker = std::make_unique<NodeProgram>(std::vector<std::string>{
+        "worker", "--coordinator", endpoint_, "-m", TestModelPath(), "-t", "1", "-c", "1024"});
+    worker->Line("joined");
+    return worker;
+  }
+  ProgramResult Edge() {
+    ProgramRun run{.arguments = Ask()};
+    run.arguments.insert(run.arguments.begin(), {"edge", "--coordinator", endpoint_});
+    run.time_out = kStatedMax;
+    return RunMortar(run);
+  }
+  // An edge's answer, while `kill` happens `after` its start.
+  template <typename Kill>
+  ProgramResult EdgeWhile(milliseconds after, Kill kill) {
+    ProgramResult result;
+    std::thread edge([&] { result = Edge(); });
+    std::this_thread::sleep_for(after);
+    kill();
+    edge.join();
+    return result;
+  }
+
+  std::unique_ptr<NodeProgram> coordinator_;
+  std::string endpoint_;
+};
+
+TEST_F(KillTest, OfTheEdgeLeavesTheOthersServed) {
+  const json expected = TokensOfOneProcess();
+  StartCoordinator();
+  const auto worker = StartWorker();
+  for (const milliseconds moment : kMoments) {
+    SCOPED_TRACE(moment.count());
+    std::vector<std::string> arguments = Ask();
+    arguments.insert(arguments.begin(), {"edge", "--coordinator", endpoint_});
+    NodeProgram edge(arguments);
+    std::this_thread::sleep_for(moment);
+    edge.Kill();
+    EXPECT_EQ(Edge().Json()["tokens"], expected);
+  }
+  EXPECT_TRUE(worker->Runs() && coordinator_->Runs());
+}
+
+TEST_F(KillTest, OfAWorkerLeavesAnAnswerToTheNextOne) {
+  const json expected = TokensOfOneProcess();
+  StartCoordinator();
+  auto worker = StartWorker();
+  for (const milliseconds moment : kMoments) {
+    SCOPED_TRACE(moment.count());
+    auto next = StartWorker();
+    const ProgramResult result = EdgeWhile(moment, [&] { worker->Kill(); });
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(result.Json()["tokens"], expected);
+    worker = std::move(next);
+  }
+}
+
+TEST_F(KillTest, OfTheOnlyWorkerIsSaidAndMendedByAnotherOne) {
+  const json expected = TokensOfOneProcess();
+  StartCoordinator();
+  auto worker = StartWorker();
+  const ProgramResult result = EdgeWhile(kMoments[2], [&] { worker->Kill(); });
+  ExpectOneLineError(result, 1, "worker");
+  worker = StartWorker();
+  EXPECT_EQ(Edge().Json()["tokens"], expected);
+}
+
+TEST_F(KillTest, OfTheCoordinatorEndsNoAnswerThatHasItsRoute) {
+  const json expected = TokensOfOneProcess();
+  StartCoordinator();
+  const auto worker = StartWorker();
+  for (const milliseconds moment : kMoments) {
+    SCOPED_TRACE(moment.count());
+    const ProgramResult result = EdgeWhile(moment, [&] { coordinator_->Kill(); });
+    if (result.exit_code == 0) {
+      EXPECT_EQ(result.Json()["tokens"], expected);
+    } else {
+      ExpectOneLineError(result, 1, "coordinator");
+    }
+    EXPECT_TRUE(worker->Runs());
+    StartCoordinator(endpoint_);
+    EXPECT_EQ(Edge().Json()["tokens"], expected) << "the worker came back by itself";
+  }
+}
+
+}  // namespace
+}  // namespace mortar

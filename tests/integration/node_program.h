@@ -1,0 +1,36 @@
+// A node as a program that stays: started, listened to, and ended in good and bad ways.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+namespace mortar {
+
+class NodeProgram {
+ public:
+  // Starts `mortar ARGUMENTS`, with stderr kept in a file without a name.
+  explicit NodeProgram(const std::vector<std::string>& arguments);
+  ~NodeProgram();  // kill -9, if it still runs
+  NodeProgram(const NodeProgram&) = delete;
+  NodeProgram& operator=(const NodeProgram&) = delete;
+
+  // The first line of stderr that holds `part`; the test fails when none came within 20 s.
+  std::string Line(const std::string& part) const;
+  std::string Errors() const;  // all of stderr so far
+
+  void Kill();  // -9, and waits for its end
+  // SIGTERM; the exit code, as a shell shows it. The test fails when it takes over 5 s.
+  int Stop();
+  bool Runs();
+
+ private:
+  int Wait(int options);
+
+  pid_t child_ = -1;
+  int exit_code_ = -1;
+  std::FILE* errors_;
+};
+
+}  // namespace mortar

@@ -1,0 +1,220 @@
+// Goal: splitting over loopback costs a token at most 1.3 times the bare ZeroMQ round trip of its
+// frames, with the same threads in each process. All in one run, in alternation: machines differ
+// and are noisy.
+//
+// The bare round trip is measured at a token's beat: a program that is nothing but ZeroMQ and reads
+// as much memory as a token takes time for, half of it at each end, against the same reads in one
+// process. A frame of one token never comes without a pause, and the pause decides what waking
+// costs: threads that slept 8 ms take five times longer than those that slept 0.1 ms, and cores
+// that took turns find their caches cold. The round trip without pauses is printed beside it.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+
+#include "protocol/envelope.h"
+#include "protocol/zmq_socket.h"
+#include "tests/integration/cli_process.h"
+#include "tests/integration/node_program.h"
+#include "tests/support/test_model.h"
+#include "tests/support/tiny_model.h"
+
+namespace mortar {
+namespace {
+
+constexpr int kPairs = 9;
+constexpr int kTokens = 300;
+constexpr int kRoundTrips = 300;
+constexpr double kLimit = 1.3;  // times the bare round trip
+constexpr const char* kPrompt = "Once upon a time there was a small village by the sea.";
+
+double Median(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values[values.size() / 2];
+}
+
+// Stands for a part of a token: reads memory from one end to the other, again and again.
+class Reader {
+ public:
+  void Read(uint64_t bytes) {
+    for (uint64_t done = 0; done < bytes; done += sizeof(uint64_t)) {
+      sum_ = sum_ + memory_[at_];
+      at_ = (at_ + 1) % memory_.size();
+    }
+  }
+
+ private:
+  std::vector<uint64_t> memory_ = std::vector<uint64_t>((64 << 20) / sizeof(uint64_t), 1);
+  size_t at_ = 0;
+  volatile uint64_t sum_ = 0;
+};
+
+// A process that sends every message back, after it has read as much as its first word says: what
+// a worker would be without a model.
+class Echo {
+ public:
+  Echo() {
+    int ends[2];
+    EXPECT_EQ(pipe(ends), 0);
+    child_ = fork();
+    if (child_ == 0) Run(ends[1]);
+    close(ends[1]);
+    char text[64] = {};
+    EXPECT_GT(read(ends[0], text, sizeof text - 1), 0);
+    close(ends[0]);
+    endpoint_ = text;
+  }
+  ~Echo() {
+    kill(child_, SIGKILL);
+    waitpid(child_, nullptr, 0);
+  }
+  const std::string& endpoint() const { return endpoint_; }
+
+ private:
+  [[noreturn]] static void Run(int out) {
+    ZmqContext context;
+    auto socket = *ZmqSocket::Listen(context, "tcp://127.0.0.1:0");
+    const std::string& endpoint = socket->endpoint();
+    if (write(out, endpoint.data(), endpoint.size()) < 0) _exit(1);
+    ZmqSocket* const sockets[] = {socket.get()};
+    Reader reader;
+    for (;;) {
+      while (const auto head = socket->ReceiveHead()) {
+        const std::vector<uint64_t> words(head->words.begin(), head->words.end());
+        const std::vector<std::byte> body = socket->ReceiveBody();
+        reader.Read(words[0]);
+        while (socket->Send(head->connection, words, body) != SendOutcome::kSent) {
+        }
+      }
+      WaitForMessages(sockets, -1, std::chrono::seconds(1));
+    }
+  }
+
+  pid_t child_ = -1;
+  std::string endpoint_;
+};
+
+// Seconds that `Work` takes, the median of many.
+template <typename Work>
+double SecondsOf(Work work) {
+  std::vector<double> seconds;
+  for (int i = 0; i < kRoundTrips; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    seconds.push_back(Seconds(std::chrono::steady_clock::now() - start));
+  }
+  return Median(seconds);
+}
+
+// Seconds that a round trip of one token's frame takes, when each end reads `bytes` before it
+// sends, beyond what reading takes in one process.
+double BareRoundTrip(const Echo& echo, size_t row_bytes, uint64_t bytes) {
+  ZmqContext context;
+  auto socket = *ZmqSocket::Dial(context, echo.endpoint());
+  ZmqSocket* const sockets[] = {socket.get()};
+  std::vector<uint64_t> head(EncodedBytes(Envelope{}) / sizeof(uint64_t));
+  head[0] = bytes;
+  const std::vector<std::byte> rows(row_bytes);
+  Reader reader;
+  Reader other;
+  const double together = SecondsOf([&] {
+    reader.Read(bytes);
+    other.Read(bytes);
+  });
+  const double apart = SecondsOf([&] {
+    reader.Read(bytes);
+    while (socket->Send(0, head, rows) != SendOutcome::kSent) {
+    }
+    while (!socket->ReceiveHead()) {
+      WaitForMessages(sockets, -1, std::chrono::seconds(1));
+    }
+    (void)socket->ReceiveBody();
+  });
+  return apart - together;
+}
+
+// Bytes that a Reader reads in `seconds`.
+uint64_t BytesReadIn(double seconds) {
+  constexpr uint64_t kBytes = 1 << 20;
+  Reader reader;
+  return static_cast<uint64_t>(seconds / SecondsOf([&] { reader.Read(kBytes); }) * kBytes);
+}
+
+struct Setting {
+  std::string name;
+  std::string model;
+  std::string threads;
+};
+
+double SecondsAToken(std::vector<std::string> arguments, const Setting& setting) {
+  const std::string tokens = std::to_string(kTokens);
+  for (const std::string& word :
+       {std::string("-m"), setting.model, std::string("-t"), setting.threads, std::string("--raw"),
+        std::string("--json"), std::string("-n"), tokens, std::string("--temp"), std::string("0"),
+        std::string("-p"), std::string(kPrompt)}) {
+    arguments.push_back(word);
+  }
+  const ProgramResult result = RunMortar(arguments);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  return result.Json()["timings"]["inter_token_ms"]["p50"].get<double>() / 1e3;
+}
+
+// The ratio of what a token costs more in three processes to the bare round trip.
+double CostOfSplitting(const Setting& setting) {
+  constexpr size_t kRowBytes = 576 * sizeof(float);
+  NodeProgram coordinator({"coordinator", "--listen", "tcp://127.0.0.1:0"});
+  const std::string line = coordinator.Line("coordinator at ");
+  const size_t at = line.find("tcp://");
+  const std::string endpoint = line.substr(at, line.find(',', at) - at);
+  NodeProgram worker(
+      {"worker", "--coordinator", endpoint, "-m", setting.model, "-t", setting.threads});
+  worker.Line("joined");
+  const Echo echo;
+
+  std::vector<double> added, bare, at_once, alone;
+  for (int i = 0; i < kPairs; ++i) {
+    alone.push_back(SecondsAToken({"run"}, setting));
+    added.push_back(SecondsAToken({"edge", "--coordinator", endpoint}, setting) - alone.back());
+    bare.push_back(BareRoundTrip(echo, kRowBytes, BytesReadIn(alone.back() / 2)));
+    at_once.push_back(BareRoundTrip(echo, kRowBytes, 0));
+  }
+  std::ranges::sort(added);
+  const double ratio = Median(added) / Median(bare);
+  std::printf(
+      "%s, -t %s: a token takes %.2f ms in one process and %+.0f us in three (%+.0f to %+.0f); "
+      "bare round trip %.0f us, without pauses %.0f us; ratio %.2f, at most %.1f\n",
+      setting.name.c_str(), setting.threads.c_str(), Median(alone) * 1e3, Median(added) * 1e6,
+      added.front() * 1e6, added.back() * 1e6, Median(bare) * 1e6, Median(at_once) * 1e6, ratio,
+      kLimit);
+  return ratio;
+}
+
+// With rows as wide as SmolLM2's and so little to compute that the machine's noise, which is a
+// tenth of what is computed, does not hide the wire.
+TEST(ClusterCost, SplittingASmallModelAddsAtMostTheBareRoundTripAndAThird) {
+  const TestFolder folder;
+  const std::string model = folder.Path("small.gguf");
+  WriteTinyModel({.n_embd = 576,
+                  .n_ff = 576,
+                  .n_layers = 8,
+                  .n_heads = 9,
+                  .n_kv_heads = 3,
+                  .type = TensorType::kQ4_1},
+                 model);
+  EXPECT_LE(CostOfSplitting({"small model", model, "1"}), kLimit);
+}
+
+TEST(ClusterCost, SplittingSmolLM2AddsAtMostTheBareRoundTripAndAThird) {
+  EXPECT_LE(CostOfSplitting({"SmolLM2", TestModelPath(), "1"}), kLimit);
+}
+
+TEST(ClusterCost, AlsoWithTwoThreadsInEachProcess) {
+  EXPECT_LE(CostOfSplitting({"SmolLM2", TestModelPath(), "2"}), kLimit);
+}
+
+}  // namespace
+}  // namespace mortar

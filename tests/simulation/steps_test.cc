@@ -1,0 +1,97 @@
+// Goal: the step rules hold whatever the network does. Edge, coordinator and workers run on one
+// thread, on a simulated clock and a network that loses, doubles and reorders; under each of 200
+// seeds every session gives the tokens of an undisturbed run, and a seed repeats its run.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/integration/embedded_cluster.h"
+#include "tests/support/tiny_model.h"
+
+namespace mortar {
+namespace {
+
+constexpr uint64_t kSeeds = 200;
+
+std::shared_ptr<GgufFile> TinyFile() {
+  TinyModelOptions options;
+  options.n_layers = 6;
+  auto file = GgufFile::FromBytes(MakeTinyModel(options).Bytes(), "tiny.gguf");
+  EXPECT_TRUE(file.ok()) << file.status();
+  return *file;
+}
+
+GenerateRequest RequestOf(uint64_t seed, int n_prompt, float temperature) {
+  GenerateRequest request;
+  for (int i = 0; i < n_prompt; ++i) {
+    request.prompt.push_back(
+        static_cast<Token>((seed * 7 + static_cast<uint64_t>(i) * 13) % kTinyVocab));
+  }
+  request.sampler.temperature = temperature;
+  request.sampler.seed = seed;
+  request.n_predict = 12;
+  request.ignore_end = true;
+  request.chunk_rows = 5;  // several frames of prefill in flight: they can overtake one another
+  return request;
+}
+
+ClusterOptions OptionsOf(uint64_t seed) {
+  ClusterOptions options;
+  options.n_workers = 2 + static_cast<int>(seed % 2);
+  options.n_parallel = 2;
+  options.step_deadline = std::chrono::seconds(2);
+  options.sim = SimOptions{.seed = seed};
+  return options;
+}
+
+TEST(Steps, EverySeedGivesTheTokensOfAnUndisturbedRun) {
+  const auto file = TinyFile();
+  WorkerCounters seen;
+  SimCounters network;
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    const std::vector<GenerateRequest> requests = {RequestOf(seed, 23, 0),
+                                                   RequestOf(seed + 1000, 9, 0.9f)};
+    EmbeddedCluster cluster(file, OptionsOf(seed));
+    const std::vector<Answer> answers = cluster.RunAll(requests);
+    for (size_t i = 0; i < requests.size(); ++i) {
+      ASSERT_TRUE(answers[i].finished.status.ok()) << answers[i].finished.status;
+      ASSERT_EQ(answers[i].tokens, DecodeAlone(*file, requests[i]));
+    }
+    for (int w = 0; w < OptionsOf(seed).n_workers; ++w) {
+      const WorkerCounters& c = cluster.worker(w).counters;
+      seen.old_epoch += c.old_epoch;
+      seen.old_step += c.old_step;
+      seen.need_prefix += c.need_prefix;
+    }
+    network.lost += cluster.sim()->counters().lost;
+    network.overtaken += cluster.sim()->counters().overtaken;
+  }
+  // What the rules are for has happened.
+  EXPECT_GT(network.lost, kSeeds);
+  EXPECT_GT(network.overtaken, kSeeds);
+  EXPECT_GT(seen.old_epoch, 0u);
+  EXPECT_GT(seen.old_step, 0u);
+  EXPECT_GT(seen.need_prefix, 0u);
+}
+
+TEST(Steps, ASeedRepeatsItsRunMessageForMessage) {
+  const auto file = TinyFile();
+  const auto run = [&] {
+    EmbeddedCluster cluster(file, OptionsOf(7));
+    cluster.RunAll({RequestOf(7, 23, 0)});
+    const SimCounters& c = cluster.sim()->counters();
+    return std::vector<uint64_t>{c.sent, c.lost, c.doubled, c.overtaken};
+  };
+  EXPECT_EQ(run(), run());
+}
+
+TEST(Steps, ANetworkThatLosesEverythingEndsInAnErrorInItsTime) {
+  ClusterOptions options = OptionsOf(1);
+  options.sim->loss = 1;
+  EmbeddedCluster cluster(TinyFile(), options);
+  const Answer answer = cluster.Run(RequestOf(1, 9, 0));
+  EXPECT_TRUE(absl::IsUnavailable(answer.finished.status)) << answer.finished.status;
+}
+
+}  // namespace
+}  // namespace mortar

@@ -1,0 +1,129 @@
+#include "tests/support/sample_messages.h"
+
+#include <utility>
+
+namespace mortar {
+namespace {
+
+Digest DigestFrom(uint8_t first) {
+  Digest digest;
+  for (uint8_t& byte : digest.bytes) byte = first++;
+  return digest;
+}
+
+SessionId Session() {
+  SessionId id;
+  uint8_t next = 0xa0;
+  for (uint8_t& byte : id.bytes) byte = next++;
+  return id;
+}
+
+ModelId Model() {
+  return {.name = "tiny llama", .digest = DigestFrom(1), .n_layers = 6, .n_embd = 64};
+}
+
+std::vector<LayerBrick> Bricks() {
+  return {{.layers = {1, 2}, .digest = DigestFrom(7), .weight_bytes = 1'000'000'007},
+          {.layers = {2, 3},
+           .digest = DigestFrom(9),
+           .weight_bytes = 12,
+           .sensitivity = Sensitivity::kPrivate}};
+}
+
+NodeStatus StatusOfAWorker() {
+  NodeStatus status;
+  status.role = Role::kWorker;
+  status.bricks = Bricks();
+  status.layers_only = {1, 4};
+  status.placement = 77;
+  status.phase = LoadPhase::kFailed;
+  status.load_status = DataLoss("layer 3 is damaged");
+  status.sessions = 5;
+  status.kv_positions_free = 4096;
+  status.rows_queued = 17;
+  status.front_layers = 2;
+  status.back_layers = 1;
+  return status;
+}
+
+Route GrantedRoute() {
+  Route route{.request = 31, .status = absl::OkStatus()};
+  route.grant.session = Session();
+  route.grant.edge = NodeId{50};
+  route.grant.model = Model();
+  route.grant.hops = {{.node = NodeId{60},
+                       .name = "worker a",
+                       .layers = {2, 4},
+                       .bricks = {DigestFrom(7), DigestFrom(9)},
+                       .endpoint = "tcp://127.0.0.1:4711"},
+                      {.node = NodeId{61}, .name = "worker b", .layers = {4, 5}}};
+  route.grant.positions_max = 2048;
+  route.grant.frames_in_flight_max = 3;
+  route.grant.row_bytes_in_flight_max = uint64_t{1} << 33;
+  route.grant.lifetime = std::chrono::milliseconds(3'600'001);
+  return route;
+}
+
+Envelope FullEnvelope() {
+  Envelope e;
+  e.session = Session();
+  e.edge = NodeId{50};
+  e.step = uint64_t{1} << 40;
+  e.epoch = 4'000'000'000;
+  e.base = 1000;
+  e.n = 3;
+  e.rows_wanted = RowsWanted::kLast;
+  e.flags = kFlagAnswer;
+  e.n_hops = 2;
+  e.hops[0] = NodeId{61};
+  e.hops[1] = NodeId{0xfedcba9876543210};
+  return e;
+}
+
+}  // namespace
+
+std::vector<SampleMessage> SampleMessages() {
+  std::vector<std::pair<std::string, AnyMessage>> messages;
+  messages.emplace_back("hello", Hello{.features = 5,
+                                       .role = Role::kEdge,
+                                       .name = "my laptop",
+                                       .model = Model(),
+                                       .endpoint = "tcp://127.0.0.1:4712"});
+  messages.emplace_back("welcome",
+                        Welcome{.features = 1, .status_interval = std::chrono::milliseconds(750)});
+  messages.emplace_back("node_status", StatusOfAWorker());
+  messages.emplace_back("placement", Placement{.id = 78,
+                                               .model = Model(),
+                                               .layers = {1, 3},
+                                               .bricks = Bricks(),
+                                               .next = NodeId{61},
+                                               .next_endpoint = "tcp://127.0.0.1:4713"});
+  messages.emplace_back("route_request", RouteRequest{.request = 31,
+                                                      .model = Model(),
+                                                      .front_layers = 2,
+                                                      .back_layers = 1,
+                                                      .positions_max = 2048});
+  messages.emplace_back("route", GrantedRoute());
+  messages.emplace_back("activation", Activation{.envelope = FullEnvelope(), .rows = {}});
+  messages.emplace_back("need_prefix",
+                        NeedPrefix{.session = Session(), .epoch = 3, .step = 9, .have = 12});
+  messages.emplace_back("need_route", NeedRoute{.session = Session(), .epoch = 3, .step = 9});
+  messages.emplace_back(
+      "rejected",
+      Rejected{
+          .session = Session(), .epoch = 3, .step = 9, .status = ResourceExhausted("KV is full")});
+  messages.emplace_back("end", End{Session()});
+  messages.emplace_back("cancel", Cancel{Session()});
+  messages.emplace_back("goodbye", Goodbye{Unavailable("not a member: say Hello")});
+  messages.emplace_back("alive", Alive{});
+  messages.emplace_back("ended", Ended{Session(), 12, 30'000, 12});
+
+  std::vector<SampleMessage> samples;
+  for (auto& [name, message] : messages) {
+    samples.push_back(
+        {name, {.from = NodeId{60}, .to = NodeId{50}, .message = std::move(message)}});
+  }
+  return samples;
+}
+
+}  // namespace mortar

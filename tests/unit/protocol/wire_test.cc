@@ -1,0 +1,157 @@
+// Goal: every message comes out of its bytes as it went in, messages of every released version
+// still do, and no bytes of a stranger do more than give an error.
+#include "protocol/wire.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <fstream>
+#include <random>
+
+#include "tests/support/sample_messages.h"
+
+namespace mortar {
+namespace {
+
+using testing::HasSubstr;
+
+// As values: rows are no part of what is encoded.
+bool Same(const AnyMessage& a, const AnyMessage& b) {
+  if (a.index() != b.index()) return false;
+  return std::visit(
+      [&](const auto& m) {
+        using Message = std::decay_t<decltype(m)>;
+        if constexpr (std::is_same_v<Message, Activation>) {
+          return m.envelope == std::get<Activation>(b).envelope;
+        } else {
+          return m == std::get<Message>(b);
+        }
+      },
+      a);
+}
+
+std::vector<uint64_t> Bytes(const AnyMessage& message) {
+  WireWriter writer;
+  const auto words = writer.Write(NodeId{60}, NodeId{50}, message);
+  return {words.begin(), words.end()};
+}
+
+std::string Refusal(const std::vector<uint64_t>& words) {
+  const auto read = ReadMessage(words);
+  return read.ok() ? "read" : Message(read.status());
+}
+
+TEST(Wire, EveryMessageComesOutAsItWentIn) {
+  WireWriter writer;  // one for all: nothing of a message is left for the next
+  for (const SampleMessage& sample : SampleMessages()) {
+    SCOPED_TRACE(sample.name);
+    const auto words = writer.Write(NodeId{60}, NodeId{50}, sample.message.message);
+    const auto read = ReadMessage(words);
+    ASSERT_TRUE(read.ok()) << read.status();
+    EXPECT_EQ(read->from, NodeId{60});
+    EXPECT_EQ(read->to, NodeId{50});
+    EXPECT_TRUE(Same(read->message, sample.message.message));
+    const auto ends = ReadEnds(words);
+    ASSERT_TRUE(ends.ok());
+    EXPECT_EQ(ends->to, NodeId{50});
+  }
+}
+
+TEST(Wire, MessagesOfEveryReleasedVersionAreStillRead) {
+  for (const SampleMessage& sample : SampleMessages()) {
+    SCOPED_TRACE(sample.name);
+    std::ifstream file(std::string(MORTAR_TEST_DATA) + "/wire/v1/" + sample.name + ".bin",
+                       std::ios::binary);
+    const std::string bytes((std::istreambuf_iterator<char>(file)), {});
+    ASSERT_FALSE(bytes.empty());
+    ASSERT_EQ(bytes.size() % 8, 0u);
+    std::vector<uint64_t> words(bytes.size() / 8);
+    std::memcpy(words.data(), bytes.data(), bytes.size());
+    const auto read = ReadMessage(words);
+    ASSERT_TRUE(read.ok()) << read.status();
+    EXPECT_TRUE(Same(read->message, sample.message.message));
+  }
+}
+
+TEST(Wire, AFrameCostsWhatIsSaidOfIt) {
+  for (const uint8_t n_hops : {0, 1, 7}) {
+    const Envelope e{.n_hops = n_hops};
+    EXPECT_EQ(Bytes(Activation{.envelope = e, .rows = {}}).size() * 8, EncodedBytes(e));
+  }
+  // With ZeroMQ's 2 bytes before this part and 9 before the rows.
+  EXPECT_LE(EncodedBytes({.n_hops = kHopsMax - 1}) + 2 + 9, 200u);
+}
+
+TEST(Wire, TextOfAnErrorIsCutToItsBound) {
+  const std::string text(3000, 'x');
+  const auto read = ReadMessage(Bytes(Goodbye{Unavailable(text)}));
+  ASSERT_TRUE(read.ok());
+  EXPECT_EQ(Message(std::get<Goodbye>(read->message).status).size(), kStatusTextBytesMax);
+}
+
+TEST(Wire, EmptyAndCutMessagesAreRefused) {
+  EXPECT_THAT(Refusal({}), HasSubstr("no message of this protocol"));
+  for (const SampleMessage& sample : SampleMessages()) {
+    SCOPED_TRACE(sample.name);
+    std::vector<uint64_t> words = Bytes(sample.message.message);
+    while (words.size() > 1) {
+      words.pop_back();
+      EXPECT_NE(Refusal(words), "read") << words.size() << " words";
+    }
+  }
+}
+
+TEST(Wire, BrokenBitsGiveAnErrorOrAnotherMessageAndNothingWorse) {
+  constexpr uint32_t kSeed = 20261122;
+  SCOPED_TRACE(kSeed);
+  std::mt19937 random(kSeed);
+  int refused = 0;
+  for (const SampleMessage& sample : SampleMessages()) {
+    const std::vector<uint64_t> good = Bytes(sample.message.message);
+    for (int i = 0; i < 2000; ++i) {
+      std::vector<uint64_t> words = good;
+      words[random() % words.size()] ^= uint64_t{1} << (random() % 64);
+      refused += !ReadMessage(words).ok();
+    }
+  }
+  EXPECT_GT(refused, 1000);
+}
+
+TEST(Wire, UnknownKindsAreNamed) {
+  std::vector<uint64_t> words = Bytes(Alive{});
+  // Segment table, root pointer, from, to, then the union's number.
+  reinterpret_cast<uint16_t*>(&words[4])[0] = 99;
+  EXPECT_THAT(Refusal(words), HasSubstr("message of unknown kind 99"));
+  words = Bytes(Activation{});
+  const size_t rows_wanted = 4 + 2 + 4;  // frame's last word and pointer, envelope's fourth word
+  reinterpret_cast<uint16_t*>(&words[rows_wanted - 1])[2] = 7;
+  EXPECT_THAT(Refusal(words), HasSubstr("rows wanted of unknown kind 7"));
+}
+
+TEST(Wire, AMessageThatPointsAtItselfManyTimesIsRefused) {
+  // A list of 4,096 bricks whose every element would be the same words: the traversal limit ends
+  // it long before memory does.
+  NodeStatus status;
+  status.bricks.resize(4);
+  std::vector<uint64_t> words = Bytes(status);
+  for (size_t i = 1; i < words.size(); ++i) {
+    std::vector<uint64_t> looped = words;
+    looped[i] = 0xfffffffc;  // a struct pointer to itself
+    const auto read = ReadMessage(looped);
+    if (read.ok()) continue;  // the word was data
+    EXPECT_TRUE(absl::IsInvalidArgument(read.status()));
+  }
+}
+
+TEST(Wire, CountsBeyondTheirBoundsAreRefusedByName) {
+  // Written by hand, since the writer refuses to make them: a NeedPrefix of 2^31 positions.
+  std::vector<uint64_t> words = Bytes(NeedPrefix{.session = {}, .have = 0x5a5a5a5a});
+  for (uint64_t& word : words) {
+    if ((word & 0xffffffff) == 0x5a5a5a5a) word = 0xffffffff;
+  }
+  EXPECT_THAT(Refusal(words), HasSubstr("positions 4294967295 is beyond 2^31"));
+}
+
+}  // namespace
+}  // namespace mortar
