@@ -245,6 +245,16 @@ TEST_F(ClusterTest, DecodeSendsOneMessageAHopAndTokenOfOneSizeWhateverThePrompt)
   EXPECT_EQ(bytes_per_token[0], bytes_per_token[1]);
 }
 
+TEST_F(ClusterTest, AWorkersNameDoesNotSpeakToTheEdgesTerminal) {
+  StartCluster(1, {"--name", "a\x1b[2Jb"});
+  const ProgramResult result =
+      Edge({"-m", TestModelPath(), "-t", "1", "--raw", "-n", "4", "--temp", "0", "-p", kPrompt});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.err.find('\x1b'), std::string::npos);
+  EXPECT_THAT(result.err, HasSubstr("| a\\x1b[2Jb"));       // the route
+  EXPECT_THAT(result.err, HasSubstr("edge → a\\x1b[2Jb"));  // the figures
+}
+
 // --- What is wrong is said ---
 
 TEST_F(ClusterTest, ACoordinatorThatIsNotThereIsSaidWithinItsTime) {
