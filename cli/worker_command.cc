@@ -7,6 +7,7 @@
 #include "cli/model.h"
 #include "cli/node_parts.h"
 #include "cli/node_process.h"
+#include "protocol/endpoint.h"
 #include "worker/loop.h"
 
 namespace mortar {
@@ -36,9 +37,25 @@ absl::StatusOr<LayerRange> ReadLayers(const Settings& settings, int n_layers) {
   return range;
 }
 
-absl::StatusOr<std::string> ReadListen(const CommandContext& context) {
-  if (context.settings.String("listen") == "none") return std::string();
-  return ReadEndpoint(context, "listen", EndpointUse::kListen);
+// --listen and --advertise: where this worker listens, and where others are told to dial it.
+absl::Status ReadListen(const CommandContext& context, ZmqOptions& link) {
+  const Settings& settings = context.settings;
+  const bool advertises = settings.Has("advertise");
+  if (settings.String("listen") == "none") {
+    if (!advertises) return absl::OkStatus();
+    return UsageError(settings.Where("advertise") +
+                      ": nobody can dial a worker with --listen none; leave one of them out");
+  }
+  const auto listen = ParseEndpoint(settings.String("listen"));
+  if (listen.ok() && IsAnyAddress(*listen) && !advertises) {  // others would dial themselves
+    return UsageError(settings.Where("listen") + ": " + ToString(*listen) +
+                      " does not say where others dial this worker; add --advertise "
+                      "tcp://A.B.C.D:PORT");
+  }
+  ASSIGN_OR_RETURN(link.listen, ReadEndpoint(context, "listen", EndpointUse::kListen));
+  if (!advertises) return absl::OkStatus();
+  ASSIGN_OR_RETURN(link.advertise, ReadEndpoint(context, "advertise", EndpointUse::kDial));
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -47,11 +64,12 @@ absl::Status WorkerCommand(const CommandContext& context) {
   const Settings& settings = context.settings;
   ZmqOptions link;
   ASSIGN_OR_RETURN(link.upstream, ReadEndpoint(context, "coordinator", EndpointUse::kDial));
-  ASSIGN_OR_RETURN(link.listen, ReadListen(context));
+  RETURN_IF_ERROR(ReadListen(context, link));
   if (settings.Has("relay")) {
     ASSIGN_OR_RETURN(link.relay, ReadEndpoint(context, "relay", EndpointUse::kDial));
   }
   link.direct = settings.Bool("direct");
+  link.insecure = settings.Bool("insecure");
   ASSIGN_OR_RETURN(const HostedModel model,
                    OpenHostedModel(settings, context.environment, context.log));
   WorkerOptions options;

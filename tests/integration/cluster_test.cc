@@ -300,6 +300,23 @@ TEST_F(ClusterTest, WhatNobodyCanDialIsSaid) {
                      "0.0.0.0 is no machine's address");
 }
 
+TEST_F(ClusterTest, AWorkerAtEveryAddressSaysAtWhichOneItIsDialled) {
+  ExpectOneLineError(
+      RunMortar({"worker", "--listen", "tcp://0.0.0.0:0", "--insecure", "--no-direct"}), 2,
+      "does not say where others dial this worker; add --advertise");
+  ExpectOneLineError(
+      RunMortar({"worker", "--listen", "none", "--advertise", "tcp://127.0.0.1:4760"}), 2,
+      "nobody can dial a worker with --listen none");
+  StartCoordinator(1);
+  const std::string line = StartWorker().Line("listens at ");
+  const std::string free_port = line.substr(line.rfind(':') + 1);
+  workers_.clear();
+  StartWorker({"--listen", "tcp://0.0.0.0:" + free_port, "--insecure", "--advertise",
+               "tcp://127.0.0.1:" + free_port});
+  EXPECT_EQ(Tokens(48), TokensOfOneProcess(48));
+  EXPECT_LT(ForwardedBy(*coordinator_), 24) << "of 96: the others went to it directly";
+}
+
 TEST_F(ClusterTest, LayersThatAreNoRunAreSaid) {
   for (const char* layers : {"9", "-", "9-", "-9", "9-9", "9-2", "2-31", "2-9-", "2-9x", " 2-9",
                              "2-99999999999", "99999999999-99999999999"}) {
