@@ -408,19 +408,24 @@ TEST_F(ClusterTest, AKilledEdgeLeavesItsPlaceToTheNextOne) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, seconds(10));
 }
 
-TEST_F(ClusterTest, AnInterruptedEdgeGivesItsPlaceBack) {
+TEST_F(ClusterTest, AnEdgeThatIsStoppedOrUnreadGivesItsPlaceBack) {
   const json expected = TokensOfOneProcess(24);
   StartCluster(1, {"--parallel", "1"});
   // Without a direct link nothing but its Cancel tells the worker.
-  ProgramRun run = EdgeRun({"-m", TestModelPath(), "-t", "1", "--raw", "-n", "400", "--temp", "0",
-                            "-p", kPrompt, "--no-direct"});
-  run.interrupt_after_bytes = 40;
-  const ProgramResult interrupted = RunMortar(run);
-  EXPECT_EQ(interrupted.exit_code, 130);
-  EXPECT_GE(interrupted.out.size(), 40u);
-  const auto start = std::chrono::steady_clock::now();
-  EXPECT_EQ(Tokens(24), expected);
-  EXPECT_LT(std::chrono::steady_clock::now() - start, seconds(10));
+  ProgramRun stopped = EdgeRun({"-m", TestModelPath(), "-t", "1", "--raw", "-n", "400", "--temp",
+                                "0", "-p", kPrompt, "--no-direct"});
+  ProgramRun unread = stopped;
+  stopped.interrupt_after_bytes = 40;  // SIGINT
+  unread.close_after_bytes = 40;       // SIGPIPE, as `| head` gives it
+  for (const auto& [run, exit_code] : {std::pair(stopped, 130), std::pair(unread, 141)}) {
+    SCOPED_TRACE(exit_code);
+    const ProgramResult ended = RunMortar(run);
+    EXPECT_EQ(ended.exit_code, exit_code);
+    EXPECT_GE(ended.out.size(), 40u);
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_EQ(Tokens(24), expected);
+    EXPECT_LT(std::chrono::steady_clock::now() - start, seconds(10));
+  }
 }
 
 TEST_F(ClusterTest, ACoordinatorThatIsKilledIsMissedAndFoundAgain) {
