@@ -31,7 +31,7 @@ absl::StatusOr<std::string> ReadEndpoint(const CommandContext& context, std::str
   const std::string where = context.settings.Where(flag) + ": ";
   const auto endpoint = ParseEndpoint(context.settings.String(flag));
   if (!endpoint.ok()) return UsageError(where + Message(endpoint.status()));
-  const std::string text = ToString(*endpoint);
+  std::string text = ToString(*endpoint);
   if (const absl::Status fits = CheckUse(*endpoint, use); !fits.ok()) {
     return UsageError(where + text + ": " + Message(fits));
   }
