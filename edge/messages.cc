@@ -156,8 +156,8 @@ void On(EdgeState& s, Time now, NodeId from, Goodbye& goodbye) {
                       "worker " + NameOf(slot, from) + " is gone: " + Message(goodbye.status));
     }
   } else if (absl::IsUnavailable(goodbye.status)) {
+    // hello_sent stays: an answer such as this one to every Hello must not bring the next one on.
     s.phase = EdgePhase::kJoining;
-    s.hello_sent.reset();
   } else {
     s.phase = EdgePhase::kRefused;
     s.refusal = std::move(goodbye.status);

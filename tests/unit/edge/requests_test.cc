@@ -222,6 +222,14 @@ TEST_F(EdgeTables, AnUnknownMemberJoinsAgain) {
   EXPECT_TRUE(PlanNow().send_hello);
 }
 
+TEST_F(EdgeTables, ACoordinatorThatDoesNotKnowItGetsOneHelloAnInterval) {
+  Give(EdgeHelloSent{});
+  GiveFrom(kCoordinatorNode, Goodbye{Unavailable("in use by another connection")});
+  EXPECT_FALSE(PlanNow().send_hello);
+  now_ += kHelloInterval;
+  EXPECT_TRUE(PlanNow().send_hello);
+}
+
 TEST_F(EdgeTables, MessagesThatNoEdgeGetsAreCounted) {
   GiveFrom(kWorkerA, Placement{});
   GiveFrom(kWorkerA, Goodbye{});  // of nobody's route
