@@ -50,8 +50,8 @@ std::string RouteTable(const std::vector<RouteNode>& route) {
       "| node     | role   | layers   |      MiB |\n"
       "| -------- | ------ | -------- | -------: |\n";
   for (const RouteNode& node : route) {
-    char line[128];
-    std::snprintf(line, sizeof line, "| %-8s | %-6s | %-8s | %8.2f |\n", node.node.c_str(),
+    char line[512];  // a name of 64 bytes, each as \xNN
+    std::snprintf(line, sizeof line, "| %-8s | %-6s | %-8s | %8.2f |\n", OneLine(node.node).c_str(),
                   node.role.c_str(), ToString(node.layers).c_str(),
                   static_cast<double>(node.bytes) / (1 << 20));
     text += line;
@@ -66,8 +66,8 @@ std::string Figures(const RunReport& report) {
                 report.tokens.size(), report.decode_tok_s, report.ttft_ms);
   std::string line = text;
   for (const HopTraffic& hop : report.hops) {
-    line += (&hop == &report.hops.front() ? "; bytes per token: " : ", ") + hop.from + " → " +
-            hop.to + " " + std::to_string(hop.bytes / report.positions);
+    line += (&hop == &report.hops.front() ? "; bytes per token: " : ", ") + OneLine(hop.from) +
+            " → " + OneLine(hop.to) + " " + std::to_string(hop.bytes / report.positions);
   }
   return line;
 }

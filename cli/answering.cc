@@ -49,7 +49,10 @@ absl::StatusOr<Finished> RunToEnd(Edge& edge, GenerateRequest request,
       edge.Cancel(id);
     }
   }
-  if (!stopped.ok()) return stopped;
+  if (!stopped.ok()) {
+    turn();  // sends the Cancel
+    return stopped;
+  }
   if (finished->reason == FinishReason::kError) return finished->status;
   return *std::move(finished);
 }

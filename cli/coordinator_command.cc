@@ -25,7 +25,7 @@ absl::Status CoordinatorCommand(const CommandContext& context) {
     return UsageError("--layers names " + std::to_string(options.sizes.size()) +
                       " workers, --workers " + std::to_string(options.workers_expected));
   }
-  ASSIGN_OR_RETURN(const std::string listen, ReadEndpoint(context, "listen"));
+  ASSIGN_OR_RETURN(const std::string listen, ReadEndpoint(context, "listen", EndpointUse::kListen));
   RowsPool pool;
   ASSIGN_OR_RETURN(
       const auto transport,
@@ -40,8 +40,10 @@ absl::Status CoordinatorCommand(const CommandContext& context) {
   LoopDriver driver(coordinator, nullptr, [&](Duration longest) { transport->Wait(longest); });
   context.console.Note("mortar: coordinator at " + transport->endpoint() + ", waits for " +
                        std::to_string(options.workers_expected) + " workers");
-  return RunUntilSignal(
-      *transport, [&] { driver.Turn(kIdleWaitMax); }, [] { return absl::OkStatus(); });
+  const absl::Status end =
+      RunUntilSignal([&] { driver.Turn(kIdleWaitMax); }, [] { return absl::OkStatus(); });
+  LogTraffic(*transport, context.log);
+  return end;
 }
 
 }  // namespace mortar

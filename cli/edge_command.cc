@@ -8,9 +8,9 @@ namespace mortar {
 absl::Status EdgeCommand(const CommandContext& context) {
   EdgeProcessOptions options;
   options.name = NodeName(context.settings);
-  ASSIGN_OR_RETURN(options.coordinator, ReadEndpoint(context, "coordinator"));
+  ASSIGN_OR_RETURN(options.coordinator, ReadEndpoint(context, "coordinator", EndpointUse::kDial));
   if (context.settings.Has("relay")) {
-    ASSIGN_OR_RETURN(options.relay, ReadEndpoint(context, "relay"));
+    ASSIGN_OR_RETURN(options.relay, ReadEndpoint(context, "relay", EndpointUse::kDial));
   }
   options.direct = context.settings.Bool("direct");
   return AnswerPrompt(

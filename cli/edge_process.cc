@@ -4,7 +4,6 @@
 #include <chrono>
 #include <utility>
 
-#include "cli/node_parts.h"
 #include "cli/node_process.h"
 #include "common/job_queue.h"
 #include "common/loop_driver.h"
@@ -21,14 +20,14 @@ constexpr Duration kTotalsWaitMax = std::chrono::seconds(1);
 }  // namespace
 
 struct EdgeProcess::State {
-  State(EdgeProcessOptions o, const Embedded::Parts& p) : options(std::move(o)), parts(p) {}
+  State(EdgeProcessOptions o, const NodeParts& p) : options(std::move(o)), parts(p) {}
 
   absl::Status Start();
   void Turn() { driver->Turn(kIdleWaitMax); }
   void WaitForTotals(Time now);
 
   EdgeProcessOptions options;
-  Embedded::Parts parts;
+  NodeParts parts;
   SystemRandom random;
   RowsPool pool;  // of rows that come in
   PumpedJobs jobs;
@@ -72,11 +71,12 @@ absl::Status EdgeProcess::State::Start() {
 EdgeProcess::EdgeProcess(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 EdgeProcess::~EdgeProcess() {
-  (void)state_->transport->Send(kCoordinatorNode, Goodbye{Unavailable("it has its answer")});
+  SayGoodbye(*state_->transport, "it has its answer");
+  LogTraffic(*state_->transport, state_->parts.log);
 }
 
 absl::StatusOr<std::unique_ptr<EdgeProcess>> EdgeProcess::Start(const EdgeProcessOptions& options,
-                                                                const Embedded::Parts& parts) {
+                                                                const NodeParts& parts) {
   auto state = std::make_unique<State>(options, parts);
   RETURN_IF_ERROR(state->Start());
   return std::unique_ptr<EdgeProcess>(new EdgeProcess(std::move(state)));

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "cli/answering.h"
-#include "cli/embedded.h"
+#include "cli/node_parts.h"
 
 namespace mortar {
 
@@ -23,7 +23,7 @@ class EdgeProcess final : public AnsweringNodes {
   // Returns when the coordinator has answered. Unavailable, with the reason, when it does not
   // within kDialMax.
   static absl::StatusOr<std::unique_ptr<EdgeProcess>> Start(const EdgeProcessOptions& options,
-                                                            const Embedded::Parts& parts);
+                                                            const NodeParts& parts);
   ~EdgeProcess() override;
 
   absl::StatusOr<Finished> Generate(GenerateRequest request, const AnswerSinks& sinks) override;

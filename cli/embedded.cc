@@ -41,7 +41,7 @@ struct WorkerNode {
 };
 
 struct Embedded::State {
-  State(const EmbeddedOptions& o, const Parts& p)
+  State(const EmbeddedOptions& o, const NodeParts& p)
       : options(o), parts(p), model(ModelIdOf(p.model)) {}
 
   NodeCompute Compute() const { return {parts.model, parts.kernels, parts.pool}; }
@@ -55,7 +55,7 @@ struct Embedded::State {
   absl::Status WaitUntilReady();
 
   EmbeddedOptions options;
-  Parts parts;
+  NodeParts parts;
   ModelId model;
   SystemRandom random;
   LocalNetwork network;
@@ -169,7 +169,7 @@ Embedded::Embedded(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Embedded::~Embedded() = default;
 
 absl::StatusOr<std::unique_ptr<Embedded>> Embedded::Start(const EmbeddedOptions& options,
-                                                          const Parts& parts) {
+                                                          const NodeParts& parts) {
   auto state = std::make_unique<State>(options, parts);
   state->AddCoordinator();
   RETURN_IF_ERROR(state->AddEdge());

@@ -10,12 +10,8 @@
 #include "cli/answering.h"
 #include "cli/node_parts.h"
 #include "cli/reports.h"
-#include "common/clock.h"
-#include "common/log.h"
 #include "common/status.h"
 #include "edge/request.h"
-#include "engine/kernels/kernels.h"
-#include "engine/kernels/thread_pool.h"
 
 namespace mortar {
 
@@ -32,19 +28,10 @@ absl::StatusOr<EmbeddedOptions> ReadEmbeddedOptions(const Settings& settings,
 // Used by one thread.
 class Embedded final : public AnsweringNodes {
  public:
-  // All of these outlive the object.
-  struct Parts {
-    const HostedModel& model;
-    const KernelTable& kernels;
-    ThreadPool& pool;
-    const Clock& clock;
-    const Logger& log;
-  };
-
   // Starts all nodes and returns when every worker is ready, within ten minutes. Cancelled by a
   // signal.
   static absl::StatusOr<std::unique_ptr<Embedded>> Start(const EmbeddedOptions& options,
-                                                         const Parts& parts);
+                                                         const NodeParts& parts);
   ~Embedded() override;
 
   absl::StatusOr<Finished> Generate(GenerateRequest request, const AnswerSinks& sinks) override;

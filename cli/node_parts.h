@@ -5,6 +5,8 @@
 #include <memory>
 
 #include "cli/hosted_model.h"
+#include "common/clock.h"
+#include "common/log.h"
 #include "common/status.h"
 #include "coordinator/placement.h"
 #include "engine/batch/engine.h"
@@ -43,6 +45,15 @@ struct NodeCompute {
   const HostedModel& model;
   const KernelTable& kernels;
   ThreadPool& pool;
+};
+
+// What the nodes of one process are made with. All of these outlive them.
+struct NodeParts {
+  const HostedModel& model;
+  const KernelTable& kernels;
+  ThreadPool& pool;
+  const Clock& clock;
+  const Logger& log;
 };
 
 // The edge's two parts (edge/jobs.h), which share KV pages.

@@ -3,47 +3,47 @@
 #include <unistd.h>
 
 #include <array>
+#include <thread>
 
 #include "cli/console.h"
+#include "protocol/endpoint.h"
 #include "protocol/limits.h"
 
 namespace mortar {
 namespace {
 
-constexpr std::string_view kScheme = "tcp://";
+// For ZeroMQ's I/O thread to hand over what was sent last: its sockets do not linger.
+constexpr Duration kGoodbyeWaitMax = std::chrono::milliseconds(50);
 
-// The address of "tcp://ADDRESS:PORT", or nothing when it is not of that form.
-std::string AddressOf(const std::string& endpoint) {
-  const size_t colon = endpoint.rfind(':');
-  if (!endpoint.starts_with(kScheme) || colon <= kScheme.size() || colon + 1 >= endpoint.size()) {
-    return "";
+absl::Status CheckUse(const Endpoint& endpoint, EndpointUse use) {
+  if (use == EndpointUse::kListen) return absl::OkStatus();
+  if (endpoint.port == 0) return InvalidArgument("port 0 is nobody's; give the one listened at");
+  if (IsAnyAddress(endpoint)) {
+    return InvalidArgument("0.0.0.0 is no machine's address; give the one that others dial");
   }
-  return endpoint.substr(kScheme.size(), colon - kScheme.size());
-}
-
-// Only what cannot leave this machine, whatever a resolver says.
-bool IsLoopback(const std::string& address) {
-  return address == "localhost" || address.starts_with("127.") || address == "[::1]";
+  return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::StatusOr<std::string> ReadEndpoint(const CommandContext& context, std::string_view flag) {
-  std::string endpoint = context.settings.String(flag);
-  const std::string where = context.settings.Where(flag);
-  const std::string address = AddressOf(endpoint);
-  if (address.empty() || endpoint.size() > kEndpointBytesMax) {
-    return UsageError(where + ": \"" + endpoint + "\" is no endpoint; give tcp://ADDRESS:PORT");
+absl::StatusOr<std::string> ReadEndpoint(const CommandContext& context, std::string_view flag,
+                                         EndpointUse use) {
+  const std::string where = context.settings.Where(flag) + ": ";
+  const auto endpoint = ParseEndpoint(context.settings.String(flag));
+  if (!endpoint.ok()) return UsageError(where + Message(endpoint.status()));
+  const std::string text = ToString(*endpoint);
+  if (const absl::Status fits = CheckUse(*endpoint, use); !fits.ok()) {
+    return UsageError(where + text + ": " + Message(fits));
   }
-  if (IsLoopback(address)) return endpoint;
+  if (IsLoopback(*endpoint)) return text;
   if (!context.settings.Bool("insecure")) {
-    return UsageError(where + ": " + address +
+    return UsageError(where + text +
                       " is not loopback, and nothing between nodes is encrypted yet; give "
                       "tcp://127.0.0.1:PORT, or --insecure on your own risk");
   }
-  context.console.Note("mortar: warning: --insecure: whoever can reach " + endpoint +
+  context.console.Note("mortar: warning: --insecure: whoever can reach " + text +
                        " can read and send hidden states");
-  return endpoint;
+  return text;
 }
 
 std::string NodeName(const Settings& settings) {
@@ -71,15 +71,30 @@ absl::Status WaitForCoordinator(const ZmqTransport& transport, const Clock& cloc
   }
 }
 
-absl::Status RunUntilSignal(ZmqTransport& transport, const std::function<void()>& turn,
+absl::Status RunUntilSignal(const std::function<void()>& turn,
                             const std::function<absl::Status()>& refused) {
   while (InterruptSignal() == 0) {
     turn();
     RETURN_IF_ERROR(refused());
   }
-  (void)transport.Send(kCoordinatorNode, Goodbye{Unavailable("it was stopped")});
-  transport.Wait(std::chrono::milliseconds(50));  // for the I/O thread to hand it over
   return CheckInterrupted();
+}
+
+void SayGoodbye(ZmqTransport& transport, const std::string& why) {
+  (void)transport.Send(kCoordinatorNode, Goodbye{Unavailable(why)});
+  // Asleep, not in Wait: a message that comes in would end that at once.
+  std::this_thread::sleep_for(kGoodbyeWaitMax);
+}
+
+void LogTraffic(const ZmqTransport& transport, const Logger& log) {
+  const ZmqCounters& n = transport.counters();
+  log.Info("traffic", {{"forwarded", n.forwarded},
+                       {"undeliverable", n.undeliverable},
+                       {"malformed", n.malformed},
+                       {"strangers", n.strangers},
+                       {"impostors", n.impostors},
+                       {"misdirected", n.misdirected},
+                       {"links_lost", n.links_lost}});
 }
 
 }  // namespace mortar

@@ -17,9 +17,13 @@ namespace mortar {
 // How long an idle loop sleeps: its clocks are looked at so often.
 inline constexpr Duration kIdleWaitMax = std::chrono::milliseconds(10);
 
-// --listen and --coordinator as endpoints. UsageError: not tcp://ADDRESS:PORT; or an address off
-// this machine without --insecure, which lifts it with a warning: nothing is encrypted yet.
-absl::StatusOr<std::string> ReadEndpoint(const CommandContext& context, std::string_view flag);
+enum class EndpointUse { kListen, kDial };
+
+// The endpoint that a flag gives, as tcp://A.B.C.D:PORT. UsageError: another form; one that nobody
+// can dial, for kDial; or an address off this machine without --insecure, which lifts it with a
+// warning: nothing is encrypted yet.
+absl::StatusOr<std::string> ReadEndpoint(const CommandContext& context, std::string_view flag,
+                                         EndpointUse use);
 
 // This node's name for people: --name, else the host's name and the process id.
 std::string NodeName(const Settings& settings);
@@ -29,9 +33,15 @@ std::string NodeName(const Settings& settings);
 absl::Status WaitForCoordinator(const ZmqTransport& transport, const Clock& clock,
                                 const std::function<void()>& turn);
 
-// Turns until a signal comes, which is a good end, or `refused()` gives an error. After a signal
-// the coordinator is told.
-absl::Status RunUntilSignal(ZmqTransport& transport, const std::function<void()>& turn,
+// Turns until a signal comes, which is a good end, or `refused()` gives an error.
+absl::Status RunUntilSignal(const std::function<void()>& turn,
                             const std::function<absl::Status()>& refused);
+
+// Tells the coordinator that this node leaves, and waits until what was sent is on its way. The
+// last thing that a node does; not a coordinator, whose members notice that it is gone.
+void SayGoodbye(ZmqTransport& transport, const std::string& why);
+
+// What was dropped, forwarded and lost, for the operator: at the end of a node.
+void LogTraffic(const ZmqTransport& transport, const Logger& log);
 
 }  // namespace mortar

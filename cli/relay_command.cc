@@ -31,8 +31,8 @@ class RelayLoop final : public Loop {
 
 absl::Status RelayCommand(const CommandContext& context) {
   ZmqOptions link{.forwards = true};
-  ASSIGN_OR_RETURN(link.listen, ReadEndpoint(context, "listen"));
-  ASSIGN_OR_RETURN(link.upstream, ReadEndpoint(context, "coordinator"));
+  ASSIGN_OR_RETURN(link.listen, ReadEndpoint(context, "listen", EndpointUse::kListen));
+  ASSIGN_OR_RETURN(link.upstream, ReadEndpoint(context, "coordinator", EndpointUse::kDial));
   SystemRandom random;
   RowsPool pool;
   link.self = NewNodeId(random);
@@ -44,10 +44,13 @@ absl::Status RelayCommand(const CommandContext& context) {
   const auto turn = [&] { driver.Turn(kIdleWaitMax); };
   RETURN_IF_ERROR(WaitForCoordinator(*transport, context.clock, turn));
   context.console.Note("mortar: relay at " + transport->endpoint());
-  return RunUntilSignal(*transport, turn, [&]() -> absl::Status {
+  const absl::Status end = RunUntilSignal(turn, [&]() -> absl::Status {
     const absl::Status status = transport->UpstreamStatus();
     return absl::IsUnavailable(status) ? absl::OkStatus() : status;
   });
+  SayGoodbye(*transport, "it was stopped");
+  LogTraffic(*transport, context.log);
+  return end;
 }
 
 }  // namespace mortar

@@ -1,5 +1,6 @@
 // worker: hosts the layers that a coordinator gives it, for the sessions of many edges.
-#include <cstdio>
+#include <algorithm>
+#include <charconv>
 
 #include "cli/cut.h"
 #include "cli/hosted_model.h"
@@ -11,14 +12,23 @@
 namespace mortar {
 namespace {
 
+// All of `text` as a number; false when it is none, or too large for one.
+bool ReadNumber(std::string_view text, int& number) {
+  const char* end = text.data() + text.size();
+  const auto read = std::from_chars(text.data(), end, number);
+  return read.ec == std::errc() && read.ptr == end;
+}
+
 // "A-B" as [A, B).
 absl::StatusOr<LayerRange> ReadLayers(const Settings& settings, int n_layers) {
   const auto text = settings.OptionalString("layers");
   if (!text) return LayerRange{};
   LayerRange range;
-  char rest = 0;
-  const int read = std::sscanf(text->c_str(), "%d-%d%c", &range.begin, &range.end, &rest);
-  if (read != 2 || range.begin < 0 || range.empty() || range.end > n_layers) {
+  const std::string_view whole = *text;
+  const size_t dash = std::min(whole.find('-'), whole.size() - 1);
+  const bool read = !whole.empty() && ReadNumber(whole.substr(0, dash), range.begin) &&
+                    ReadNumber(whole.substr(dash + 1), range.end);
+  if (!read || range.begin < 0 || range.empty() || range.end > n_layers) {
     return UsageError(settings.Where("layers") + ": \"" + *text +
                       "\" is no run of layers; give FIRST-END within 0-" +
                       std::to_string(n_layers) + ", the end not included");
@@ -28,7 +38,7 @@ absl::StatusOr<LayerRange> ReadLayers(const Settings& settings, int n_layers) {
 
 absl::StatusOr<std::string> ReadListen(const CommandContext& context) {
   if (context.settings.String("listen") == "none") return std::string();
-  return ReadEndpoint(context, "listen");
+  return ReadEndpoint(context, "listen", EndpointUse::kListen);
 }
 
 }  // namespace
@@ -36,10 +46,10 @@ absl::StatusOr<std::string> ReadListen(const CommandContext& context) {
 absl::Status WorkerCommand(const CommandContext& context) {
   const Settings& settings = context.settings;
   ZmqOptions link;
-  ASSIGN_OR_RETURN(link.upstream, ReadEndpoint(context, "coordinator"));
+  ASSIGN_OR_RETURN(link.upstream, ReadEndpoint(context, "coordinator", EndpointUse::kDial));
   ASSIGN_OR_RETURN(link.listen, ReadListen(context));
   if (settings.Has("relay")) {
-    ASSIGN_OR_RETURN(link.relay, ReadEndpoint(context, "relay"));
+    ASSIGN_OR_RETURN(link.relay, ReadEndpoint(context, "relay", EndpointUse::kDial));
   }
   link.direct = settings.Bool("direct");
   ASSIGN_OR_RETURN(const HostedModel model,
@@ -71,13 +81,16 @@ absl::Status WorkerCommand(const CommandContext& context) {
   LoopDriver driver(worker, &jobs, [&](Duration longest) { transport->Wait(longest); });
   const auto turn = [&] { driver.Turn(kIdleWaitMax); };
   RETURN_IF_ERROR(WaitForCoordinator(*transport, context.clock, turn));
-  context.console.Note("mortar: worker " + options.name + " joined the coordinator at " +
+  context.console.Note("mortar: worker " + OneLine(options.name) + " joined the coordinator at " +
                        link.upstream +
                        (link.listen.empty() ? "" : ", listens at " + transport->endpoint()));
-  return RunUntilSignal(*transport, turn, [&]() -> absl::Status {
+  const absl::Status end = RunUntilSignal(turn, [&]() -> absl::Status {
     if (worker.state().phase != WorkerPhase::kRefused) return absl::OkStatus();
     return WithContext(worker.state().refusal, "the coordinator refused this worker");
   });
+  SayGoodbye(*transport, "it was stopped");
+  LogTraffic(*transport, context.log);
+  return end;
 }
 
 }  // namespace mortar

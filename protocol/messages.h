@@ -31,7 +31,7 @@ inline const char* Name(Role role) {
 // Which model a node speaks of: two nodes mean the same model when all fields agree.
 struct ModelId {
   std::string name;
-  Digest digest;  // of the model's file
+  Digest digest;  // of its bricks' digests, in their order
   int n_layers = 0;
   int n_embd = 0;
   bool operator==(const ModelId&) const = default;

@@ -3,6 +3,10 @@
 # This file is the protocol's document: who sends a message, when, who allocates each id, and
 # what is lost if the message is lost. docs/protocol.md tells the story; here stands the law.
 #
+# "Since 1" is the version of the protocol in which a message or a field first appeared. A field
+# without one is as old as its message. "Deadline" is the edge's for a frame that nothing answered,
+# 30 s: then it sends the rows again under the next epoch, every third time in a row on a new route.
+#
 # Rules of evolution: fields and union members are only ever added, at the end, with a default
 # that means what their absence meant; none is removed, renumbered or given another meaning.
 # tests/data/wire/ holds messages of every released version, and a test reads them all.
@@ -25,15 +29,17 @@ struct Frame {
   # packed. `activation` alone has a second part: its rows, n x n_embd little-endian f32, row after
   # row, nothing else. The sizes must agree exactly.
   #
-  # A node's id is chosen at random by the node itself at its start. 1 is the coordinator, 0 is
-  # nobody, ids below 16 are reserved.
+  # A node's id is chosen at random by the node itself at its start and kept until its end. 1 is the
+  # coordinator, ids below 16 are reserved. Since 1.
 
   from @0 :UInt64;
   # The node that made the message. On a direct link it must be the node that said Hello there;
   # a relay checks the same of its own links, so that a node can vouch for nobody but itself.
 
   to @1 :UInt64;
-  # Whom it is for. A node that is not a relay drops what is for somebody else, and counts it.
+  # Whom it is for. 0: whoever reads it at the other end of this link, since the sender knows no id:
+  # `hello` to a relay, and `goodbye` after bytes that were no message. A coordinator and a relay
+  # forward what is for another node, never 0; every other node drops it and counts it.
 
   union {
     hello @2 :Hello;
@@ -45,24 +51,28 @@ struct Frame {
     activation @8 :Envelope;
     needPrefix @9 :NeedPrefix;
     needRoute @10 :StepRef;
-    # Worker or relay -> edge: no node on this route hosts these layers (any more), or it cannot
-    # be reached. The edge asks for a new route under the next epoch. Lost: the edge's deadline.
+    # Worker -> edge: it hosts no layers, or loads them; relay or coordinator -> edge: the next hop
+    # cannot be reached, or its queue is full. Nothing was applied. The edge asks for a new route
+    # under the next epoch. Lost: the deadline. Since 1.
     rejected @11 :Rejected;
     end @12 :SessionRef;
-    # Edge -> every hop: the generation is over. Pages are freed and zeroed. Lost: the worker
-    # frees the session by itself after ten minutes of silence.
+    # Edge -> every hop, when a generation is over. Pages are freed and zeroed; answered by `ended`.
+    # Lost: the worker keeps the place and the pages until the edge's link to it goes, else for ten
+    # minutes of silence. Since 1.
     cancel @13 :SessionRef;
-    # The same for a generation that was given up.
+    # Edge -> every hop, when a generation is given up or has failed, and to the hops of a route
+    # that it leaves for another. Answered and lost as `end`. Since 1.
     goodbye @14 :Goodbye;
     alive @15 :Void;
-    # Both ends of every link, each second, sent by the loop and not by the transport's thread: a
-    # node that hears nothing for five seconds takes the link for dead.
+    # Both ends of every open link, each second, sent by the loop and not by the transport's thread:
+    # a node that hears nothing for five seconds takes the link for dead. Lost: the next one says
+    # the same. Since 1.
     ended @16 :Ended;
   }
 }
 
 struct SessionId {
-  # 128 random bits, allocated by the coordinator for each route, never used again.
+  # 128 random bits, allocated by the coordinator for each route, never used again. Since 1.
   low @0 :UInt64;
   high @1 :UInt64;
 }
@@ -102,8 +112,9 @@ enum Role {
 }
 
 struct Hello {
-  # First on every link, by the node that dialled; again each second until it is answered.
-  # Answer: `welcome`, or `goodbye` with the reason (version, contract, model, role, name).
+  # Whoever dialled -> whoever listens: first on every link, and again each second until it is
+  # answered, by `welcome`, or by `goodbye` with the reason (version, contract, model, role, name).
+  # Until then everything else on the link is dropped and counted. Lost: said again. Since 1.
   version @0 :UInt32;    # of this protocol; both must be equal
   features @1 :UInt64;   # bits that the sender has; none are defined yet
   contract @2 :Text;     # of arithmetic (docs/numerics.md), e.g. "N1"; at most 16 bytes
@@ -114,11 +125,12 @@ struct Hello {
 }
 
 struct Welcome {
-  # The answer to `hello`. Lost: the other says Hello again.
+  # Whoever listens -> whoever dialled: the answer to `hello`; the link is open. Lost: the other says
+  # Hello again. Since 1.
   version @0 :UInt32;
   features @1 :UInt64;           # those that both ends have
   contract @2 :Text;
-  statusIntervalMs @3 :UInt32;   # from the coordinator: how often it wants `nodeStatus`
+  statusIntervalMs @3 :UInt32;   # how often a coordinator wants `nodeStatus`; heeded from it alone
 }
 
 enum LoadPhase {
@@ -129,9 +141,10 @@ enum LoadPhase {
 }
 
 struct NodeStatus {
-  # Node -> coordinator, every status interval and at once when something changed. Whole: a lost
-  # one is replaced by the next. An edge says which layers it keeps and nothing of the bricks
-  # that it hosts.
+  # Worker or edge -> coordinator, every status interval; a worker also at once when something
+  # changed. An edge says which layers it keeps and nothing of the bricks that it hosts. Lost: each
+  # is whole, so the next one replaces it; after five seconds without one the node is no member.
+  # Since 1.
   role @0 :Role;
   bricks @1 :List(LayerBrick);   # worker: public layers that it can load; at most 4,096
   layersOnly @2 :LayerRange;     # worker: hosts these and no others; empty: any
@@ -146,9 +159,11 @@ struct NodeStatus {
 }
 
 struct Placement {
-  # Coordinator -> worker: host these layers and drop others. Ids are the coordinator's and grow.
-  # Lost: sent again each second while the worker's status names an older one. A worker refuses a
-  # private brick, and bricks that are not in its file.
+  # Coordinator -> worker, when layers were placed or placed anew: host these and drop others. The
+  # worker ends its sessions. It refuses a private brick, and bricks that are not in its file; its
+  # status says so. Ids are the coordinator's and grow; they begin anew when it starts again, and a
+  # worker forgets the old ones when it is told to say Hello. Lost: sent again each second while the
+  # worker's status names another one. Since 1.
   id @0 :UInt64;
   model @1 :ModelId;
   layers @2 :LayerRange;         # empty: host nothing
@@ -158,8 +173,9 @@ struct Placement {
 }
 
 struct RouteRequest {
-  # Edge -> coordinator, once a generation, again every two seconds until it is answered, and when
-  # a route fails. `request` is the edge's number for it.
+  # Edge -> coordinator, once a generation and each time that a route fails. `request` is allocated
+  # by the edge and counts up. Lost: repeated every two seconds until it is answered; the coordinator
+  # keeps a repeated one in its place. After 35 s the edge gives up. Since 1.
   request @0 :UInt64;
   model @1 :ModelId;
   frontLayers @2 :Int32;
@@ -188,7 +204,9 @@ struct RouteGrant {
 }
 
 struct Route {
-  # Coordinator -> edge: the answer to `routeRequest`: a grant, or why there is none.
+  # Coordinator -> edge: the answer to `routeRequest`, once every hop is ready: a grant, or after at
+  # most 30 s why there is none. Lost: the edge asks again and gets another session's id; the first
+  # was told to nobody, so nothing is held for it. Since 1.
   request @0 :UInt64;
   status @1 :Status;
   grant @2 :RouteGrant;   # when the status is OK
@@ -201,9 +219,9 @@ enum RowsWanted {
 }
 
 struct Envelope {
-  # Hop -> next hop, and last hop -> edge; the rows follow as a part of their own. Every frame is
-  # answered, by rows or by an empty frame: that answer is the credit for another. Lost: the edge's
-  # deadline for the step passes, and it sends again under the next epoch.
+  # Edge -> first hop -> ... -> last hop -> edge, once a step; the rows follow as a part of their own.
+  # Every frame is answered, by rows or by an empty frame: that answer is the credit for another.
+  # Epoch and step are the edge's. Lost at any hop: the deadline. Since 1.
   session @0 :SessionId;
   edge @1 :UInt64;            # owner of the session; gets all answers
   step @2 :UInt64;            # the edge's; grows with each frame, resends included
@@ -227,20 +245,23 @@ struct StepRef {
 
 struct NeedPrefix {
   # Worker -> edge: the frame begins after what the worker has; nothing was applied. The edge goes
-  # on from `have` under the next epoch. Lost: the edge's deadline.
+  # on from `have` under the next epoch. Lost: the deadline. Since 1.
   step @0 :StepRef;
   have @1 :UInt32;   # positions that the worker holds
 }
 
 struct Rejected {
-  # Worker -> edge: the frame broke a rule or a limit; nothing was applied.
+  # Worker -> edge: the frame broke a rule or a limit; nothing was applied. RESOURCE_EXHAUSTED: the
+  # worker has no room now, and the edge tries again after 50 ms, doubled each time; other codes end
+  # the generation. Lost: the deadline. Since 1.
   step @0 :StepRef;
   status @1 :Status;
 }
 
 struct Ended {
-  # Worker -> edge: the answer to `end` and `cancel`: what it sent on for this session, as handed to
-  # the transport. For the edge's figures; lost, they have a gap.
+  # Worker -> edge: the answer to `end` and `cancel` of a session that it has: what it sent on for it,
+  # as handed to the transport. Lost: the edge waits a second for it, and its figures have a gap.
+  # Since 1.
   session @0 :SessionId;
   frames @1 :UInt64;
   bytes @2 :UInt64;
@@ -248,7 +269,9 @@ struct Ended {
 }
 
 struct Goodbye {
-  # A node leaves, or is refused, or is unknown. UNAVAILABLE: say Hello (again); any other code: do
-  # not. Lost: silence says the same after five seconds.
+  # Worker, edge or relay -> coordinator: it leaves. Anybody -> whoever said something on a link:
+  # refused, or unknown there. UNAVAILABLE: say Hello (again); any other code: do not. A coordinator
+  # that ends says nothing: its members see the connection go. Lost: a connection that is gone, or
+  # five seconds of silence, say the same. Since 1.
   status @0 :Status;
 }

@@ -2,8 +2,11 @@
 // of one process, count what they send, outlive one another, and say clearly what is wrong.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <chrono>
+#include <cstdlib>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -41,11 +44,40 @@ json TokensOfOneProcess(int n, const std::string& prompt = kPrompt) {
   return result.Json()["tokens"];
 }
 
+// RunMortar keeps little of the environment; the thread sanitizer's options are for the program
+// too.
+std::map<std::string, std::string> SanitizerOptions() {
+  const char* options = std::getenv("TSAN_OPTIONS");
+  return options == nullptr ? std::map<std::string, std::string>{}
+                            : std::map<std::string, std::string>{{"TSAN_OPTIONS", options}};
+}
+
+// Ends a node and reads what it then says of the messages that it forwarded. It was started with
+// --log-level info.
+int ForwardedBy(NodeProgram& node) {
+  EXPECT_EQ(node.Stop(), 143);
+  const std::string line = node.Line("traffic ");
+  const std::string key = "forwarded=";
+  const size_t at = line.find(key);
+  EXPECT_NE(at, std::string::npos) << line;
+  return at == std::string::npos ? -1 : std::atoi(line.c_str() + at + key.size());
+}
+
+// From "worker HOST-PID joined": a node's name ends with its process.
+pid_t ProcessOf(const NodeProgram& worker) {
+  const std::string line = worker.Line(" joined");
+  const std::string name = line.substr(0, line.find(" joined"));
+  return std::atoi(name.c_str() + name.rfind('-') + 1);
+}
+
 class ClusterTest : public testing::Test {
  protected:
-  void StartCoordinator(int workers, const std::string& listen = "tcp://127.0.0.1:0") {
-    coordinator_ = std::make_unique<NodeProgram>(std::vector<std::string>{
-        "coordinator", "--listen", listen, "--workers", std::to_string(workers)});
+  void StartCoordinator(int workers, const std::string& listen = "tcp://127.0.0.1:0",
+                        const std::vector<std::string>& flags = {}) {
+    coordinator_ = std::make_unique<NodeProgram>(
+        std::vector<std::string>{"coordinator", "--listen", listen, "--workers",
+                                 std::to_string(workers), "--log-level", "info"} +
+        flags);
     const std::string line = coordinator_->Line("coordinator at ");
     const size_t at = line.find("tcp://");
     ASSERT_NE(at, std::string::npos) << line;
@@ -63,9 +95,12 @@ class ClusterTest : public testing::Test {
     StartCoordinator(workers);
     for (int i = 0; i < workers; ++i) StartWorker(flags);
   }
+  ProgramRun EdgeRun(const std::vector<std::string>& arguments) {
+    return {.arguments = std::vector<std::string>{"edge", "--coordinator", endpoint_} + arguments,
+            .environment = SanitizerOptions()};
+  }
   ProgramResult Edge(const std::vector<std::string>& arguments) {
-    return RunMortar(ProgramRun{
-        .arguments = std::vector<std::string>{"edge", "--coordinator", endpoint_} + arguments});
+    return RunMortar(EdgeRun(arguments));
   }
   json Tokens(int n, const std::vector<std::string>& flags = {}) {
     const ProgramResult result = Edge(Ask(kPrompt, n) + flags);
@@ -96,15 +131,48 @@ TEST_F(ClusterTest, RelayedFramesGiveTheSameTokens) {
   EXPECT_EQ(Tokens(24), TokensOfOneProcess(24));
 }
 
-TEST_F(ClusterTest, ARelayOfItsOwnGivesTheSameTokens) {
+TEST_F(ClusterTest, ARelayOfItsOwnCarriesTheFramesAndGivesTheSameTokens) {
   StartCoordinator(2);
-  NodeProgram relay({"relay", "--listen", "tcp://127.0.0.1:0", "--coordinator", endpoint_});
+  NodeProgram relay({"relay", "--listen", "tcp://127.0.0.1:0", "--coordinator", endpoint_,
+                     "--log-level", "info"});
   const std::string line = relay.Line("relay at ");
   const std::vector<std::string> through = {"--relay", line.substr(line.find("tcp://")),
                                             "--no-direct"};
   StartWorker(through);
   StartWorker(through);
   EXPECT_EQ(Tokens(24, through), TokensOfOneProcess(24));
+  // Three hops a token; the first ones may find the edge's link to its relay not open yet.
+  EXPECT_GT(ForwardedBy(relay), 2 * 24);
+  EXPECT_LT(ForwardedBy(*coordinator_), 24);
+}
+
+TEST_F(ClusterTest, DirectFramesPassNoCoordinator) {
+  StartCluster(2);
+  EXPECT_EQ(Tokens(48), TokensOfOneProcess(48));
+  // Of three times 48, those before the direct links were open.
+  EXPECT_LT(ForwardedBy(*coordinator_), 24);
+}
+
+TEST_F(ClusterTest, SizesGivenAtTheCoordinatorGiveTheSameTokens) {
+  StartCoordinator(2, "tcp://127.0.0.1:0", {"--layers", "20,6"});
+  StartWorker();
+  StartWorker();
+  const ProgramResult result = Edge(Ask(kPrompt, 24));
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.Json()["tokens"], TokensOfOneProcess(24));
+  EXPECT_EQ(result.Json()["route"][1]["layers"], json({2, 22}));
+  EXPECT_EQ(result.Json()["route"][2]["layers"], json({22, 28}));
+}
+
+TEST_F(ClusterTest, LayersThatWorkersInsistOnGiveTheSameTokensInAnyOrderOfJoining) {
+  StartCoordinator(2);
+  StartWorker({"--layers", "9-28"});
+  StartWorker({"--layers", "2-9"});
+  const ProgramResult result = Edge(Ask(kPrompt, 24));
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.Json()["tokens"], TokensOfOneProcess(24));
+  EXPECT_EQ(result.Json()["route"][1]["layers"], json({2, 9}));
+  EXPECT_EQ(result.Json()["route"][2]["layers"], json({9, 28}));
 }
 
 TEST_F(ClusterTest, ASlowLinkGivesTheSameTokens) {
@@ -147,15 +215,20 @@ TEST_F(ClusterTest, FourEdgesAtOnceGetTheSameTokens) {
 TEST_F(ClusterTest, DecodeSendsOneMessageAHopAndTokenOfOneSizeWhateverThePrompt) {
   StartCluster(2);
   std::string longer;
-  while (longer.size() < 5000) longer += kPrompt;  // more than a thousand tokens
+  while (longer.size() < 5000) longer += kPrompt;
+  std::vector<size_t> prompt_tokens;
+  std::vector<std::vector<int>> bytes_per_token;  // of each prompt: hop by hop
   for (const std::string& prompt : {std::string("The sea was calm and the boats"), longer}) {
-    const auto hops = [&](int n) {
+    const auto answer = [&](int n) {
       const ProgramResult result = Edge(Ask(prompt, n));
       EXPECT_EQ(result.exit_code, 0) << result.err;
-      return result.Json()["wire"]["hops"];
+      return result.Json();
     };
-    const json one = hops(1);
-    const json more = hops(21);
+    const json first = answer(1);
+    prompt_tokens.push_back(first["prompt_tokens"].size());
+    bytes_per_token.emplace_back();
+    const json one = first["wire"]["hops"];
+    const json more = answer(21)["wire"]["hops"];
     ASSERT_EQ(more.size(), 3u);
     for (size_t i = 0; i < more.size(); ++i) {
       SCOPED_TRACE(more[i].dump());
@@ -164,8 +237,12 @@ TEST_F(ClusterTest, DecodeSendsOneMessageAHopAndTokenOfOneSizeWhateverThePrompt)
       EXPECT_EQ(bytes % 20, 0);
       EXPECT_GE(bytes / 20, kRowBytes);
       EXPECT_LE(bytes / 20, kRowBytes + 200);
+      bytes_per_token.back().push_back(bytes / 20);
     }
   }
+  EXPECT_LE(prompt_tokens[0], 15u);
+  EXPECT_GE(prompt_tokens[1], 1000u);
+  EXPECT_EQ(bytes_per_token[0], bytes_per_token[1]);
 }
 
 // --- What is wrong is said ---
@@ -192,9 +269,33 @@ TEST_F(ClusterTest, AnAddressOffThisMachineNeedsAWord) {
   ExpectOneLineError(RunMortar({"worker", "--coordinator", "tcp://10.0.0.1:4750"}), 2,
                      "is not loopback");
   ExpectOneLineError(RunMortar({"worker", "--coordinator", "localhost:4750"}), 2,
-                     "give tcp://ADDRESS:PORT");
+                     "give tcp://A.B.C.D:PORT");
+  // What begins like loopback, dials a second place, or is looked up.
+  for (const char* endpoint :
+       {"tcp://127.evil.example:4750", "tcp://127.0.0.1:4750;tcp://10.0.0.5:4750",
+        "tcp://127.0.0.1:0;10.0.0.5:4750", "tcp://[::1]:4750", "tcp://127.0.0.1:99999"}) {
+    ExpectOneLineError(RunMortar({"coordinator", "--listen", endpoint, "--insecure"}), 2,
+                       "give tcp://A.B.C.D:PORT");
+    ExpectOneLineError(RunMortar({"relay", "--coordinator", endpoint}), 2,
+                       "give tcp://A.B.C.D:PORT");
+  }
   NodeProgram coordinator({"coordinator", "--listen", "tcp://0.0.0.0:0", "--insecure"});
   EXPECT_THAT(coordinator.Line("warning"), HasSubstr("can read and send hidden states"));
+}
+
+TEST_F(ClusterTest, WhatNobodyCanDialIsSaid) {
+  ExpectOneLineError(RunMortar({"relay", "--coordinator", "tcp://127.0.0.1:0"}), 2,
+                     "port 0 is nobody's");
+  ExpectOneLineError(RunMortar({"relay", "--coordinator", "tcp://0.0.0.0:4750", "--insecure"}), 2,
+                     "0.0.0.0 is no machine's address");
+}
+
+TEST_F(ClusterTest, LayersThatAreNoRunAreSaid) {
+  for (const char* layers : {"9", "-", "9-", "-9", "9-9", "9-2", "2-31", "2-9-", "2-9x", " 2-9",
+                             "2-99999999999", "99999999999-99999999999"}) {
+    ExpectOneLineError(RunMortar({"worker", "-m", TestModelPath(), "--layers", layers}), 2,
+                       "is no run of layers");
+  }
 }
 
 TEST_F(ClusterTest, AnotherCutThanTheClustersIsSaid) {
@@ -251,13 +352,48 @@ TEST_F(ClusterTest, ARelayedAnswerWaitsForItsCoordinatorAndGoesOn) {
   EXPECT_EQ(tokens, expected);
 }
 
-TEST_F(ClusterTest, AKilledEdgeLeavesTheOthersServed) {
-  StartCluster(1);
+TEST_F(ClusterTest, AWorkerThatStandsStillIsReplacedAndItsReturnChangesNothing) {
+  const json expected = TokensOfOneProcess(160);
+  StartCoordinator(1);
+  StartWorker();
+  StartWorker();  // waits: one was expected
+  const pid_t worker = ProcessOf(*workers_[0]);
+  ASSERT_GT(worker, 1);
+  json tokens;
+  std::thread edge([&] { tokens = Tokens(160); });
+  std::this_thread::sleep_for(milliseconds(1200));
+  EXPECT_EQ(kill(worker, SIGSTOP), 0);
+  std::this_thread::sleep_for(seconds(7));  // longer than it takes to count as gone
+  EXPECT_EQ(kill(worker, SIGCONT), 0);
+  edge.join();
+  EXPECT_EQ(tokens, expected);
+}
+
+TEST_F(ClusterTest, AKilledEdgeLeavesItsPlaceToTheNextOne) {
+  const json expected = TokensOfOneProcess(24);
+  StartCluster(1, {"--parallel", "1"});
   NodeProgram edge(std::vector<std::string>{"edge", "--coordinator", endpoint_} +
                    Ask(kPrompt, 400));
   std::this_thread::sleep_for(milliseconds(800));
   edge.Kill();
-  EXPECT_EQ(Tokens(24), TokensOfOneProcess(24));
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(Tokens(24), expected);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, seconds(10));
+}
+
+TEST_F(ClusterTest, AnInterruptedEdgeGivesItsPlaceBack) {
+  const json expected = TokensOfOneProcess(24);
+  StartCluster(1, {"--parallel", "1"});
+  // Without a direct link nothing but its Cancel tells the worker.
+  ProgramRun run = EdgeRun({"-m", TestModelPath(), "-t", "1", "--raw", "-n", "400", "--temp", "0",
+                            "-p", kPrompt, "--no-direct"});
+  run.interrupt_after_bytes = 40;
+  const ProgramResult interrupted = RunMortar(run);
+  EXPECT_EQ(interrupted.exit_code, 130);
+  EXPECT_GE(interrupted.out.size(), 40u);
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(Tokens(24), expected);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, seconds(10));
 }
 
 TEST_F(ClusterTest, ACoordinatorThatIsKilledIsMissedAndFoundAgain) {

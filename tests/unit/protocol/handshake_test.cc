@@ -29,7 +29,7 @@ TEST(Handshake, AnotherVersionContractOrModelIsRefusedWithBothValues) {
   hello = Good();
   hello.model.digest.bytes[0] = 0xab;
   EXPECT_THAT(Message(CheckHello(hello, kModel)),
-              HasSubstr("serves model m, file 0000000000000000…, node w has m, file ab"));
+              HasSubstr("serves model m, bricks 0000000000000000…, node w has m, bricks ab"));
 }
 
 TEST(Handshake, ARelayNeedsNoModel) {
