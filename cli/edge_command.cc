@@ -13,6 +13,7 @@ absl::Status EdgeCommand(const CommandContext& context) {
     ASSIGN_OR_RETURN(options.relay, ReadEndpoint(context, "relay", EndpointUse::kDial));
   }
   options.direct = context.settings.Bool("direct");
+  options.insecure = context.settings.Bool("insecure");
   return AnswerPrompt(
       context, [&](const AnswerInput& in) -> absl::StatusOr<std::unique_ptr<AnsweringNodes>> {
         options.session = in.session;

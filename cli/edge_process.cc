@@ -49,7 +49,8 @@ absl::Status EdgeProcess::State::Start() {
                             .card = {.role = Role::kEdge, .name = options.name, .model = model},
                             .upstream = options.coordinator,
                             .relay = options.relay,
-                            .direct = options.direct},
+                            .direct = options.direct,
+                            .insecure = options.insecure},
                            {parts.clock, parts.log, pool}));
   constexpr int kSessions = 2;  // one ends while the next begins
   ASSIGN_OR_RETURN(engine, LoadEdgeEngine({parts.model, parts.kernels, parts.pool}, session.cut,

@@ -15,6 +15,7 @@ struct EdgeProcessOptions {
   std::string coordinator;  // endpoint
   std::string relay;        // endpoint to prefer for what is not direct; empty: the coordinator's
   bool direct = true;       // dials workers where they listen
+  bool insecure = false;    // also where that is not this machine
   SessionOptions session;
 };
 

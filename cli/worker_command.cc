@@ -52,6 +52,7 @@ absl::Status WorkerCommand(const CommandContext& context) {
     ASSIGN_OR_RETURN(link.relay, ReadEndpoint(context, "relay", EndpointUse::kDial));
   }
   link.direct = settings.Bool("direct");
+  link.insecure = settings.Bool("insecure");
   ASSIGN_OR_RETURN(const HostedModel model,
                    OpenHostedModel(settings, context.environment, context.log));
   WorkerOptions options;
