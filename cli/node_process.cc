@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <thread>
 
 #include "cli/console.h"
 #include "protocol/endpoint.h"
@@ -12,8 +11,6 @@
 namespace mortar {
 namespace {
 
-// For ZeroMQ's I/O thread to hand over what was sent last: its sockets do not linger.
-constexpr Duration kGoodbyeWaitMax = std::chrono::milliseconds(50);
 
 absl::Status CheckUse(const Endpoint& endpoint, EndpointUse use) {
   if (use == EndpointUse::kListen) return absl::OkStatus();
@@ -81,9 +78,8 @@ absl::Status RunUntilSignal(const std::function<void()>& turn,
 }
 
 void SayGoodbye(ZmqTransport& transport, const std::string& why) {
+  // Its transport waits, when it goes, for what was said last to leave.
   (void)transport.Send(kCoordinatorNode, Goodbye{Unavailable(why)});
-  // Asleep, not in Wait: a message that comes in would end that at once.
-  std::this_thread::sleep_for(kGoodbyeWaitMax);
 }
 
 void LogTraffic(const ZmqTransport& transport, const Logger& log) {

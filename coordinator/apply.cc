@@ -1,5 +1,6 @@
 // How each event changes a coordinator's state: the table in state.h, row by row.
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "coordinator/state.h"
@@ -67,18 +68,39 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId, Hello& hello) {
   Owe(s, from, WelcomeFor(hello));
 }
 
-absl::Status CheckStatus(const Member& member, const NodeStatus& status) {
-  if (status.role != member.role) return InvalidArgument("the status speaks of another role");
-  if (status.bricks.size() > kBricksMax) {
+absl::Status CheckBricks(const std::vector<LayerBrick>& bricks, int n_layers) {
+  if (bricks.size() > kBricksMax) {
     return InvalidArgument("more than " + std::to_string(kBricksMax) + " bricks in a status");
   }
+  std::set<LayerRange> seen;
+  for (const LayerBrick& brick : bricks) {
+    const LayerRange layers = brick.layers;
+    if (layers.begin < 0 || layers.empty() || layers.end > n_layers) {
+      return InvalidArgument("brick of layers " + ToString(layers) + " in a model of " +
+                             std::to_string(n_layers));
+    }
+    if (!seen.insert(layers).second) {
+      return InvalidArgument("two bricks of layers " + ToString(layers) + " in a status");
+    }
+  }
   return absl::OkStatus();
+}
+
+absl::Status CheckStatus(const Member& member, const ModelId& model, const NodeStatus& status) {
+  if (status.role != member.role) return InvalidArgument("the status speaks of another role");
+  if (status.front_layers < 0 || status.back_layers < 0 ||
+      status.front_layers > model.n_layers - status.back_layers) {
+    return InvalidArgument("an edge cannot keep " + std::to_string(status.front_layers) + " + " +
+                           std::to_string(status.back_layers) + " of " +
+                           std::to_string(model.n_layers) + " layers");
+  }
+  return CheckBricks(status.bricks, model.n_layers);
 }
 
 void On(CoordinatorState& s, Time now, NodeId from, SessionId, NodeStatus& status) {
   Member* member = Find(s, from);
   if (member == nullptr) return Refuse(s, from, Unavailable("not a member: say Hello"));
-  absl::Status fits = CheckStatus(*member, status);
+  absl::Status fits = CheckStatus(*member, *s.model, status);
   if (!fits.ok()) {
     Remove(s, from);
     return Refuse(s, from, std::move(fits));
@@ -96,9 +118,13 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId fresh, RouteReques
   // An edge repeats what was not answered yet: it waits once, from the first time on, so that the
   // deadline passes and the edge hears the reason.
   if (same != s.waiting.end()) return;
+  const auto of_edge = std::count_if(s.waiting.begin(), s.waiting.end(),
+                                     [&](const WaitingRequest& w) { return w.edge == from; });
   absl::Status status;
   if (member == nullptr || member->role != Role::kEdge) {
     status = FailedPrecondition("only an edge that has joined gets routes");
+  } else if (of_edge >= kRouteRequestsPerEdgeMax) {
+    status = ResourceExhausted(std::to_string(of_edge) + " requests of this edge wait for a route");
   } else if (s.waiting.size() >= kRouteRequestsWaitingMax) {
     status = ResourceExhausted(std::to_string(s.waiting.size()) + " requests wait for a route");
   }

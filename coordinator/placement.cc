@@ -15,26 +15,30 @@ struct Assignment {
 
 std::string Layers(int n) { return std::to_string(n) + (n == 1 ? " layer" : " layers"); }
 
-// Adds the bricks of `worker` that make up `layers`.
+bool Inside(LayerRange inner, LayerRange outer) {
+  return !inner.empty() && inner.begin >= outer.begin && inner.end <= outer.end;
+}
+
+// Adds the bricks of `worker` that make up `layers`: one for each layer, whatever else it offers.
 absl::StatusOr<PlacedHop> MakeHop(const Assignment& a) {
   PlacedHop hop{.node = a.worker->node, .name = a.worker->name, .layers = a.layers, .why = a.why};
+  std::vector<LayerBrick> inside;
   for (const LayerBrick& brick : a.worker->bricks) {
-    if (brick.layers.empty() || brick.layers.begin < a.layers.begin ||
-        brick.layers.end > a.layers.end) {
-      continue;
-    }
+    if (!Inside(brick.layers, a.layers)) continue;
     if (brick.sensitivity == Sensitivity::kPrivate) {
       return FailedPrecondition("layers " + ToString(brick.layers) +
                                 " are private: they stay on their owner's edge");
     }
-    hop.bricks.push_back(brick);
-    hop.weight_bytes += brick.weight_bytes;
+    inside.push_back(brick);
   }
-  std::sort(hop.bricks.begin(), hop.bricks.end(),
-            [](const LayerBrick& x, const LayerBrick& y) { return x.layers < y.layers; });
+  std::stable_sort(inside.begin(), inside.end(),
+                   [](const LayerBrick& x, const LayerBrick& y) { return x.layers < y.layers; });
   int covered = a.layers.begin;
-  for (const LayerBrick& brick : hop.bricks) {
-    if (brick.layers.begin == covered) covered = brick.layers.end;
+  for (LayerBrick& brick : inside) {
+    if (brick.layers.begin != covered) continue;  // of a layer that another brick has brought
+    covered = brick.layers.end;
+    hop.weight_bytes += brick.weight_bytes;
+    hop.bricks.push_back(std::move(brick));
   }
   if (covered != a.layers.end) {
     return FailedPrecondition("worker " + hop.name + " has no brick for layer " +
@@ -117,10 +121,12 @@ absl::StatusOr<std::vector<Assignment>> PlaceEvenly(LayerRange middle,
     return FailedPrecondition("no worker hosts layers " + ToString(gaps[free.size()]));
   }
   // Several gaps only arise between fixed ranges; each is one worker's, and a single gap is
-  // shared by all who are free.
+  // shared by all who are free, as far as the route has room for them: the rest are spares.
+  const int room = std::max(1, kHopsMax - static_cast<int>(out.size()));
+  const int sharing = std::min(room, static_cast<int>(free.size()));
   size_t next = 0;
   for (const LayerRange gap : gaps) {
-    const int sharers = gaps.size() == 1 ? static_cast<int>(free.size()) : 1;
+    const int sharers = gaps.size() == 1 ? sharing : 1;
     int begin = gap.begin;
     for (const int size : EvenSizes(gap.size(), sharers)) {
       if (size == 0) continue;
@@ -161,9 +167,18 @@ absl::StatusOr<LayerPlan> PlaceLayers(int n_layers, LayerCut cut, const std::vec
       return FailedPrecondition(std::to_string(assignments.size()) + " workers in a row, at most " +
                                 std::to_string(kHopsMax) + " are allowed");
     }
+    size_t n_bricks = 0;
     for (const Assignment& a : assignments) {
       ASSIGN_OR_RETURN(PlacedHop hop, MakeHop(a));
+      n_bricks += hop.bricks.size();
       plan.hops.push_back(std::move(hop));
+    }
+    // So every Route and Placement fits a message of 512 KiB, whatever the workers offer: 4,096
+    // digests of 40 bytes with their pointers are 160 KiB, 4,096 bricks of 72 bytes are 288 KiB,
+    // and eight hops' names and endpoints are less than 4 KiB.
+    if (n_bricks > kBricksMax) {
+      return FailedPrecondition("the route has " + std::to_string(n_bricks) + " bricks, at most " +
+                                std::to_string(kBricksMax) + " are allowed");
     }
   }
   for (const WorkerOffer& worker : workers) {

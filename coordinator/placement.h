@@ -29,7 +29,7 @@ struct PlacedHop {
   NodeId node;
   std::string name;
   LayerRange layers;                 // never empty
-  std::vector<LayerBrick> bricks{};  // those inside `layers`, ascending
+  std::vector<LayerBrick> bricks{};  // those that make up `layers`, ascending
   uint64_t weight_bytes = 0;         // of the bricks
   std::string why;                   // for people: how these layers came to this worker
 };
@@ -41,9 +41,10 @@ struct LayerPlan {
 
 // Places layers [front, n_layers - back) over workers, in the order given (joining order).
 // `sizes`, when not empty, are the layers of the first, second, … worker. Otherwise workers
-// with layers_only keep those, and the rest share what is left evenly, larger shares first.
+// with layers_only keep those, and the rest share what is left evenly, larger shares first; at
+// most kHopsMax in all, and who is left over is a spare.
 // FailedPrecondition says what does not fit: sizes, gaps, overlaps, bricks that a worker lacks,
-// more than kHopsMax hops, or a private brick, which no worker may host.
+// more than kHopsMax hops or kBricksMax bricks, or a private brick, which no worker may host.
 absl::StatusOr<LayerPlan> PlaceLayers(int n_layers, LayerCut cut, const std::vector<int>& sizes,
                                       const std::vector<WorkerOffer>& workers);
 

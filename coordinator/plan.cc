@@ -52,7 +52,7 @@ void PlanPlacement(const CoordinatorState& s, std::vector<CoordinatorAction>& ou
   const std::optional<LayerCut> cut = WantedCut(s);
   if (!cut) return;
   const std::vector<WorkerOffer> offers = Offers(s);
-  const bool needs_workers = cut->front + cut->back < s.model->n_layers;
+  const bool needs_workers = cut->front < s.model->n_layers - cut->back;
   // After the first placement any number that suffices will do: serving beats waiting.
   const int expected = s.placement_id == 0 ? std::max(1, s.options.workers_expected) : 1;
   if (needs_workers && static_cast<int>(offers.size()) < expected) return;

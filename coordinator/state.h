@@ -7,11 +7,14 @@
 //   Hello, fits           | member; Welcome is owed; the first one names the cluster's model
 //   Hello, does not fit   | no member; Goodbye with the reason is owed (version, contract, model,
 //                         | role, name, a reserved id, or the table is full)
-//   NodeStatus of member  | its newest status; one of another role is refused by Goodbye
+//   NodeStatus of member  | its newest status; refused by Goodbye when it is of another role, or
+//   its
+//                         | bricks or layers cannot be
 //   NodeStatus of stranger| Goodbye(UNAVAILABLE): it must say Hello again
 //   RouteRequest, again   | nothing: it keeps its place, its deadline and its session
-//   RouteRequest          | waits; refused when the sender is no edge, the table is full, the model
-//                         | or the cut is another, or the placement is impossible
+//   RouteRequest          | waits; refused when the sender is no edge, the table or the edge's part
+//                         | of it is full, the model or the cut is another, or the placement is
+//                         | impossible
 //   Goodbye, MemberLost   | member gone, with its requests; a placement that used it is void
 //   Placed                | the placement, under a new id; every hop must be told
 //   PlacementImpossible   | why, for whoever asks for a route
@@ -30,6 +33,9 @@
 #include "protocol/messages.h"
 
 namespace mortar {
+
+// Requests of one edge that wait while workers load: an edge that asks for more is refused alone.
+inline constexpr int kRouteRequestsPerEdgeMax = 32;
 
 struct CoordinatorOptions {
   int workers_expected = 1;     // the first placement waits for so many

@@ -36,7 +36,9 @@ void On(EdgeState& s, Time now, DeadlinePassed& e) {
 void On(EdgeState& s, Time now, RouteAsked& e) { SlotAt(s, e.slot).route_asked = now; }
 
 void On(EdgeState& s, Time now, RouteTimedOut& e) {
-  Fail(s, now, SlotAt(s, e.slot),
+  EdgeSlot& slot = SlotAt(s, e.slot);
+  if (!slot.route_refusal.ok()) return Fail(s, now, slot, slot.route_refusal);
+  Fail(s, now, slot,
        Unavailable("the coordinator gave no route within " +
                    std::to_string(static_cast<int>(Seconds(kRouteGiveUp))) + " s"));
 }

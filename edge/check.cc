@@ -70,6 +70,8 @@ absl::Status CheckRequest(const EdgeOptions& o, const GenerateRequest& r) {
   return CheckSamplerOptions(r.sampler);
 }
 
+int PositionsOf(const EdgeSlot& slot) { return slot.pages * kKvPagePositions; }
+
 int EdgePagesFor(const EdgeOptions& o, int n_prompt, int n_predict) {
   const int room = o.context_max - n_prompt;
   const int positions = n_prompt + std::min(room, n_predict);

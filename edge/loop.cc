@@ -164,13 +164,12 @@ void Edge::Rest::RunSessions(Time now) {
   for (const int slot : plan.deadline_passed) Apply(state, now, DeadlinePassed{slot});
   for (const int index : plan.ask_route) {
     const EdgeSlot& slot = state.slots[static_cast<size_t>(index)];
-    state.outbox.push_back(
-        {.to = kCoordinatorNode,
-         .message = RouteRequest{.request = slot.route_request,
-                                 .model = state.options.model,
-                                 .front_layers = state.options.front_layers,
-                                 .back_layers = state.options.back_layers,
-                                 .positions_max = slot.pages * kKvPagePositions}});
+    state.outbox.push_back({.to = kCoordinatorNode,
+                            .message = RouteRequest{.request = slot.route_request,
+                                                    .model = state.options.model,
+                                                    .front_layers = state.options.front_layers,
+                                                    .back_layers = state.options.back_layers,
+                                                    .positions_max = PositionsOf(slot)}});
     Apply(state, now, RouteAsked{index});
   }
   if (plan.admit >= 0) {

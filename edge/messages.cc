@@ -50,20 +50,21 @@ void On(EdgeState& s, Time now, NodeId from, Activation& answer) {
 }
 
 void On(EdgeState& s, Time now, NodeId from, NeedPrefix& need) {
-  EdgeSlot* slot = FindNewest(s, need.session, need.epoch);
+  EdgeSlot* slot = FindNewestOfHop(s, from, need.session, need.epoch);
   if (slot == nullptr) return;
   Retry(s, now, *slot, std::max(0, need.have),
         "worker " + NameOf(*slot, from) + " has " + std::to_string(need.have) + " positions");
 }
 
 void On(EdgeState& s, Time now, NodeId from, NeedRoute& need) {
+  // From anybody: relays say it too, of a hop that they cannot reach.
   EdgeSlot* slot = FindNewest(s, need.session, need.epoch);
   if (slot == nullptr) return;
   RetryOnNewRoute(s, now, *slot, "worker " + NameOf(*slot, from) + " left the route");
 }
 
 void On(EdgeState& s, Time now, NodeId from, Rejected& rejected) {
-  EdgeSlot* slot = FindNewest(s, rejected.session, rejected.epoch);
+  EdgeSlot* slot = FindNewestOfHop(s, from, rejected.session, rejected.epoch);
   if (slot == nullptr) return;
   absl::Status why = WithContext(rejected.status, "worker " + NameOf(*slot, from));
   if (!absl::IsResourceExhausted(why) || slot->retries_in_a_row >= kRetriesMax) {
@@ -76,10 +77,11 @@ void On(EdgeState& s, Time now, NodeId from, Rejected& rejected) {
 void On(EdgeState& s, Time, NodeId from, Ended& ended) {
   for (size_t i = 0; i < s.ended.size(); ++i) {
     if (s.ended[i].session != ended.session) continue;
+    if (std::ranges::find(s.ended[i].hops, from) == s.ended[i].hops.end()) break;
     s.outputs.push_back({.request = s.ended[i].request, .what = HopTotals{from, ended}});
     return;
   }
-  ++s.counters.old_answers;  // of a route that was left
+  ++s.counters.unexpected;  // of a route that was left, or of nobody's
 }
 
 // --- Routes ---
@@ -102,11 +104,29 @@ absl::Status CheckGrant(const EdgeState& s, const EdgeSlot& slot, const RouteGra
     return FailedPrecondition("the route ends at layer " + std::to_string(next) + " after " +
                               std::to_string(grant.hops.size()) + " hops");
   }
-  if (grant.positions_max < slot.n_prompt) {
+  const int positions = PositionsOf(slot);
+  if (grant.positions_max < positions) {
     return ResourceExhausted("the route's quota is " + std::to_string(grant.positions_max) +
-                             " positions, the prompt has " + std::to_string(slot.n_prompt));
+                             " positions, " + std::to_string(positions) + " were asked for");
+  }
+  // Frames that never fit would wait for ever.
+  const size_t row_bytes = static_cast<size_t>(s.options.model.n_embd) * sizeof(float);
+  if (grant.frames_in_flight_max < 1 || grant.row_bytes_in_flight_max < row_bytes) {
+    return ResourceExhausted("the route allows " + std::to_string(grant.frames_in_flight_max) +
+                             " frames and " + std::to_string(grant.row_bytes_in_flight_max) +
+                             " bytes of rows in flight, a row has " + std::to_string(row_bytes));
   }
   return absl::OkStatus();
+}
+
+// What the route allows in flight, within this edge's own bounds. The grant's lifetime is heeded by
+// nobody yet: workers free what is silent, and expiry comes with signed grants.
+void TakeQuota(const EdgeState& s, EdgeSlot& slot, const RouteGrant& grant) {
+  const size_t row_bytes = static_cast<size_t>(s.options.model.n_embd) * sizeof(float);
+  slot.frames_granted = std::min(kFramesInFlightMax, grant.frames_in_flight_max);
+  slot.frames_max = std::min(slot.frames_max, slot.frames_granted);
+  slot.bytes_granted = std::min<size_t>(kRowBytesInFlightMax, grant.row_bytes_in_flight_max);
+  slot.chunk_rows = std::min(slot.chunk_rows, static_cast<int>(slot.bytes_granted / row_bytes));
 }
 
 void On(EdgeState& s, Time now, NodeId from, Route& route) {
@@ -120,10 +140,18 @@ void On(EdgeState& s, Time now, NodeId from, Route& route) {
     return;
   }
   EdgeSlot& slot = *found;
+  if (absl::IsResourceExhausted(route.status)) {
+    // Too many of us wait already: it asks again until it gives up.
+    slot.route_refusal = std::move(route.status);
+    slot.route_asked.reset();
+    slot.held_until = now + kRouteRefusedDelay;
+    return;
+  }
   absl::Status fits = route.status.ok() ? CheckGrant(s, slot, route.grant) : route.status;
   if (!fits.ok()) return Fail(s, now, slot, std::move(fits));
   slot.phase = SlotPhase::kRunning;
   slot.session = route.grant.session;
+  TakeQuota(s, slot, route.grant);
   slot.hops = std::move(route.grant.hops);
   for (const Hop& hop : slot.hops) {
     if (!hop.endpoint.empty()) s.introduce.push_back({.node = hop.node, .endpoint = hop.endpoint});
@@ -156,8 +184,8 @@ void On(EdgeState& s, Time now, NodeId from, Goodbye& goodbye) {
                       "worker " + NameOf(slot, from) + " is gone: " + Message(goodbye.status));
     }
   } else if (absl::IsUnavailable(goodbye.status)) {
+    // hello_sent stays: an answer such as this one to every Hello must not bring the next one on.
     s.phase = EdgePhase::kJoining;
-    s.hello_sent.reset();
   } else {
     s.phase = EdgePhase::kRefused;
     s.refusal = std::move(goodbye.status);

@@ -10,7 +10,7 @@
 //   engine idle, else first frames have answers  | a batch of the back layers
 //   engine idle, else positions are to be sent   | a batch of the front layers: decode first, one
 //                                                | chunk a session, round robin, rows_max, within
-//                                                | its frames_max and kRowBytesInFlightMax;
+//                                                | its frames_max and bytes_granted;
 //                                                | one chunk of prefill before decode after
 //                                                | kDecodeStreakMax batches without it
 //   engine idle, a place and its pages are free  | admit the request that waits longest
@@ -78,7 +78,7 @@ EdgeItem NextChunk(const EdgeState& s, Time now, int index) {
   }
   const int n = std::min(slot.chunk_rows, static_cast<int>(slot.tokens.size()) - slot.sent);
   const FrameInFlight frame{.base = slot.sent, .n = n};
-  if (slot.bytes_in_flight + frame.bytes(s.options.model.n_embd) > kRowBytesInFlightMax) {
+  if (slot.bytes_in_flight + frame.bytes(s.options.model.n_embd) > slot.bytes_granted) {
     return item;
   }
   item.base = slot.sent;

@@ -27,6 +27,16 @@ EdgeSlot* FindNewest(EdgeState& s, const SessionId& session, uint32_t epoch) {
   return nullptr;
 }
 
+EdgeSlot* FindNewestOfHop(EdgeState& s, NodeId from, const SessionId& session, uint32_t epoch) {
+  EdgeSlot* slot = FindNewest(s, session, epoch);
+  if (slot == nullptr) return nullptr;
+  for (const Hop& hop : slot->hops) {
+    if (hop.node == from) return slot;
+  }
+  ++s.counters.unexpected;
+  return nullptr;
+}
+
 EdgeSlot* FindAnswered(EdgeState& s, NodeId from, const Envelope& answer) {
   EdgeSlot* slot = FindNewest(s, answer.session, answer.epoch);
   if (slot == nullptr) return nullptr;
@@ -57,7 +67,9 @@ void Finish(EdgeState& s, Time now, EdgeSlot& slot, FinishReason reason, absl::S
   s.outputs.push_back({.request = slot.request, .what = std::move(finished)});
   if (!slot.hops.empty()) {
     if (s.ended.size() == kEndedSessionsKept) s.ended.pop_front();
-    s.ended.push_back({.session = slot.session, .request = slot.request});
+    EndedSession ended{.session = slot.session, .request = slot.request, .hops = {}};
+    for (const Hop& hop : slot.hops) ended.hops.push_back(hop.node);
+    s.ended.push_back(std::move(ended));
   }
   slot.phase = SlotPhase::kDone;
   slot.in_flight.clear();
@@ -69,6 +81,7 @@ void BeginRouting(EdgeState& s, Time now, EdgeSlot& slot) {
   slot.route_request = s.next_route_request++;
   slot.routing_since = now;
   slot.route_asked.reset();
+  slot.route_refusal = absl::OkStatus();
   slot.hops.clear();
 }
 
@@ -106,7 +119,7 @@ void RetryOnNewRoute(EdgeState& s, Time now, EdgeSlot& slot, const std::string& 
 
 void Progress(EdgeSlot& slot) {
   slot.retries_in_a_row = 0;
-  slot.frames_max = std::min(slot.frames_max + 1, kFramesInFlightMax);
+  slot.frames_max = std::min(slot.frames_max + 1, slot.frames_granted);
 }
 
 void AcceptToken(EdgeState& s, Time now, EdgeSlot& slot, Token token) {

@@ -17,6 +17,8 @@ inline void Owe(EdgeState& s, NodeId to, AnyMessage message) {
 // The running session that an answer speaks of; null, and counted, unless the answer is of its
 // newest epoch.
 EdgeSlot* FindNewest(EdgeState& s, const SessionId& session, uint32_t epoch);
+// The same of what a hop of its route says, and nobody else can.
+EdgeSlot* FindNewestOfHop(EdgeState& s, NodeId from, const SessionId& session, uint32_t epoch);
 // The same of rows, which come from the last hop alone.
 EdgeSlot* FindAnswered(EdgeState& s, NodeId from, const Envelope& answer);
 

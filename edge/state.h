@@ -10,7 +10,9 @@
 //   -        | Submitted                      | waits; refused when the queue is full
 //   waiting  | Admitted                       | routing: has a place and its pages
 //   routing  | Route, granted and whole       | running, from position 0, under the next epoch
-//   routing  | Route refused, or not whole    | done: error
+//   routing  | Route refused, or not whole,   | done: error
+//            | or its quota does not suffice  |
+//   routing  | Route refused for want of room | asks again after a while, until it timed out
 //   routing  | RouteTimedOut                  | done: error
 //   running  | FrontStarted, FrontDone        | its rows are in flight, under the next step
 //   running  | answer of the newest epoch     | frames that stand first go to the back layers
@@ -59,6 +61,8 @@ inline constexpr Duration kNewRouteDelay = std::chrono::milliseconds(150);
 // A request for a route is repeated so often, and given up after the coordinator's own wait.
 inline constexpr Duration kRouteAskInterval = std::chrono::seconds(2);
 inline constexpr Duration kRouteGiveUp = kRouteWaitMax + std::chrono::seconds(5);
+// How long it holds back after the coordinator had no room for it among this edge's requests.
+inline constexpr Duration kRouteRefusedDelay = std::chrono::milliseconds(500);
 
 struct EdgeOptions {
   std::string name;
@@ -115,6 +119,7 @@ struct EdgeSlot {
   uint64_t route_request = 0;
   Time routing_since{};
   std::optional<Time> route_asked;
+  absl::Status route_refusal;  // why the coordinator had no room for the request, the last time
 
   uint32_t epoch = 0;
   uint64_t step = 0;
@@ -124,6 +129,8 @@ struct EdgeSlot {
   // Frames that may be in flight: one after a retry, so that what was reordered cannot be again,
   // and one more with each that is answered.
   int frames_max = kFramesInFlightMax;
+  int frames_granted = kFramesInFlightMax;  // by the route: frames_max grows to this
+  size_t bytes_granted = kRowBytesInFlightMax;
   size_t bytes_in_flight = 0;
   int retries_in_a_row = 0;
   Time held_until{};  // nothing is sent before
@@ -160,6 +167,7 @@ struct WaitingGeneration {
 struct EndedSession {
   SessionId session;
   RequestId request = 0;
+  std::vector<NodeId> hops;
 };
 inline constexpr size_t kEndedSessionsKept = 64;
 
@@ -168,7 +176,7 @@ struct EdgeCounters {
   uint64_t old_answers = 0;  // of an older epoch, dropped
   uint64_t broken_answers = 0;
   uint64_t retries = 0;
-  uint64_t unexpected = 0;  // messages that no edge should get
+  uint64_t unexpected = 0;  // messages that no edge should get, or not from this node
 };
 
 enum class EdgePhase { kJoining, kJoined, kRefused };
@@ -270,5 +278,7 @@ void Plan(const EdgeState& state, Time now, EdgePlan& plan);
 
 NodeStatus StatusOf(const EdgeState& state);
 int EdgePagesFor(const EdgeOptions& options, int n_prompt, int n_predict);
+// The longest that a session may become: what it has pages for.
+int PositionsOf(const EdgeSlot& slot);
 
 }  // namespace mortar

@@ -12,6 +12,9 @@ namespace {
 constexpr int kNestingMax = 8;
 constexpr uint32_t kIntMax = static_cast<uint32_t>(std::numeric_limits<int32_t>::max());
 
+// Status intervals outside would have a node spin, or count as lost between two of them.
+constexpr Duration kStatusIntervalMin = std::chrono::milliseconds(10);
+
 // Why a message is refused. Thrown by the readers below and caught in ReadMessage, as kj's own
 // exceptions are: reading a message is one expression with one place where it fails.
 struct Refusal {
@@ -29,6 +32,10 @@ unsigned CheckedSize(const List& list, size_t n_max, const char* field) {
   if (list.size() <= n_max) return list.size();
   throw Refusal{std::to_string(list.size()) + " " + field + ", at most " + std::to_string(n_max) +
                 " are allowed"};
+}
+
+std::string Milliseconds(Duration d) {
+  return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(d).count());
 }
 
 // Counts are unsigned on the wire and int behind it.
@@ -55,7 +62,19 @@ Digest ReadDigest(capnp::Data::Reader data) {
   return digest;
 }
 
-LayerRange Read(wire::LayerRange::Reader in) { return {in.getBegin(), in.getEnd()}; }
+// Never negative and never backwards, so that sums and sizes of what was read stay within an int.
+LayerRange Read(wire::LayerRange::Reader in) {
+  const LayerRange range{in.getBegin(), in.getEnd()};
+  if (range.begin >= 0 && range.begin <= range.end) return range;
+  throw Refusal{"layers " + ToString(range) + ", expected 0 <= begin <= end"};
+}
+
+// A model's layers, or a part of them: each is a brick at least, and a node names so many.
+int LayerCount(int32_t n, const char* field) {
+  if (n >= 0 && n <= static_cast<int32_t>(kBricksMax)) return n;
+  throw Refusal{std::string(field) + " " + std::to_string(n) + ", expected 0 to " +
+                std::to_string(kBricksMax)};
+}
 
 SessionId Read(wire::SessionId::Reader in) {
   const uint64_t halves[2] = {in.getLow(), in.getHigh()};
@@ -73,14 +92,21 @@ absl::Status Read(wire::Status::Reader in) {
                       message);
 }
 
+// Of messages that stand for an error: OK there would make a success of it.
+absl::Status ReadError(wire::Status::Reader in, const char* message) {
+  absl::Status status = Read(in);
+  if (!status.ok()) return status;
+  throw Refusal{std::string(message) + " with code OK, expected an error"};
+}
+
 // A relay has no model: its digest is absent.
 ModelId Read(wire::ModelId::Reader in) {
   ModelId model;
   model.name = String(in.getName(), kModelNameBytesMax, "model name");
   if (in.hasDigest()) model.digest = ReadDigest(in.getDigest());
-  model.n_layers = in.getLayers();
+  model.n_layers = LayerCount(in.getLayers(), "layers of a model");
   model.n_embd = in.getWidth();
-  if (model.n_layers < 0 || model.n_embd < 0) throw Refusal{"model with a negative size"};
+  if (model.n_embd < 0) throw Refusal{"model with a negative width"};
   return model;
 }
 
@@ -125,6 +151,11 @@ Welcome Read(wire::Welcome::Reader in) {
   m.features = in.getFeatures();
   m.contract = String(in.getContract(), kContractBytesMax, "contract");
   m.status_interval = std::chrono::milliseconds(in.getStatusIntervalMs());
+  if (m.status_interval < kStatusIntervalMin || m.status_interval > kStatusAgeMax) {
+    throw Refusal{"status interval of " + std::to_string(in.getStatusIntervalMs()) +
+                  " ms, expected " + Milliseconds(kStatusIntervalMin) + " to " +
+                  Milliseconds(kStatusAgeMax)};
+  }
   return m;
 }
 
@@ -139,8 +170,8 @@ NodeStatus Read(wire::NodeStatus::Reader in) {
   m.sessions = Int(in.getSessions(), "sessions");
   m.kv_positions_free = Int(in.getKvPositionsFree(), "free KV positions");
   m.rows_queued = Int(in.getRowsQueued(), "queued rows");
-  m.front_layers = in.getFrontLayers();
-  m.back_layers = in.getBackLayers();
+  m.front_layers = LayerCount(in.getFrontLayers(), "front layers");
+  m.back_layers = LayerCount(in.getBackLayers(), "back layers");
   return m;
 }
 
@@ -159,8 +190,8 @@ RouteRequest Read(wire::RouteRequest::Reader in) {
   RouteRequest m;
   m.request = in.getRequest();
   m.model = Read(in.getModel());
-  m.front_layers = in.getFrontLayers();
-  m.back_layers = in.getBackLayers();
+  m.front_layers = LayerCount(in.getFrontLayers(), "front layers");
+  m.back_layers = LayerCount(in.getBackLayers(), "back layers");
   m.positions_max = Int(in.getPositionsMax(), "positions");
   return m;
 }
@@ -227,7 +258,7 @@ NeedPrefix Read(wire::NeedPrefix::Reader in) {
 
 Rejected Read(wire::Rejected::Reader in) {
   auto m = ReadStep<Rejected>(in.getStep());
-  m.status = Read(in.getStatus());
+  m.status = ReadError(in.getStatus(), "rejected");
   return m;
 }
 
@@ -262,7 +293,7 @@ AnyMessage Read(wire::Frame::Reader frame) {
     case wire::Frame::CANCEL:
       return Cancel{Read(frame.getCancel().getSession())};
     case wire::Frame::GOODBYE:
-      return Goodbye{Read(frame.getGoodbye().getStatus())};
+      return Goodbye{ReadError(frame.getGoodbye().getStatus(), "goodbye")};
     case wire::Frame::ALIVE:
       return Alive{};
     case wire::Frame::ENDED:

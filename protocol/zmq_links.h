@@ -1,10 +1,11 @@
-// The links of one node over ZeroMQ, and what waits to be sent on each. For zmq_transport.cc and
-// zmq_receive.cc alone.
+// The links of one node over ZeroMQ, and what waits to be sent on each. For zmq_links.cc (how links
+// come and go), zmq_transport.cc (sending) and zmq_receive.cc alone.
 #pragma once
 
 #include <cstddef>
 #include <memory>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "common/ring_queue.h"
@@ -13,6 +14,16 @@
 #include "protocol/zmq_transport.h"
 
 namespace mortar {
+
+// Bytes that wait for all peers of a node together: of 64 peers that stand still.
+inline constexpr size_t kQueueBytesMax = 64 * kQueueBytesPerPeerMax;
+// Nodes that were told of and dialled at a time. A route has kHopsMax; the rest go through a relay.
+inline constexpr size_t kDialledMax = 64;
+// A node that cannot be dialled is tried again after kRedialDelay, doubled each time, so often.
+inline constexpr Duration kRedialDelay = std::chrono::seconds(1);
+inline constexpr int kRedialsMax = 5;
+// Nodes for which something was forwarded on one link, to be told when it is lost.
+inline constexpr size_t kSendersMax = 1024;
 
 // A message as ZeroMQ takes it, waiting because a peer's queue is full.
 struct PendingMessage {
@@ -32,6 +43,7 @@ struct ZmqLink {
   ConnectionId connection = 0;
   NodeId node;           // at the other end; kNoNode until it is known
   bool open = false;     // Hello was answered
+  bool removed = false;  // waits to be freed
   bool vouches = false;  // brings what others say: a coordinator, a relay
   Time since{};          // dialled, or opened
   Time heard{};
@@ -39,37 +51,59 @@ struct ZmqLink {
   std::optional<Time> hello_sent;
   RingQueue<PendingMessage> pending;
   size_t pending_bytes = 0;
+  // For whom something was forwarded to `node`. Emptied when it is full: who is not told notices
+  // by his deadlines.
+  std::unordered_set<NodeId, IdHash> senders;
+};
+
+// A node that this one was told of.
+struct Introduced {
+  std::string endpoint;
+  int redials = 0;
+  Time redial_at{};
 };
 
 struct ZmqTransport::State {
   State(ZmqOptions o, Parts p) : options(std::move(o)), parts(p) {}
   ~State();
 
-  // --- Links (zmq_transport.cc) ---
+  // --- Links (zmq_links.cc) ---
   absl::Status Start();
   absl::StatusOr<ZmqLink*> Dial(const std::string& endpoint, NodeId node, Time now);
+  void DialIntroduced(NodeId node, Introduced& peer, Time now);
   ZmqLink& Accept(ConnectionId connection, NodeId node, bool vouches, Time now);
   void Opened(ZmqLink& link, NodeId node, Time now);
-  // Closed with a reason for the log and, as a Goodbye, for the loop. A link to the coordinator or
-  // the relay is dialled anew.
+  // Closed with a reason for the log and, as a Goodbye, for the loop and for those who sent over
+  // it. The link to the coordinator or the relay stays and is opened anew, any other is removed.
   void Lose(ZmqLink& link, const std::string& why, Time now);
   // What was on its way through an open link is lost with it: a Goodbye from every node to which
-  // this one has sent over it.
+  // this one has sent frames over it.
   void LoseNodesBehind(const ZmqLink& link, const std::string& why);
+  void TellSenders(const ZmqLink& link, const std::string& why);
+  bool Keeps(const ZmqLink& link) const { return &link == upstream || &link == relay; }
+  // Not open any more, and no longer the way to its node.
+  void Shut(ZmqLink& link);
   void Remove(ZmqLink& link);
   void Tick(Time now);
   void TickLink(ZmqLink& link, Time now);
 
   // --- Sending (zmq_transport.cc) ---
   ZmqLink* PathTo(NodeId to);
-  absl::Status SendOn(ZmqLink& link, NodeId to, const AnyMessage& message);
+  absl::Status SendOn(ZmqLink& link, NodeId to, const AnyMessage& message) {
+    return SendAs(options.self, link, to, message);
+  }
+  // In the name of another node: whoever forwards says for it that it is gone.
+  absl::Status SendAs(NodeId from, ZmqLink& link, NodeId to, const AnyMessage& message);
   absl::Status Queue(ZmqLink& link, PendingMessage message);
   void Flush(ZmqLink& link);
+  void DropPending(ZmqLink& link);
   // `rows` of a frame, null for any other message.
   void Count(NodeId to, size_t head_bytes, const Rows* rows);
   LinkCounters& Counters(NodeId to);
 
   // --- Receiving (zmq_receive.cc) ---
+  // A message for the loop, if the next one that waits is; `received` says whether any was there.
+  std::optional<Incoming> TakeNext(Time now);
   // The message that begins with `head`, when it is for the loop; all others are dealt with.
   // `link` is null at the listener.
   std::optional<Incoming> Take(ZmqSocket& socket, ZmqLink* link, const ZmqSocket::Head& head,
@@ -80,9 +114,10 @@ struct ZmqTransport::State {
   std::optional<Incoming> TakeFromLink(ZmqSocket& socket, ZmqLink& link,
                                        const ZmqSocket::Head& head, NodeId from,
                                        AnyMessage& message, Time now);
-  void TakeGoodbye(ZmqLink& link, const absl::Status& status);
+  void TakeGoodbye(ZmqLink& link, const absl::Status& status, Time now);
   absl::Status TakeRows(ZmqSocket& socket, const ZmqSocket::Head& head, Activation& frame);
-  void Forward(ZmqSocket& socket, ZmqLink& from, const ZmqSocket::Head& head, NodeId to, Time now);
+  void Forward(ZmqSocket& socket, ZmqLink& from, const ZmqSocket::Head& head, const WireEnds& ends,
+               Time now);
   void Undeliverable(const ZmqSocket::Head& head);
   void Answer(ZmqSocket& socket, ConnectionId connection, NodeId to, const AnyMessage& message);
 
@@ -92,11 +127,17 @@ struct ZmqTransport::State {
   int wake = -1;  // an eventfd
   std::unique_ptr<ZmqSocket> listener;
   std::vector<std::unique_ptr<ZmqLink>> links;
-  std::unordered_map<NodeId, ZmqLink*, IdHash> by_node;      // open ones
+  std::vector<std::unique_ptr<ZmqLink>> removed;  // until the next Poll: somebody may hold one
+  std::vector<ZmqLink*> dialled;                  // those with a socket of their own
+  std::unordered_map<NodeId, ZmqLink*, IdHash> by_node;      // the way to each node with a link
   std::unordered_map<ConnectionId, ZmqLink*> by_connection;  // of the listener
+  std::unordered_map<NodeId, ZmqLink*, IdHash> asking;  // Hello came, the loop has not answered
+  std::unordered_map<NodeId, Introduced, IdHash> introduced;
   ZmqLink* upstream = nullptr;
   ZmqLink* relay = nullptr;
-  size_t next_link = 0;        // where Poll's round goes on
+  size_t next_socket = 0;  // where Poll's round goes on
+  bool received = false;
+  size_t pending_bytes = 0;    // of all links
   RingQueue<Incoming> events;  // for the loop: links that were lost
   WireWriter writer;
   std::unordered_map<NodeId, LinkCounters, IdHash> counted;

@@ -15,6 +15,15 @@ std::optional<ModelId> ModelOf(const Hello& card) {
   return card.model.n_layers > 0 ? std::optional<ModelId>(card.model) : std::nullopt;
 }
 
+// What is no message before anybody reads it.
+absl::Status CheckParts(const ZmqSocket::Head& head) {
+  if (head.connection == kNoConnection) {
+    return InvalidArgument("a client that chose a routing id of its own");
+  }
+  if (head.n_parts == 1 || head.n_parts == 2) return absl::OkStatus();
+  return InvalidArgument("message of " + std::to_string(head.n_parts) + " parts, at most 2");
+}
+
 }  // namespace
 
 void ZmqTransport::State::Answer(ZmqSocket& socket, ConnectionId connection, NodeId to,
@@ -29,19 +38,20 @@ std::optional<Incoming> ZmqTransport::State::Take(ZmqSocket& socket, ZmqLink* li
     const auto found = by_connection.find(head.connection);
     if (found != by_connection.end()) link = found->second;
   }
-  if (options.forwards && link != nullptr && link->open) {
+  const absl::Status whole = CheckParts(head);
+  if (whole.ok() && options.forwards && link != nullptr && link->open) {
     const auto ends = ReadEnds(head.words);
     if (ends.ok() && ends->to != options.self && ends->to != kNoNode) {
       if (!link->vouches && ends->from != link->node) {
         ++counters.impostors;
       } else {
         link->heard = now;
-        Forward(socket, *link, head, ends->to, now);
+        Forward(socket, *link, head, *ends, now);
       }
       return std::nullopt;
     }
   }
-  absl::StatusOr<WireMessage> read = ReadMessage(head.words);
+  absl::StatusOr<WireMessage> read = whole.ok() ? ReadMessage(head.words) : whole;
   if (!read.ok()) {
     ++counters.malformed;
     const bool dialled_here = !socket.listens();
@@ -79,6 +89,7 @@ std::optional<Incoming> ZmqTransport::State::TakeHello(ZmqSocket& socket, ZmqLin
     return refuse(InvalidArgument("node id " + ToString(from) + " is not the sender's"));
   }
   const auto known = by_node.find(from);
+  // A node that this one has dialled may dial it too.
   if (link == nullptr && known != by_node.end() && known->second->own == nullptr) {
     // Its old connection, if that is what it is, goes within two seconds.
     return refuse(Unavailable("node id " + ToString(from) + " is in use by another connection"));
@@ -88,12 +99,16 @@ std::optional<Incoming> ZmqTransport::State::TakeHello(ZmqSocket& socket, ZmqLin
   }
   const bool is_relay = hello.role == Role::kRelay;
   if (options.members && !is_relay) {
-    if (link == nullptr) Accept(connection, from, false, now);
+    if (link == nullptr) link = &Accept(connection, from, false, now);
+    if (!link->open) asking[from] = link;
     return Incoming{.from = from, .message = std::move(hello)};
   }
   absl::Status fits = CheckHello(hello, ModelOf(options.card));
   if (!fits.ok()) return refuse(std::move(fits));
-  if (link == nullptr) Accept(connection, from, is_relay, now);
+  // A relay brings what others say to a coordinator, and nobody else is dialled by one.
+  if (link == nullptr) {
+    Opened(Accept(connection, from, is_relay && options.members, now), from, now);
+  }
   Answer(socket, connection, from, WelcomeFor(hello));
   return std::nullopt;
 }
@@ -101,8 +116,10 @@ std::optional<Incoming> ZmqTransport::State::TakeHello(ZmqSocket& socket, ZmqLin
 std::optional<Incoming> ZmqTransport::State::TakeWelcome(ZmqLink& link, NodeId from,
                                                          Welcome& welcome, Time now) {
   const bool expected = link.own != nullptr && (link.node == from || link.node == kNoNode);
-  if (!expected || !CheckWelcome(welcome).ok()) {
+  const absl::Status fits = CheckWelcome(welcome);
+  if (!expected || !fits.ok()) {
     ++counters.impostors;
+    if (expected && &link == upstream) upstream_refusal = fits;
     return std::nullopt;
   }
   if (!link.open) Opened(link, from, now);
@@ -125,13 +142,22 @@ std::optional<Incoming> ZmqTransport::State::TakeFromLink(ZmqSocket& socket, Zmq
     ++counters.strangers;
     return std::nullopt;
   }
+  if (from == kCoordinatorNode && &link != upstream) {
+    ++counters.impostors;
+    return std::nullopt;
+  }
   if (!link.vouches && from != link.node) {
     ++counters.impostors;
     return std::nullopt;
   }
   link.heard = now;
   if (std::holds_alternative<Alive>(message)) return std::nullopt;
-  if (auto* frame = std::get_if<Activation>(&message)) {
+  auto* frame = std::get_if<Activation>(&message);
+  if (frame == nullptr && head.n_parts == 2) {
+    ++counters.malformed;
+    return std::nullopt;
+  }
+  if (frame != nullptr) {
     const absl::Status fits = TakeRows(socket, head, *frame);
     if (!fits.ok()) {
       ++counters.malformed;
@@ -145,23 +171,21 @@ std::optional<Incoming> ZmqTransport::State::TakeFromLink(ZmqSocket& socket, Zmq
       return std::nullopt;
     }
   }
-  if (goodbye != nullptr && from == link.node) TakeGoodbye(link, goodbye->status);
+  if (goodbye != nullptr && from == link.node) TakeGoodbye(link, goodbye->status, now);
   return Incoming{.from = from, .message = std::move(message)};
 }
 
-void ZmqTransport::State::TakeGoodbye(ZmqLink& link, const absl::Status& status) {
-  if (&link == upstream) {
-    // It knows us no more, or wants none of us; the loop decides what to do.
-    if (link.open) {
-      LoseNodesBehind(link, Message(status));
-      by_node.erase(link.node);
-    }
-    link.open = false;
-    if (!absl::IsUnavailable(status)) upstream_refusal = status;
-  } else if (&link != relay) {
-    by_node.erase(link.node);
-    Remove(link);
+void ZmqTransport::State::TakeGoodbye(ZmqLink& link, const absl::Status& status, Time now) {
+  if (link.open) {
+    LoseNodesBehind(link, Message(status));
+    TellSenders(link, Message(status));
   }
+  if (!Keeps(link)) return Remove(link);
+  // It knows us no more, or wants none of us. The loop says Hello to the coordinator; a relay hears
+  // ours again.
+  Shut(link);
+  link.hello_sent = now;
+  if (&link == upstream && !absl::IsUnavailable(status)) upstream_refusal = status;
 }
 
 absl::Status ZmqTransport::State::TakeRows(ZmqSocket& socket, const ZmqSocket::Head& head,
@@ -169,9 +193,9 @@ absl::Status ZmqTransport::State::TakeRows(ZmqSocket& socket, const ZmqSocket::H
   const Envelope& e = frame.envelope;
   const int width = options.card.model.n_embd;
   if (width == 0) return FailedPrecondition("this node has no layers");
-  if (head.has_body != (e.n > 0)) {
+  if ((head.n_parts == 2) != (e.n > 0)) {
     return InvalidArgument("frame of " + std::to_string(e.n) + " rows in " +
-                           (head.has_body ? "two parts" : "one part"));
+                           (head.n_parts == 2 ? "two parts" : "one part"));
   }
   if (e.n == 0) return absl::OkStatus();
   if (e.n > static_cast<uint32_t>(FrameRowsMax(width))) {
@@ -183,19 +207,19 @@ absl::Status ZmqTransport::State::TakeRows(ZmqSocket& socket, const ZmqSocket::H
 }
 
 void ZmqTransport::State::Forward(ZmqSocket& socket, ZmqLink& from, const ZmqSocket::Head& head,
-                                  NodeId to, Time now) {
-  const auto found = by_node.find(to);
+                                  const WireEnds& ends, Time now) {
+  const auto found = by_node.find(ends.to);
   ZmqLink* out = found != by_node.end() ? found->second : nullptr;
   if (out == nullptr && upstream != nullptr && upstream->open && &from != upstream) out = upstream;
   if (out == nullptr || out == &from) return Undeliverable(head);
   SendOutcome outcome = SendOutcome::kFull;
   if (out->pending.empty()) outcome = socket.Forward(*out->socket, out->connection);
   if (outcome == SendOutcome::kGone) {
-    Undeliverable(head);
-    return Lose(*out, "its connection is gone", now);
+    Lose(*out, "its connection is gone", now);
+    return Undeliverable(head);
   }
   if (outcome == SendOutcome::kFull) {
-    PendingMessage message{.to = to,
+    PendingMessage message{.to = ends.to,
                            .head = {head.words.begin(), head.words.end()},
                            .rows = {},
                            .body = socket.ReceiveBody()};
@@ -203,6 +227,9 @@ void ZmqTransport::State::Forward(ZmqSocket& socket, ZmqLink& from, const ZmqSoc
     if (!Queue(*out, std::move(message)).ok()) return Undeliverable(head);
   }
   ++counters.forwarded;
+  if (out->node != ends.to) return;  // on to another relay, which tells
+  if (out->senders.size() >= kSendersMax) out->senders.clear();
+  out->senders.insert(ends.from);
 }
 
 void ZmqTransport::State::Undeliverable(const ZmqSocket::Head& head) {

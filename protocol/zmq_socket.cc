@@ -75,7 +75,57 @@ absl::Status ZmqStatus(const std::string& what) {
   return Unavailable(what + ": " + zmq_strerror(error));
 }
 
+// A signal that comes while ZeroMQ looks at its own queues ends the call, which has done nothing
+// yet.
+template <typename Call>
+int Uninterrupted(Call call) {
+  int rc = -1;
+  do {
+    rc = call();
+  } while (rc < 0 && zmq_errno() == EINTR);
+  return rc;
+}
+
+int Option(void* socket, int option) {
+  int value = 0;
+  size_t size = sizeof value;
+  CHECK(Uninterrupted([&] { return zmq_getsockopt(socket, option, &value, &size); }) == 0);
+  return value;
+}
+
+// Whether the part was sent; the reason is in zmq_errno.
+bool SendPart(void* socket, const void* data, size_t bytes, bool more) {
+  const int flags = ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0);
+  return Uninterrupted([&] { return zmq_send(socket, data, bytes, flags); }) >= 0;
+}
+
+// The same of the part with which a message begins, the only one that may be refused.
+bool SendFirstPart(void* socket, const void* data, size_t bytes, bool more) {
+  if (SendPart(socket, data, bytes, more)) return true;
+  if (zmq_errno() != EAGAIN) return false;
+  // ZeroMQ looks only now and then at what its I/O thread says of room in a queue, and refuses
+  // meanwhile; asking for events makes it look.
+  (void)Option(socket, ZMQ_EVENTS);
+  return SendPart(socket, data, bytes, more);
+}
+
+SendOutcome Refused() {
+  return zmq_errno() == EHOSTUNREACH ? SendOutcome::kGone : SendOutcome::kFull;
+}
+
 }  // namespace
+
+struct ZmqSocket::Part {
+  Part() { zmq_msg_init(&message); }
+  ~Part() { zmq_msg_close(&message); }
+  Part(const Part&) = delete;
+  Part& operator=(const Part&) = delete;
+  void Clear() {
+    zmq_msg_close(&message);
+    zmq_msg_init(&message);
+  }
+  zmq_msg_t message;
+};
 
 const char* Describe(DialState state) {
   switch (state) {
@@ -97,7 +147,10 @@ ZmqContext::ZmqContext() : handle_(zmq_ctx_new()) { CHECK(handle_ != nullptr); }
 ZmqContext::~ZmqContext() { zmq_ctx_term(handle_); }
 
 ZmqSocket::ZmqSocket(void* handle, bool listens)
-    : handle_(handle), listens_(listens), head_(kMessageBytesMax / sizeof(uint64_t)) {}
+    : handle_(handle),
+      listens_(listens),
+      head_(kMessageBytesMax / sizeof(uint64_t)),
+      body_(std::make_unique<Part>()) {}
 
 ZmqSocket::~ZmqSocket() {
   if (monitor_ != nullptr) zmq_close(monitor_);
@@ -126,20 +179,24 @@ absl::StatusOr<std::unique_ptr<ZmqSocket>> ZmqSocket::Dial(ZmqContext& context,
   if (handle == nullptr) return ZmqStatus("dialling " + endpoint);
   std::unique_ptr<ZmqSocket> socket(new ZmqSocket(handle, false));
   SetLimits(handle);
-  // Nothing is queued for a peer that is not there.
-  Set(handle, ZMQ_IMMEDIATE, 1);
   Set(handle, ZMQ_RECONNECT_IVL, 100);
   Set(handle, ZMQ_RECONNECT_IVL_MAX, 2000);
-  const std::string name =
-      "inproc://monitor-" + std::to_string(reinterpret_cast<uintptr_t>(handle));
-  CHECK(zmq_socket_monitor(handle, name.c_str(), ZMQ_EVENT_ALL) == 0);
-  socket->monitor_ = zmq_socket(context.handle(), ZMQ_PAIR);
-  CHECK(socket->monitor_ != nullptr);
-  Set(socket->monitor_, ZMQ_LINGER, 0);
-  CHECK(zmq_connect(socket->monitor_, name.c_str()) == 0);
+  RETURN_IF_ERROR(socket->Watch(context));
   if (zmq_connect(handle, endpoint.c_str()) != 0) return ZmqStatus("cannot dial " + endpoint);
   socket->endpoint_ = endpoint;
   return socket;
+}
+
+absl::Status ZmqSocket::Watch(ZmqContext& context) {
+  const std::string name =
+      "inproc://monitor-" + std::to_string(reinterpret_cast<uintptr_t>(handle_));
+  monitor_ = zmq_socket(context.handle(), ZMQ_PAIR);
+  if (monitor_ == nullptr || zmq_socket_monitor(handle_, name.c_str(), ZMQ_EVENT_ALL) != 0) {
+    return ZmqStatus("watching a connection");
+  }
+  Set(monitor_, ZMQ_LINGER, 0);
+  if (zmq_connect(monitor_, name.c_str()) != 0) return ZmqStatus("watching a connection");
+  return absl::OkStatus();
 }
 
 DialState ZmqSocket::dial_state() {
@@ -164,124 +221,84 @@ DialState ZmqSocket::dial_state() {
   return state_;
 }
 
-bool ZmqSocket::SendPart(const void* data, size_t bytes, bool more, SendOutcome& outcome) {
-  const int flags = ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0);
-  if (zmq_send(handle_, data, bytes, flags) >= 0) return true;
-  if (zmq_errno() == EAGAIN) {
-    // ZeroMQ looks only now and then at what its I/O thread says of room in a queue, and refuses
-    // meanwhile; asking for events makes it look.
-    int events = 0;
-    size_t size = sizeof events;
-    CHECK(zmq_getsockopt(handle_, ZMQ_EVENTS, &events, &size) == 0);
-    if (zmq_send(handle_, data, bytes, flags) >= 0) return true;
-  }
-  outcome = zmq_errno() == EHOSTUNREACH ? SendOutcome::kGone : SendOutcome::kFull;
-  return false;
-}
-
 SendOutcome ZmqSocket::Send(ConnectionId to, std::span<const uint64_t> head,
                             std::span<const std::byte> body) {
   BeforeSend();
-  SendOutcome outcome = SendOutcome::kSent;
+  const bool two_parts = !body.empty();
   if (listens_) {
     const auto id = RoutingId(to);
-    if (!SendPart(id.data(), id.size(), true, outcome)) return outcome;
+    if (!SendFirstPart(handle_, id.data(), id.size(), true)) return Refused();
+    if (!SendPart(handle_, head.data(), head.size_bytes(), two_parts)) return SendOutcome::kGone;
+  } else if (!SendFirstPart(handle_, head.data(), head.size_bytes(), two_parts)) {
+    return Refused();
   }
-  // Only the first part can be refused: a message goes as a whole.
-  if (!SendPart(head.data(), head.size_bytes(), !body.empty(), outcome)) return outcome;
-  if (!body.empty()) CHECK(SendPart(body.data(), body.size(), false, outcome));
-  return outcome;
-}
-
-void ZmqSocket::DropRest() {
-  while (more_) {
-    char byte;
-    if (zmq_recv(handle_, &byte, 1, ZMQ_DONTWAIT) < 0) return;
-    int more = 0;
-    size_t size = sizeof more;
-    CHECK(zmq_getsockopt(handle_, ZMQ_RCVMORE, &more, &size) == 0);
-    more_ = more != 0;
-  }
+  // A message goes as a whole, or its connection went between two parts and ZeroMQ dropped it.
+  if (two_parts && !SendPart(handle_, body.data(), body.size(), false)) return SendOutcome::kGone;
+  return SendOutcome::kSent;
 }
 
 std::optional<ZmqSocket::Head> ZmqSocket::ReceiveHead() {
-  DropRest();
-  const auto more = [&] {
-    int value = 0;
-    size_t size = sizeof value;
-    CHECK(zmq_getsockopt(handle_, ZMQ_RCVMORE, &value, &size) == 0);
-    return value != 0;
-  };
   Head head;
   if (listens_) {
     uint8_t id[256];  // as long as a routing id can be
-    const int size = zmq_recv(handle_, id, sizeof id, ZMQ_DONTWAIT);
+    const int size = Uninterrupted([&] { return zmq_recv(handle_, id, sizeof id, ZMQ_DONTWAIT); });
     if (size < 0) return std::nullopt;
-    head.connection = FromRoutingId(id, std::min(static_cast<size_t>(size), kRoutingIdBytes));
-    more_ = more();
-    if (!more_) return head;  // no message at all
+    const bool ours = size == static_cast<int>(kRoutingIdBytes) && id[0] == 0;
+    head.connection = ours ? FromRoutingId(id, kRoutingIdBytes) : kNoConnection;
+    if (Option(handle_, ZMQ_RCVMORE) == 0) return head;  // no message at all
   }
   const size_t capacity = head_.size() * sizeof(uint64_t);
-  const int size = zmq_recv(handle_, head_.data(), capacity, ZMQ_DONTWAIT);
+  const int size =
+      Uninterrupted([&] { return zmq_recv(handle_, head_.data(), capacity, ZMQ_DONTWAIT); });
   if (size < 0) return std::nullopt;
   AfterReceive();
-  more_ = more();
-  head.has_body = more_;
+  n_parts_ = 1;
   const size_t bytes = static_cast<size_t>(size);
   head_words_ = bytes <= capacity && bytes % sizeof(uint64_t) == 0 ? bytes / sizeof(uint64_t) : 0;
+  // All parts now: while some are left, nothing else may be done with the socket.
+  body_->Clear();
+  for (Part more; Option(handle_, ZMQ_RCVMORE) != 0; ++n_parts_) {
+    zmq_msg_t* part = n_parts_ == 1 ? &body_->message : &more.message;
+    if (Uninterrupted([&] { return zmq_msg_recv(part, handle_, ZMQ_DONTWAIT); }) < 0) break;
+  }
   head.words = std::span<const uint64_t>(head_).first(head_words_);
+  head.n_parts = n_parts_;
   return head;
 }
 
-absl::Status ZmqSocket::ReceiveRows(Rows& rows) {
-  CHECK(more_);
-  const int size = zmq_recv(handle_, rows.mutable_data(), rows.bytes(), ZMQ_DONTWAIT);
-  CHECK(size >= 0);  // parts of a message come together
-  int more = 0;
-  size_t option_size = sizeof more;
-  CHECK(zmq_getsockopt(handle_, ZMQ_RCVMORE, &more, &option_size) == 0);
-  more_ = more != 0;
-  const bool too_many = more_;
-  DropRest();
-  if (static_cast<size_t>(size) != rows.bytes()) {
+absl::Status ZmqSocket::ReceiveRows(Rows& rows) const {
+  const size_t size = zmq_msg_size(&body_->message);
+  if (size != rows.bytes()) {
     return InvalidArgument("rows of " + std::to_string(size) + " bytes, the envelope says " +
                            std::to_string(rows.bytes()));
   }
-  if (too_many) return InvalidArgument("more than two parts in a message");
+  std::memcpy(rows.mutable_data(), zmq_msg_data(&body_->message), size);
   return absl::OkStatus();
 }
 
-std::vector<std::byte> ZmqSocket::ReceiveBody() {
-  std::vector<std::byte> body;
-  if (!more_) return body;
-  zmq_msg_t part;
-  zmq_msg_init(&part);
-  CHECK(zmq_msg_recv(&part, handle_, ZMQ_DONTWAIT) >= 0);
-  more_ = zmq_msg_more(&part) != 0;
-  const auto* data = static_cast<const std::byte*>(zmq_msg_data(&part));
-  body.assign(data, data + zmq_msg_size(&part));
-  zmq_msg_close(&part);
-  DropRest();
-  return body;
+std::vector<std::byte> ZmqSocket::ReceiveBody() const {
+  const auto* data = static_cast<const std::byte*>(zmq_msg_data(&body_->message));
+  return {data, data + zmq_msg_size(&body_->message)};
 }
 
 SendOutcome ZmqSocket::Forward(ZmqSocket& out, ConnectionId to) {
   BeforeSend();
-  SendOutcome outcome = SendOutcome::kSent;
+  const size_t bytes = head_words_ * sizeof(uint64_t);
+  const bool two_parts = n_parts_ > 1;
   if (out.listens_) {
     const auto id = RoutingId(to);
-    if (!out.SendPart(id.data(), id.size(), true, outcome)) return outcome;
+    if (!SendFirstPart(out.handle_, id.data(), id.size(), true)) return Refused();
+    if (!SendPart(out.handle_, head_.data(), bytes, two_parts)) return SendOutcome::kGone;
+  } else if (!SendFirstPart(out.handle_, head_.data(), bytes, two_parts)) {
+    return Refused();
   }
-  if (!out.SendPart(head_.data(), head_words_ * sizeof(uint64_t), more_, outcome)) return outcome;
-  while (more_) {
-    zmq_msg_t part;
-    zmq_msg_init(&part);
-    CHECK(zmq_msg_recv(&part, handle_, ZMQ_DONTWAIT) >= 0);
-    more_ = zmq_msg_more(&part) != 0;
-    CHECK(zmq_msg_send(&part, out.handle_, ZMQ_DONTWAIT | (more_ ? ZMQ_SNDMORE : 0)) >= 0);
-  }
-  return outcome;
+  if (!two_parts) return SendOutcome::kSent;
+  const int sent =
+      Uninterrupted([&] { return zmq_msg_send(&body_->message, out.handle_, ZMQ_DONTWAIT); });
+  return sent >= 0 ? SendOutcome::kSent : SendOutcome::kGone;
 }
+
+void ZmqSocket::Linger(Duration longest) { Set(handle_, ZMQ_LINGER, Ms(longest)); }
 
 void WaitForMessages(std::span<ZmqSocket* const> sockets, int wake, Duration longest) {
   std::vector<zmq_pollitem_t> items;

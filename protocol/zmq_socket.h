@@ -26,6 +26,8 @@ inline constexpr Duration kGreetingMax = std::chrono::seconds(5);
 
 // One connection of a ROUTER. Zero at a DEALER, which has one alone.
 using ConnectionId = uint64_t;
+// Of a client that chose a routing id of its own, which it must not: nothing can be sent there.
+inline constexpr ConnectionId kNoConnection = ~ConnectionId{0};
 
 // Bytes that a frame of these parts puts on the stream: parts up to 255 bytes have a header of
 // two bytes, longer ones of nine (ZMTP 3.1, section 3.1).
@@ -46,8 +48,8 @@ class ZmqContext {
 
 enum class SendOutcome {
   kSent,
-  kFull,  // the peer's queue is full, or a DEALER is not connected (yet)
-  kGone,  // a ROUTER has no such connection (any more)
+  kFull,  // the peer's queue is full, or a DEALER was never connected and has 16 waiting
+  kGone,  // a ROUTER has no such connection (any more), or it went while the message was sent
 };
 
 // What a DEALER's monitor last saw.
@@ -85,37 +87,41 @@ class ZmqSocket {
   SendOutcome Send(ConnectionId to, std::span<const uint64_t> head,
                    std::span<const std::byte> body);
 
-  // The first part of the next message: into memory of the socket's own, valid until the next
-  // call. What is left of an earlier message is dropped. Absent: nothing waits.
+  // The next message as a whole: its head in memory of the socket's own, its rows still in
+  // ZeroMQ's. Both are valid until the next call. Absent: nothing waits.
   struct Head {
     ConnectionId connection = 0;
     std::span<const uint64_t> words;  // empty when it was longer than kMessageBytesMax or no words
-    bool has_body = false;            // another part follows
+    int n_parts = 0;                  // beyond two, the others were dropped
   };
   std::optional<Head> ReceiveHead();
-  // The second part, into `rows`. InvalidArgument when its size is not that of `rows`, or when
-  // more parts follow.
-  absl::Status ReceiveRows(Rows& rows);
+  // Copies the second part of that message into `rows`. InvalidArgument when its size is not that
+  // of `rows`.
+  absl::Status ReceiveRows(Rows& rows) const;
   // The same, whatever its size, for a message that has to wait.
-  std::vector<std::byte> ReceiveBody();
-  // Sends the message whose head was received last on to `to`, its body unread.
+  std::vector<std::byte> ReceiveBody() const;
+  // Sends that message on to `to`, its second part without a copy. After it the message is gone,
+  // unless the outcome is kFull.
   SendOutcome Forward(ZmqSocket& out, ConnectionId to);
+  // Closing waits so long for what was sent to leave. Zero before.
+  void Linger(Duration longest);
 
   void* handle() const { return handle_; }
 
  private:
   ZmqSocket(void* handle, bool listens);
-  void DropRest();
-  bool SendPart(const void* data, size_t bytes, bool more, SendOutcome& outcome);
+  absl::Status Watch(ZmqContext& context);  // opens the monitor
 
   void* handle_;
   void* monitor_ = nullptr;
   const bool listens_;
   std::string endpoint_;
   DialState state_ = DialState::kTrying;
-  bool more_ = false;  // parts of the message whose head was received
   std::vector<uint64_t> head_;
   size_t head_words_ = 0;
+  struct Part;  // zmq_msg_t
+  std::unique_ptr<Part> body_;
+  int n_parts_ = 0;
 };
 
 // Waits until a socket has a message, `wake` (an eventfd, or -1) was written to, or the time is

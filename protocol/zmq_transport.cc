@@ -1,6 +1,5 @@
 #include "protocol/zmq_transport.h"
 
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,8 +11,6 @@
 namespace mortar {
 namespace {
 
-// Between two looks at the clocks of the links.
-constexpr Duration kTickInterval = std::chrono::milliseconds(100);
 // Nodes whose messages are counted. Nodes come and go: beyond it those without a link are
 // forgotten.
 constexpr size_t kCountedMax = size_t{2} * kNodesMax;
@@ -34,133 +31,6 @@ std::span<const std::byte> BodyOf(const PendingMessage& message) {
 
 }  // namespace
 
-// --- Links ---
-
-ZmqTransport::State::~State() {
-  if (wake >= 0) close(wake);
-}
-
-absl::Status ZmqTransport::State::Start() {
-  const Time now = parts.clock.Now();
-  last_tick = now;
-  wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (wake < 0) return ErrnoStatus(errno, "eventfd");
-  if (!options.listen.empty()) {
-    ASSIGN_OR_RETURN(listener, ZmqSocket::Listen(context, options.listen));
-    options.card.endpoint = listener->endpoint();
-  }
-  if (!options.upstream.empty()) {
-    ASSIGN_OR_RETURN(upstream, Dial(options.upstream, kCoordinatorNode, now));
-    upstream->vouches = true;
-  }
-  if (!options.relay.empty()) {
-    ASSIGN_OR_RETURN(relay, Dial(options.relay, kNoNode, now));
-    relay->vouches = true;
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<ZmqLink*> ZmqTransport::State::Dial(const std::string& endpoint, NodeId node,
-                                                   Time now) {
-  auto link = std::make_unique<ZmqLink>();
-  ASSIGN_OR_RETURN(link->own, ZmqSocket::Dial(context, endpoint));
-  link->socket = link->own.get();
-  link->node = node;
-  link->since = link->heard = now;
-  links.push_back(std::move(link));
-  return links.back().get();
-}
-
-ZmqLink& ZmqTransport::State::Accept(ConnectionId connection, NodeId node, bool vouches, Time now) {
-  links.push_back(std::make_unique<ZmqLink>());
-  ZmqLink& link = *links.back();
-  link.socket = listener.get();
-  link.connection = connection;
-  link.vouches = vouches;
-  by_connection[connection] = &link;
-  Opened(link, node, now);
-  return link;
-}
-
-void ZmqTransport::State::Opened(ZmqLink& link, NodeId node, Time now) {
-  link.node = node;
-  link.open = true;
-  link.since = link.heard = link.alive_sent = now;
-  by_node[node] = &link;
-}
-
-void ZmqTransport::State::Lose(ZmqLink& link, const std::string& why, Time now) {
-  if (link.open) {
-    ++counters.links_lost;
-    parts.log.Info("link_lost", {{"node", ToString(link.node)}, {"why", why}});
-    events.push_back({.from = link.node, .message = Goodbye{Unavailable(why)}});
-    LoseNodesBehind(link, why);
-    const auto found = by_node.find(link.node);
-    if (found != by_node.end() && found->second == &link) by_node.erase(found);
-    // Two nodes may have dialled one another.
-    for (const auto& other : links) {
-      if (other.get() != &link && other->open && other->node == link.node) {
-        by_node[link.node] = other.get();
-      }
-    }
-  }
-  if (&link != upstream && &link != relay) return Remove(link);
-  link.open = false;
-  link.pending.clear();
-  link.pending_bytes = 0;
-  link.hello_sent.reset();
-  link.since = link.heard = now;
-}
-
-void ZmqTransport::State::LoseNodesBehind(const ZmqLink& link, const std::string& why) {
-  for (const auto& [node, sent] : counted) {
-    if (node == link.node || PathTo(node) != &link) continue;
-    events.push_back({.from = node, .message = Goodbye{Unavailable("its relay: " + why)}});
-  }
-}
-
-void ZmqTransport::State::Remove(ZmqLink& link) {
-  if (link.own == nullptr) by_connection.erase(link.connection);
-  std::erase_if(links, [&](const std::unique_ptr<ZmqLink>& l) { return l.get() == &link; });
-}
-
-void ZmqTransport::State::Tick(Time now) {
-  const Duration stood_still = now - last_tick;
-  if (stood_still < kTickInterval) return;
-  last_tick = now;
-  // Whoever stood still judges nobody by that time: their messages may lie in the queue.
-  if (stood_still > kStallMax) {
-    for (const auto& link : links) link->heard += stood_still;
-  }
-  for (size_t i = links.size(); i > 0; --i) TickLink(*links[i - 1], now);
-}
-
-void ZmqTransport::State::TickLink(ZmqLink& link, Time now) {
-  const DialState dialled = link.socket->dial_state();
-  if (link.open) {
-    if (link.own != nullptr && dialled != DialState::kGreeted) {
-      return Lose(link, Describe(dialled), now);
-    }
-    if (now - link.heard > kStatusAgeMax) return Lose(link, "it is silent", now);
-    if (now - link.alive_sent < kAliveInterval) return;
-    link.alive_sent = now;
-    (void)SendOn(link, link.node, Alive{});  // may lose the link
-    return;
-  }
-  if (&link == upstream) return;  // the loop says Hello there
-  const bool given_up = now - link.since > kDialMax;
-  if (given_up && &link != relay) {
-    parts.log.Info("not_direct",
-                   {{"endpoint", link.socket->endpoint()}, {"why", Describe(dialled)}});
-    return Remove(link);
-  }
-  if (dialled == DialState::kGreeted &&
-      (!link.hello_sent || now - *link.hello_sent >= kHelloInterval)) {
-    link.hello_sent = now;
-    (void)SendOn(link, link.node, options.card);
-  }
-}
-
 // --- Sending ---
 
 ZmqLink* ZmqTransport::State::PathTo(NodeId to) {
@@ -171,8 +41,13 @@ ZmqLink* ZmqTransport::State::PathTo(NodeId to) {
   return upstream != nullptr && upstream->open ? upstream : nullptr;
 }
 
-absl::Status ZmqTransport::State::SendOn(ZmqLink& link, NodeId to, const AnyMessage& message) {
-  const auto head = writer.Write(options.self, to, message);
+absl::Status ZmqTransport::State::SendAs(NodeId from, ZmqLink& link, NodeId to,
+                                         const AnyMessage& message) {
+  if (!link.open && link.own != nullptr && link.socket->dial_state() != DialState::kGreeted) {
+    return Unavailable("no connection to " + link.socket->endpoint() +
+                       " yet: " + Describe(link.socket->dial_state()));
+  }
+  const auto head = writer.Write(from, to, message);
   const auto* frame = std::get_if<Activation>(&message);
   const std::span<const std::byte> body =
       frame == nullptr ? std::span<const std::byte>{} : RowBytes(frame->rows);
@@ -186,26 +61,25 @@ absl::Status ZmqTransport::State::SendOn(ZmqLink& link, NodeId to, const AnyMess
     Lose(link, "its connection is gone", parts.clock.Now());
     return Unavailable("the connection to node " + ToString(to) + " is gone");
   }
-  if (!link.open) {
-    return Unavailable("no connection to " + link.socket->endpoint() +
-                       " yet: " + Describe(link.socket->dial_state()));
-  }
   return Queue(link, {.to = to,
                       .head = {head.begin(), head.end()},
                       .rows = frame == nullptr ? Rows() : frame->rows,
                       .body = {},
-                      .is_frame = frame != nullptr});
+                      .is_frame = frame != nullptr,
+                      .forwarded = from != options.self});
 }
 
 absl::Status ZmqTransport::State::Queue(ZmqLink& link, PendingMessage message) {
   const size_t bytes = message.bytes();
   if (link.pending_bytes + bytes > kQueueBytesPerPeerMax ||
-      link.pending.size() >= kQueueMessagesPerPeerMax) {
+      link.pending.size() >= kQueueMessagesPerPeerMax || pending_bytes + bytes > kQueueBytesMax) {
     return ResourceExhausted("queue to node " + ToString(link.node) +
                              " is full: " + std::to_string(link.pending.size()) + " messages, " +
-                             std::to_string(link.pending_bytes) + " bytes");
+                             std::to_string(link.pending_bytes) + " bytes, to all nodes " +
+                             std::to_string(pending_bytes) + " bytes");
   }
   link.pending_bytes += bytes;
+  pending_bytes += bytes;
   link.pending.push_back(std::move(message));
   return absl::OkStatus();
 }
@@ -213,22 +87,33 @@ absl::Status ZmqTransport::State::Queue(ZmqLink& link, PendingMessage message) {
 void ZmqTransport::State::Flush(ZmqLink& link) {
   while (!link.pending.empty()) {
     const PendingMessage& first = link.pending.front();
-    const auto body = BodyOf(first);
-    if (link.socket->Send(link.connection, first.head, body) != SendOutcome::kSent) return;
+    const SendOutcome outcome = link.socket->Send(link.connection, first.head, BodyOf(first));
+    if (outcome == SendOutcome::kFull) return;
+    if (outcome == SendOutcome::kGone) {
+      return Lose(link, "its connection is gone", parts.clock.Now());
+    }
     if (!first.forwarded) {
       Count(first.to, first.head.size() * sizeof(uint64_t), first.is_frame ? &first.rows : nullptr);
     }
     link.pending_bytes -= first.bytes();
+    pending_bytes -= first.bytes();
     link.pending.pop_front();
   }
 }
 
+void ZmqTransport::State::DropPending(ZmqLink& link) {
+  pending_bytes -= link.pending_bytes;
+  link.pending_bytes = 0;
+  link.pending.clear();
+}
+
 void ZmqTransport::State::Count(NodeId to, size_t head_bytes, const Rows* rows) {
-  LinkCounters& link = Counters(to);
   if (rows == nullptr) {
-    ++link.others;
+    // Whoever makes up ids gets no place in the table by it.
+    if (by_node.contains(to)) ++Counters(to).others;
     return;
   }
+  LinkCounters& link = Counters(to);
   ++link.frames;
   link.frame_bytes += StreamBytesOf(head_bytes, *rows);
   link.rows += static_cast<uint64_t>(rows->n());
@@ -240,7 +125,6 @@ LinkCounters& ZmqTransport::State::Counters(NodeId to) {
   if (counted.size() >= kCountedMax) {
     std::erase_if(counted, [&](const auto& entry) { return !by_node.contains(entry.first); });
   }
-  if (counted.size() >= kCountedMax) counted.clear();
   return counted.emplace(to, LinkCounters{.to = to}).first->second;
 }
 
@@ -259,37 +143,62 @@ absl::StatusOr<std::unique_ptr<ZmqTransport>> ZmqTransport::Create(ZmqOptions op
 NodeId ZmqTransport::self() const { return state_->options.self; }
 
 absl::Status ZmqTransport::Send(NodeId to, AnyMessage message) {
-  ZmqLink* link = state_->PathTo(to);
-  absl::Status sent = link == nullptr ? NotFound("no way to node " + ToString(to))
-                                      : state_->SendOn(*link, to, message);
-  if (!sent.ok()) ++state_->Counters(to).refused;
+  State& s = *state_;
+  ZmqLink* link = s.PathTo(to);
+  const bool welcomes = std::holds_alternative<Welcome>(message);
+  const bool refuses = std::holds_alternative<Goodbye>(message);
+  const auto asks = s.asking.find(to);
+  if (asks != s.asking.end() && (welcomes || refuses)) link = asks->second;
+  absl::Status sent =
+      link == nullptr ? NotFound("no way to node " + ToString(to)) : s.SendOn(*link, to, message);
+  if (!sent.ok()) {
+    if (s.by_node.contains(to)) ++s.Counters(to).refused;
+    return sent;
+  }
+  // A coordinator's answer opens a member's link or ends it.
+  if (!s.options.members) return sent;
+  if (welcomes) {
+    s.asking.erase(to);
+    if (!link->open) s.Opened(*link, to, s.parts.clock.Now());
+  } else if (refuses) {
+    s.Remove(*link);
+  }
   return sent;
+}
+
+std::optional<Incoming> ZmqTransport::State::TakeNext(Time now) {
+  // The listener stands behind the links in the round.
+  const size_t n_sockets = dialled.size() + 1;
+  const size_t first = next_socket;
+  for (size_t k = 0; k < n_sockets; ++k) {
+    const size_t at = (first + k) % n_sockets;
+    ZmqLink* link = at < dialled.size() ? dialled[at] : nullptr;
+    ZmqSocket* socket = link == nullptr ? listener.get() : link->own.get();
+    if (socket == nullptr) continue;
+    const std::optional<ZmqSocket::Head> head = socket->ReceiveHead();
+    if (!head) continue;
+    next_socket = at + 1;
+    received = true;
+    return Take(*socket, link, *head, now);
+  }
+  return std::nullopt;
 }
 
 std::optional<Incoming> ZmqTransport::Poll() {
   State& s = *state_;
   const Time now = s.parts.clock.Now();
+  s.removed.clear();
   s.Tick(now);
-  for (const auto& link : s.links) s.Flush(*link);
+  if (s.pending_bytes > 0) {
+    for (size_t i = s.links.size(); i > 0; --i) {
+      if (i <= s.links.size()) s.Flush(*s.links[i - 1]);
+    }
+  }
   for (int i = 0; i < kMessagesPerPoll; ++i) {
     if (!s.events.empty()) return s.events.pop_front();
-    bool any = false;
-    // The listener stands behind the links in the round.
-    for (size_t k = 0; k <= s.links.size(); ++k) {
-      const size_t at = (s.next_link + k) % (s.links.size() + 1);
-      ZmqLink* link = at < s.links.size() ? s.links[at].get() : nullptr;
-      ZmqSocket* socket = link == nullptr ? s.listener.get() : link->own.get();
-      if (socket == nullptr) continue;
-      const size_t n_links = s.links.size();
-      std::optional<ZmqSocket::Head> head = socket->ReceiveHead();
-      if (!head) continue;
-      any = true;
-      s.next_link = at + 1;
-      std::optional<Incoming> incoming = s.Take(*socket, link, *head, now);
-      if (incoming) return incoming;
-      if (s.links.size() != n_links || !s.events.empty()) break;  // the round is another one
-    }
-    if (!any) return std::nullopt;
+    s.received = false;
+    std::optional<Incoming> incoming = s.TakeNext(now);
+    if (incoming || !s.received) return incoming;
   }
   return std::nullopt;
 }
@@ -304,25 +213,10 @@ size_t ZmqTransport::BytesOf(const Activation& frame) const {
   return StreamBytesOf(EncodedBytes(frame.envelope), frame.rows);
 }
 
-void ZmqTransport::Introduce(NodeId node, const std::string& endpoint) {
-  State& s = *state_;
-  if (!s.options.direct || endpoint.empty() || s.by_node.contains(node)) return;
-  for (const auto& link : s.links) {
-    if (link->node == node) return;  // dialled already
-  }
-  const auto dialled = s.Dial(endpoint, node, s.parts.clock.Now());
-  if (!dialled.ok()) {
-    s.parts.log.Warning("not_direct",
-                        {{"node", ToString(node)}, {"why", Message(dialled.status())}});
-  }
-}
-
 void ZmqTransport::Wait(Duration longest) {
   std::vector<ZmqSocket*> sockets;
   if (state_->listener != nullptr) sockets.push_back(state_->listener.get());
-  for (const auto& link : state_->links) {
-    if (link->own != nullptr) sockets.push_back(link->own.get());
-  }
+  for (const ZmqLink* link : state_->dialled) sockets.push_back(link->own.get());
   WaitForMessages(sockets, state_->wake, longest);
 }
 
@@ -343,10 +237,7 @@ absl::Status ZmqTransport::UpstreamStatus() const {
                      (dialled == DialState::kGreeted ? "it does not answer" : Describe(dialled)));
 }
 
-bool ZmqTransport::IsDirect(NodeId node) const {
-  const auto found = state_->by_node.find(node);
-  return found != state_->by_node.end();
-}
+bool ZmqTransport::IsDirect(NodeId node) const { return state_->by_node.contains(node); }
 
 const ZmqCounters& ZmqTransport::counters() const { return state_->counters; }
 

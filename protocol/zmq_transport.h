@@ -42,13 +42,15 @@ namespace mortar {
 
 struct ZmqOptions {
   NodeId self{};
-  Hello card{};            // said on links that this node dials; its endpoint is filled in
-  std::string listen{};    // "tcp://127.0.0.1:0"; empty: does not listen
-  std::string upstream{};  // the coordinator's; empty at the coordinator itself
-  std::string relay{};     // a relay to prefer over the coordinator; empty: none
-  bool direct = true;      // dials nodes where they are said to listen
-  bool forwards = false;   // between its links, for others: a coordinator, a relay
-  bool members = false;    // gives each Hello to the loop, which answers it: a coordinator
+  Hello card{};             // said on links that this node dials; its endpoint is filled in
+  std::string listen{};     // "tcp://127.0.0.1:0"; empty: does not listen
+  std::string upstream{};   // the coordinator's; empty at the coordinator itself
+  std::string relay{};      // a relay to prefer over the coordinator; empty: none
+  std::string advertise{};  // said in Hello instead of where it listens: where others reach it
+  bool direct = true;       // dials nodes where they are said to listen
+  bool insecure = false;    // also where that is not this machine
+  bool forwards = false;    // between its links, for others: a coordinator, a relay
+  bool members = false;     // gives each Hello to the loop, which answers it: a coordinator
 };
 
 struct ZmqCounters {
@@ -58,6 +60,7 @@ struct ZmqCounters {
   uint64_t misdirected = 0;  // for another node, at a node that does not forward
   uint64_t forwarded = 0;
   uint64_t undeliverable = 0;
+  uint64_t dialled = 0;
   uint64_t links_lost = 0;
 };
 

@@ -18,13 +18,14 @@
 //   --------------------------------------+---------------------------------------------------
 //   breaks a bound of the protocol        | Rejected
 //   hosts no layers                       | NeedRoute
-//   session has ended, or another's edge  | dropped and counted
+//   session has ended                     | dropped and counted
+//   another sender or edge than its first | dropped and counted
 //   epoch lower, or step not newer        | dropped and counted
 //   epoch higher                          | adopted; queued frames go, KV stays; then as below
 //   base > have                           | NeedPrefix; nothing is applied
 //   queue, sessions or pages are full     | Rejected; nothing is applied
 //   otherwise                             | accepted: pages taken, have = base + n, queued
-//   End, Cancel of a session              | its queue goes, its pages are freed and zeroed; Ended
+//   End, Cancel of its edge               | its queue goes, its pages are freed and zeroed; Ended
 //                                         | with what was sent on for it
 //   BatchStarted                          | its frames run; positions count as applied
 //   BatchDone                             | rows forwarded to the next hop, or answered to the edge
@@ -35,6 +36,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <variant>
 #include <vector>
 
@@ -66,7 +68,8 @@ struct QueuedFrame {
 struct WorkerSession {
   bool used = false;
   SessionId id;
-  NodeId edge;
+  NodeId edge;    // that its first frame named
+  NodeId sender;  // of its first frame: the edge, or the worker before this one
   uint32_t epoch = 0;
   uint64_t accepted_step = 0;  // newest step that was queued or run
   int have = 0;                // positions after everything queued has run
@@ -89,12 +92,20 @@ struct RunningFrame {
   Rows rows_out;
 };
 
+// Ends of sessions that a worker never had, remembered because End may overtake the first frame.
+inline constexpr size_t kUnknownEndsRemembered = 256;
+
+struct EndedSessions {
+  RingQueue<SessionId> order;  // oldest first
+  std::unordered_set<SessionId, IdHash> ids;
+};
+
 struct WorkerCounters {
   uint64_t frames = 0;         // accepted
   uint64_t old_epoch = 0;      // dropped
   uint64_t old_step = 0;       // dropped
   uint64_t ended_session = 0;  // dropped: came after End
-  uint64_t foreign_edge = 0;   // dropped: the session is another edge's
+  uint64_t foreign_edge = 0;   // dropped: the session is another's
   uint64_t need_prefix = 0;
   uint64_t need_route = 0;
   uint64_t rejected = 0;
@@ -119,16 +130,16 @@ struct WorkerState {
   absl::Status load_status;
   LayerRange layers;  // hosted; empty: none
 
-  bool busy = false;                                      // a job has the engine
-  std::vector<WorkerSession> places;                      // options.sessions_max
-  std::unordered_map<SessionId, int, IdHash> place_of;    // live sessions
-  RingQueue<SessionId> ended;                             // newest kEndedSessionsRemembered
-  std::unordered_map<SessionId, bool, IdHash> ended_set;  // the same, to look up
-  int positions_max = 0;  // of one session, as the engine was loaded
-  int pages_free = 0;     // of KV, not promised to any session
-  int places_ending = 0;  // whose pages wait to go back
-  int frames_queued = 0;  // over all sessions
-  int next_place = 0;     // where the round robin goes on
+  bool busy = false;                                    // a job has the engine
+  std::vector<WorkerSession> places;                    // options.sessions_max
+  std::unordered_map<SessionId, int, IdHash> place_of;  // live sessions
+  EndedSessions ended;          // that were here; the newest kEndedSessionsRemembered
+  EndedSessions ended_unknown;  // that were not; the newest kUnknownEndsRemembered
+  int positions_max = 0;        // of one session, as the engine was loaded
+  int pages_free = 0;           // of KV, not promised to any session
+  int places_ending = 0;        // whose pages wait to go back
+  int frames_queued = 0;        // over all sessions
+  int next_place = 0;           // where the round robin goes on
   int decode_streak = 0;  // decode batches in a row while prefill waits; at most kDecodeStreakMax
   std::vector<RunningFrame> running;
   std::vector<Outgoing> outbox;         // what apply owes; the loop sends and empties it

@@ -1,6 +1,8 @@
 #include "tests/simulation/sim_network.h"
 
 #include <algorithm>
+#include <bit>
+#include <utility>
 
 namespace mortar {
 
@@ -10,7 +12,7 @@ class SimNetwork::Node final : public Transport {
 
   NodeId self() const override { return self_; }
   absl::Status Send(NodeId to, AnyMessage message) override {
-    network_.Send(self_, to, message);
+    network_.Send(self_, to, std::move(message));
     return absl::OkStatus();
   }
   std::optional<Incoming> Poll() override { return network_.Receive(self_); }
@@ -69,13 +71,15 @@ class SimNetwork::Jobs final : public JobQueue {
 
 std::unique_ptr<JobQueue> SimNetwork::NewJobs() { return std::make_unique<Jobs>(*this); }
 
-void SimNetwork::Send(NodeId from, NodeId to, const AnyMessage& message) {
+void SimNetwork::Send(NodeId from, NodeId to, AnyMessage message) {
+  if (options_.tamper) options_.tamper(from, to, message);
   const auto chance = [&] { return std::uniform_real_distribution<double>(0, 1)(random_); };
   ++counters_.sent;
   if (chance() < options_.loss) {
     ++counters_.lost;
     return;
   }
+  if (options_.link_losses > 0 && chance() < options_.link_losses) return LoseLink(from, to);
   const int copies = chance() < options_.duplicates ? 2 : 1;
   counters_.doubled += static_cast<uint64_t>(copies - 1);
   const uint64_t number = ++sent_[{from, to}];
@@ -85,6 +89,30 @@ void SimNetwork::Send(NodeId from, NodeId to, const AnyMessage& message) {
         options_.delay_min + Duration(static_cast<int64_t>(chance() * static_cast<double>(span)));
     on_their_way_.emplace(clock_.Now() + delay, OnItsWay{from, to, number, message});
   }
+}
+
+void SimNetwork::LoseLink(NodeId a, NodeId b) {
+  ++counters_.links_lost;
+  std::erase_if(on_their_way_, [&](const auto& entry) {
+    const OnItsWay& m = entry.second;
+    return (m.from == a && m.to == b) || (m.from == b && m.to == a);
+  });
+  for (const auto& [from, to] : {std::pair(a, b), std::pair(b, a)}) {
+    const Goodbye gone{Unavailable("its connection is gone")};
+    on_their_way_.emplace(clock_.Now(), OnItsWay{from, to, ++sent_[{from, to}], gone});
+  }
+}
+
+void SimNetwork::Record(const Incoming& delivered, NodeId to) {
+  const auto add = [&](uint64_t value) {  // FNV-1a, a word at a time
+    counters_.history = (counters_.history ^ value) * 0x100000001b3;
+  };
+  add(static_cast<uint64_t>(clock_.Now().time_since_epoch().count()));
+  for (const uint64_t word : writer_.Write(delivered.from, to, delivered.message)) add(word);
+  const auto* frame = std::get_if<Activation>(&delivered.message);
+  if (frame == nullptr) return;
+  const size_t n_floats = frame->rows.bytes() / sizeof(float);
+  for (size_t i = 0; i < n_floats; ++i) add(std::bit_cast<uint32_t>(frame->rows.data()[i]));
 }
 
 std::optional<Incoming> SimNetwork::Receive(NodeId to) {
@@ -97,7 +125,9 @@ std::optional<Incoming> SimNetwork::Receive(NodeId to) {
   uint64_t& newest = newest_delivered_[{arrived.from, to}];
   if (arrived.number < newest) ++counters_.overtaken;
   newest = std::max(newest, arrived.number);
-  return Incoming{.from = arrived.from, .message = std::move(arrived.message)};
+  Incoming incoming{.from = arrived.from, .message = std::move(arrived.message)};
+  Record(incoming, to);
+  return incoming;
 }
 
 std::optional<Duration> SimNetwork::UntilNext() const {

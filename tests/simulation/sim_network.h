@@ -1,7 +1,9 @@
-// A network under a seed: messages are lost, doubled, delayed and so reordered, on a clock that
-// the test moves. The same seed gives the same run, message for message.
+// A network under a seed: messages are lost, doubled, delayed and so reordered, and links are lost
+// and come back, on a clock that the test moves. The same seed gives the same run, message for
+// message.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <random>
@@ -10,6 +12,7 @@
 #include "common/clock.h"
 #include "common/job_queue.h"
 #include "protocol/transport.h"
+#include "protocol/wire.h"
 
 namespace mortar {
 
@@ -19,7 +22,12 @@ struct SimOptions {
   double duplicates = 0.05;  // of those that are not lost
   Duration delay_min = std::chrono::milliseconds(1);
   Duration delay_max = std::chrono::milliseconds(20);  // even between the two: later ones overtake
-  Duration job_max = std::chrono::milliseconds(15);    // a job takes from nothing to this
+  // Chance that a message finds its link lost: it goes, with all that is on its way between the two
+  // ends, and each hears the other's Goodbye, as a transport says it. The link is back at once.
+  double link_losses = 0;
+  Duration job_max = std::chrono::milliseconds(15);  // a job takes from nothing to this
+  // Changes a message before it is sent; empty: none.
+  std::function<void(NodeId from, NodeId to, AnyMessage& message)> tamper{};
 };
 
 struct SimCounters {
@@ -27,6 +35,8 @@ struct SimCounters {
   uint64_t lost = 0;
   uint64_t doubled = 0;
   uint64_t overtaken = 0;  // delivered before an older one of the same two ends
+  uint64_t links_lost = 0;
+  uint64_t history = 0;  // a hash over all that was delivered: when, between whom, every byte
 };
 
 // Used by one thread. The clock outlives it.
@@ -52,7 +62,9 @@ class SimNetwork {
     uint64_t number;  // of its two ends, in the order of sending
     AnyMessage message;
   };
-  void Send(NodeId from, NodeId to, const AnyMessage& message);
+  void Send(NodeId from, NodeId to, AnyMessage message);
+  void LoseLink(NodeId a, NodeId b);
+  void Record(const Incoming& delivered, NodeId to);
   std::optional<Incoming> Receive(NodeId to);
 
   const SimOptions options_;
@@ -63,6 +75,7 @@ class SimNetwork {
   std::multiset<Time> jobs_end_;
   std::map<std::pair<NodeId, NodeId>, uint64_t> sent_;
   std::map<std::pair<NodeId, NodeId>, uint64_t> newest_delivered_;
+  WireWriter writer_;
   SimCounters counters_;
 };
 

@@ -76,13 +76,35 @@ TEST(Steps, EverySeedGivesTheTokensOfAnUndisturbedRun) {
 
 TEST(Steps, ASeedRepeatsItsRunMessageForMessage) {
   const auto file = TinyFile();
-  const auto run = [&] {
-    EmbeddedCluster cluster(file, OptionsOf(7));
+  const auto history = [&](uint64_t seed) {
+    EmbeddedCluster cluster(file, OptionsOf(seed));
     cluster.RunAll({RequestOf(7, 23, 0)});
-    const SimCounters& c = cluster.sim()->counters();
-    return std::vector<uint64_t>{c.sent, c.lost, c.doubled, c.overtaken};
+    return cluster.sim()->counters().history;
   };
-  EXPECT_EQ(run(), run());
+  EXPECT_EQ(history(7), history(7));
+  EXPECT_NE(history(7), history(9)) << "a hash that says nothing";
+}
+
+// A link that is lost ends the sessions that were made over it at one end, and the coordinator
+// forgets a member: the edge asks for new routes, the node joins again.
+TEST(Steps, LinksThatAreLostAndComeBackChangeNoToken) {
+  const auto file = TinyFile();
+  uint64_t links_lost = 0;
+  int retries = 0;
+  for (uint64_t seed = 1; seed <= kSeeds / 4; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    ClusterOptions options = OptionsOf(seed);
+    options.sim->link_losses = 0.01;
+    EmbeddedCluster cluster(file, options);
+    const GenerateRequest request = RequestOf(seed, 23, 0.9f);
+    const Answer answer = cluster.Run(request);
+    ASSERT_TRUE(answer.finished.status.ok()) << answer.finished.status;
+    ASSERT_EQ(answer.tokens, DecodeAlone(*file, request));
+    links_lost += cluster.sim()->counters().links_lost;
+    retries += answer.finished.timings.retries;
+  }
+  EXPECT_GT(links_lost, kSeeds / 4);
+  EXPECT_GT(retries, static_cast<int>(kSeeds / 4));
 }
 
 TEST(Steps, ANetworkThatLosesEverythingEndsInAnErrorInItsTime) {

@@ -49,5 +49,25 @@ TEST(CoordinatorLoop, WelcomesAnEdgeAndGrantsRoutesWithFreshSessions) {
   EXPECT_NE(first.grant.session, second.grant.session);
 }
 
+// A peer that says what it likes and is gone when it is answered must not fill the log.
+TEST(CoordinatorLoop, AMessageThatCannotBeSentIsNoWarning) {
+  LocalNetwork network;
+  ManualClock clock;
+  SeededRandom random(1);
+  const auto transport = network.Attach(kCoordinatorNode);
+  const auto log_of = [&](LogLevel level) {
+    Logger log(level, LogFormat::kText);
+    Coordinator coordinator({}, {*transport, clock, random, log});
+    auto stranger = network.Attach(kEdge);
+    EXPECT_TRUE(stranger->Send(kCoordinatorNode, NodeStatus{}).ok());
+    stranger.reset();
+    testing::internal::CaptureStderr();
+    EXPECT_TRUE(coordinator.Step());
+    return testing::internal::GetCapturedStderr();
+  };
+  EXPECT_EQ(log_of(LogLevel::kInfo), "");
+  EXPECT_NE(log_of(LogLevel::kDebug).find("not_sent"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace mortar

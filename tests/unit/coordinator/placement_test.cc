@@ -109,10 +109,60 @@ TEST(PlaceLayers, RefusesAWorkerThatLacksABrick) {
   EXPECT_THAT(Refusal({2, 2}, {}, {offer}), HasSubstr("w20 has no brick for layer 9"));
 }
 
+TEST(PlaceLayers, KeepsOneBrickOfALayerHoweverManyAreOffered) {
+  WorkerOffer offer = Offer(20);
+  const std::vector<LayerBrick> bricks = offer.bricks;
+  for (int i = 0; i < 100; ++i) {
+    offer.bricks.insert(offer.bricks.end(), bricks.begin(), bricks.end());
+  }
+  offer.bricks.push_back({.layers = {4, 6}, .digest = {}, .weight_bytes = 1});  // parts are there
+  const auto plan = PlaceLayers(kLayers, {2, 2}, {}, {offer});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->hops[0].bricks.size(), 26u);
+  EXPECT_EQ(plan->hops[0].weight_bytes, 26000u);
+}
+
+TEST(PlaceLayers, RefusesMoreBricksThanAMessageHolds) {
+  constexpr int kMany = static_cast<int>(kBricksMax) + 1;
+  std::vector<WorkerOffer> workers = {Offer(20), Offer(21)};
+  for (WorkerOffer& worker : workers) worker.bricks.clear();
+  for (int i = 0; i < kMany; ++i) {
+    workers[i < kMany / 2 ? 0 : 1].bricks.push_back({.layers = {i, i + 1}, .digest = {}});
+  }
+  const std::vector<int> sizes = {kMany / 2, kMany - kMany / 2};
+  const auto plan = PlaceLayers(kMany, {0, 0}, sizes, workers);
+  EXPECT_THAT(Message(plan.status()), HasSubstr("4097 bricks, at most 4096"));
+  EXPECT_TRUE(PlaceLayers(kMany, {0, 1}, {sizes[0], sizes[1] - 1}, workers).ok());
+}
+
 TEST(PlaceLayers, RefusesMoreHopsThanAnEnvelopeHolds) {
   std::vector<WorkerOffer> workers;
   for (uint64_t i = 0; i < 9; ++i) workers.push_back(Offer(20 + i));
-  EXPECT_THAT(Refusal({2, 2}, {}, workers), HasSubstr("at most 8"));
+  EXPECT_THAT(Refusal({2, 2}, {2, 3, 3, 3, 3, 3, 3, 3, 3}, workers), HasSubstr("at most 8"));
+}
+
+TEST(PlaceLayers, FreeWorkersBeyondTheHopsOfARouteAreSpares) {
+  std::vector<WorkerOffer> workers;
+  for (uint64_t i = 0; i < 11; ++i) workers.push_back(Offer(20 + i));
+  auto plan = PlaceLayers(kLayers, {2, 2}, {}, workers);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->hops.size(), 8u);
+  EXPECT_EQ(plan->notes.size(), 3u);
+  // Two workers with layers of their own leave room for six.
+  workers[3].layers_only = {2, 4};
+  workers[9].layers_only = {4, 5};
+  plan = PlaceLayers(kLayers, {2, 2}, {}, workers);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->hops.size(), 8u);
+  EXPECT_EQ(plan->hops[7].layers.end, 28);
+}
+
+TEST(PlaceLayers, FixedLayersOfAllHopsLeaveNoRoomForAGap) {
+  std::vector<WorkerOffer> workers = {Offer(40)};
+  for (int i = 0; i < 8; ++i) {
+    workers.push_back(Offer(20 + static_cast<uint64_t>(i), {3 * i + 2, 3 * i + 5}));
+  }
+  EXPECT_THAT(Refusal({2, 2}, {}, workers), HasSubstr("9 workers in a row, at most 8"));
 }
 
 }  // namespace

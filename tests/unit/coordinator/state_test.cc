@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <limits>
 
 namespace mortar {
 namespace {
@@ -13,6 +14,7 @@ using std::chrono::seconds;
 using testing::HasSubstr;
 
 constexpr NodeId kEdge{50};
+constexpr NodeId kOtherEdge{51};
 constexpr NodeId kWorkerA{60};
 constexpr NodeId kWorkerB{61};
 
@@ -126,6 +128,37 @@ TEST_F(CoordinatorTables, StatusOfAStrangerAsksForAHello) {
   EXPECT_TRUE(absl::IsUnavailable(Owed<Goodbye>().status));
 }
 
+TEST_F(CoordinatorTables, AStatusWhoseLayersCannotBeIsRefusedWithTheReason) {
+  const auto refusal = [&](NodeId node, NodeStatus status, auto change) {
+    Join(node, status.role);
+    change(status);
+    Give(node, status);
+    EXPECT_EQ(FindMember(state_, node), nullptr);
+    std::string why = Message(Owed<Goodbye>().status);
+    state_.outbox.clear();
+    return why;
+  };
+  constexpr int kMax = std::numeric_limits<int>::max();
+  const auto edge = [&](int front, int back) {
+    return refusal(kEdge, EdgeStatus(), [&](NodeStatus& s) {
+      s.front_layers = front;
+      s.back_layers = back;
+    });
+  };
+  EXPECT_THAT(edge(kMax, kMax), HasSubstr("of 6 layers"));
+  EXPECT_THAT(edge(4, 3), HasSubstr("cannot keep 4 + 3 of 6"));
+  EXPECT_THAT(edge(-1, 1), HasSubstr("cannot keep -1 + 1"));
+  EXPECT_THAT(edge(1, -kMax - 1), HasSubstr("cannot keep 1 + -2147483648"));
+  const auto worker = [&](LayerRange layers) {
+    return refusal(kWorkerA, WorkerStatus(),
+                   [&](NodeStatus& s) { s.bricks.push_back({.layers = layers, .digest = {}}); });
+  };
+  EXPECT_THAT(worker({3, 4}), HasSubstr("two bricks of layers [3, 4)"));
+  EXPECT_THAT(worker({5, 7}), HasSubstr("brick of layers [5, 7) in a model of 6"));
+  EXPECT_THAT(worker({-1, 2}), HasSubstr("brick of layers [-1, 2)"));
+  EXPECT_THAT(worker({1, -kMax - 1}), HasSubstr("brick of layers [1, -2147483648)"));
+}
+
 TEST_F(CoordinatorTables, RouteRequestOfNoEdgeIsRefused) {
   Join(kWorkerA, Role::kWorker);
   Give(kWorkerA, Request());
@@ -133,9 +166,26 @@ TEST_F(CoordinatorTables, RouteRequestOfNoEdgeIsRefused) {
   EXPECT_EQ(Owed<Route>().request, 7u);
 }
 
-TEST_F(CoordinatorTables, RouteRequestsBeyondTheTableAreRefused) {
+TEST_F(CoordinatorTables, AnEdgeThatFillsItsPartOfTheTableIsRefusedAlone) {
   Join(kEdge, Role::kEdge);
-  for (uint64_t i = 0; i <= kRouteRequestsWaitingMax; ++i) Give(kEdge, Request(i));
+  Join(kOtherEdge, Role::kEdge);
+  for (uint64_t i = 0; i <= kRouteRequestsPerEdgeMax; ++i) Give(kEdge, Request(i));
+  EXPECT_TRUE(absl::IsResourceExhausted(Owed<Route>().status));
+  EXPECT_THAT(Message(Owed<Route>().status), HasSubstr("32 requests of this edge"));
+  state_.outbox.clear();
+  Give(kOtherEdge, Request());
+  EXPECT_TRUE(state_.outbox.empty()) << "it waits";
+}
+
+TEST_F(CoordinatorTables, RouteRequestsBeyondTheTableAreRefused) {
+  uint64_t edge = 1000;
+  for (uint64_t i = 0; i < kRouteRequestsWaitingMax; ++i) {
+    if (i % kRouteRequestsPerEdgeMax == 0) Join(NodeId{++edge}, Role::kEdge);
+    Give(NodeId{edge}, Request(i));
+  }
+  EXPECT_TRUE(state_.outbox.empty());
+  Join(kEdge, Role::kEdge);
+  Give(kEdge, Request());
   EXPECT_TRUE(absl::IsResourceExhausted(Owed<Route>().status));
 }
 

@@ -69,6 +69,24 @@ TEST_F(EdgeTables, AtMostOneMebibyteOfRowsIsInFlight) {
   EXPECT_EQ(PlanNow().front.size(), 1u);
 }
 
+TEST_F(EdgeTables, ARouteThatAllowsLessInFlightIsKept) {
+  GiveFrom(kCoordinatorNode, Welcome{});
+  Submit(RequestOf(20));
+  Give(Admitted{0});
+  Route route = RouteFor(0, 1);
+  route.grant.frames_in_flight_max = 2;
+  route.grant.row_bytes_in_flight_max = 5 * kWidth * sizeof(float) + 1;
+  GiveFrom(kCoordinatorNode, route);
+  const Activation first = RunFront().at(0);
+  EXPECT_EQ(first.envelope.n, 5u) << "a chunk fits what may be in flight";
+  EXPECT_THAT(PlanNow().front, IsEmpty());
+  Slot(0).chunk_rows = 1;
+  GiveFrom(kWorkerB, AnswerTo(first));
+  RunBack();
+  for (int i = 0; i < 2; ++i) RunFront();
+  EXPECT_THAT(PlanNow().front, IsEmpty()) << "two frames";
+}
+
 TEST_F(EdgeTables, DecodeIsOneRowAStepUntilTheLength) {
   Submit(RequestOf(5, 3));
   Admit(0, 1);

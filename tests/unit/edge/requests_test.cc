@@ -152,7 +152,29 @@ TEST_F(EdgeTables, ARouteThatIsRefusedOrNotWholeFailsTheRequest) {
               HasSubstr("gap at layer 3"));
   EXPECT_THAT(failure([](Route& r) { r.grant.hops.pop_back(); }), HasSubstr("ends at layer 3"));
   EXPECT_THAT(failure([](Route& r) { r.grant.contract = "C2"; }), HasSubstr("contract C2"));
-  EXPECT_THAT(failure([](Route& r) { r.grant.positions_max = 2; }), HasSubstr("quota"));
+  EXPECT_EQ(failure([](Route& r) { r.grant.positions_max = 63; }),
+            "the route's quota is 63 positions, 64 were asked for");
+  EXPECT_THAT(failure([](Route& r) { r.grant.frames_in_flight_max = 0; }), HasSubstr("0 frames"));
+  EXPECT_THAT(failure([](Route& r) { r.grant.row_bytes_in_flight_max = 127; }),
+              HasSubstr("127 bytes of rows in flight, a row has 128"));
+}
+
+TEST_F(EdgeTables, ACoordinatorWithoutRoomIsAskedAgainAfterAWhile) {
+  GiveFrom(kCoordinatorNode, Welcome{});
+  Submit(RequestOf(3));
+  Give(Admitted{0});
+  Give(RouteAsked{0});
+  Route route = RouteFor(0, 1);
+  route.status = ResourceExhausted("32 requests of this edge wait");
+  GiveFrom(kCoordinatorNode, route);
+  EXPECT_THAT(PlanNow().ask_route, IsEmpty());
+  now_ += kRouteRefusedDelay;
+  EXPECT_THAT(PlanNow().ask_route, ElementsAre(0));
+  now_ += kRouteGiveUp;
+  EXPECT_THAT(PlanNow().route_timed_out, ElementsAre(0));
+  Give(RouteTimedOut{0});
+  TextOut();
+  EXPECT_EQ(Message(finished_->status), "32 requests of this edge wait");
 }
 
 TEST_F(EdgeTables, OnlyTheCoordinatorGivesRoutes) {
@@ -219,6 +241,14 @@ TEST_F(EdgeTables, ARefusedEdgeFailsWhatRunsAndTellsItsRoute) {
 TEST_F(EdgeTables, AnUnknownMemberJoinsAgain) {
   GiveFrom(kCoordinatorNode, Welcome{});
   GiveFrom(kCoordinatorNode, Goodbye{Unavailable("say Hello")});
+  EXPECT_TRUE(PlanNow().send_hello);
+}
+
+TEST_F(EdgeTables, ACoordinatorThatDoesNotKnowItGetsOneHelloAnInterval) {
+  Give(EdgeHelloSent{});
+  GiveFrom(kCoordinatorNode, Goodbye{Unavailable("in use by another connection")});
+  EXPECT_FALSE(PlanNow().send_hello);
+  now_ += kHelloInterval;
   EXPECT_TRUE(PlanNow().send_hello);
 }
 

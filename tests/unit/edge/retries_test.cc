@@ -116,7 +116,9 @@ TEST_F(EdgeTables, WhatAHopSentComesAfterTheEnd) {
   TextOut();
   ASSERT_TRUE(finished_.has_value());
   GiveFrom(kWorkerA, Ended{Session(9), 1, 2, 3});
-  EXPECT_TRUE(state_.outputs.empty()) << "of a session that it never had";
+  GiveFrom(NodeId{99}, Ended{Session(1), 1, 500, 5});
+  EXPECT_TRUE(state_.outputs.empty()) << "of a session that it never had, or of no hop";
+  EXPECT_EQ(state_.counters.unexpected, 2u);
   GiveFrom(kWorkerA, Ended{Session(1), 1, 500, 5});
   ASSERT_EQ(state_.outputs.size(), 1u);
   EXPECT_EQ(state_.outputs.front().request, id);
@@ -136,6 +138,23 @@ TEST_F(EdgeTables, RejectedEndsTheRequestWithTheWorkersReason) {
   TextOut();
   EXPECT_TRUE(absl::IsInvalidArgument(finished_->status));
   EXPECT_EQ(Message(finished_->status), "worker wb: row 0 is not finite");
+}
+
+TEST_F(EdgeTables, OnlyAHopCanRejectAFrameOrMissAPrefix) {
+  Submit(RequestOf(5));
+  Admit(0, 1);
+  RunFront();
+  GiveFrom(NodeId{99}, Rejected{.session = Session(1),
+                                .epoch = 1,
+                                .step = 1,
+                                .status = InvalidArgument("row 0 is not finite")});
+  GiveFrom(NodeId{99}, NeedPrefix{.session = Session(1), .epoch = 1, .step = 1, .have = 0});
+  EXPECT_EQ(state_.counters.unexpected, 2u);
+  EXPECT_EQ(Slot(0).phase, SlotPhase::kRunning);
+  EXPECT_EQ(Slot(0).epoch, 1u);
+  // A relay is no hop, and says that one cannot be reached.
+  GiveFrom(NodeId{99}, NeedRoute{.session = Session(1), .epoch = 1, .step = 1});
+  EXPECT_EQ(Slot(0).phase, SlotPhase::kRouting);
 }
 
 TEST_F(EdgeTables, AWorkerWithoutRoomIsAskedAgainAfterAWhile) {

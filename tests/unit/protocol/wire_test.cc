@@ -7,6 +7,7 @@
 
 #include <cstring>
 #include <fstream>
+#include <limits>
 #include <random>
 
 #include "tests/support/sample_messages.h"
@@ -142,6 +143,77 @@ TEST(Wire, AMessageThatPointsAtItselfManyTimesIsRefused) {
     if (read.ok()) continue;  // the word was data
     EXPECT_TRUE(absl::IsInvalidArgument(read.status()));
   }
+}
+
+std::string RefusalOf(const AnyMessage& message) { return Refusal(Bytes(message)); }
+
+TEST(Wire, LayersThatCannotBeAreRefusedByName) {
+  constexpr int kMin = std::numeric_limits<int>::min();
+  constexpr int kMax = std::numeric_limits<int>::max();
+  EXPECT_THAT(RefusalOf(Placement{.id = 1, .model = {}, .layers = {1, kMin}}),
+              HasSubstr("layers [1, -2147483648)"));
+  EXPECT_THAT(RefusalOf(Placement{.id = 1, .model = {}, .layers = {-1, 2}}), HasSubstr("[-1, 2)"));
+  NodeStatus status;
+  status.layers_only = {3, 2};
+  EXPECT_THAT(RefusalOf(status), HasSubstr("layers [3, 2), expected 0 <= begin <= end"));
+  status.layers_only = {};
+  status.front_layers = kMax;
+  EXPECT_THAT(RefusalOf(status), HasSubstr("front layers 2147483647, expected 0 to 4096"));
+  status.front_layers = 0;
+  status.back_layers = -1;
+  EXPECT_THAT(RefusalOf(status), HasSubstr("back layers -1"));
+  EXPECT_THAT(RefusalOf(RouteRequest{.request = 1, .model = {}, .front_layers = kMin}),
+              HasSubstr("front layers -2147483648"));
+  Hello hello;
+  hello.model.n_layers = kMax;
+  EXPECT_THAT(RefusalOf(hello), HasSubstr("layers of a model 2147483647"));
+}
+
+TEST(Wire, AnErrorWithCodeOkIsRefused) {
+  EXPECT_THAT(RefusalOf(Goodbye{}), HasSubstr("goodbye with code OK"));
+  EXPECT_THAT(RefusalOf(Rejected{}), HasSubstr("rejected with code OK"));
+}
+
+TEST(Wire, AStatusIntervalThatWouldSpinOrComeTooLateIsRefused) {
+  using std::chrono::milliseconds;
+  EXPECT_THAT(RefusalOf(Welcome{.status_interval = milliseconds(0)}),
+              HasSubstr("status interval of 0 ms, expected 10 to 5000"));
+  EXPECT_THAT(RefusalOf(Welcome{.status_interval = milliseconds(5001)}), HasSubstr("5001 ms"));
+  EXPECT_EQ(RefusalOf(Welcome{.status_interval = milliseconds(10)}), "read");
+  EXPECT_EQ(RefusalOf(Welcome{.status_interval = kStatusAgeMax}), "read");
+}
+
+// What a coordinator makes of what it accepted: kBricksMax bricks over all hops, texts to their
+// bounds (coordinator/placement.cc has the sum).
+TEST(Wire, TheLargestMessagesThatBoundsAllowAreWrittenAndRead) {
+  const std::string name(kNameBytesMax, 'n');
+  const std::string endpoint(kEndpointBytesMax, 'e');
+  const ModelId model{.name = std::string(kModelNameBytesMax, 'm'), .digest = {}};
+  std::vector<LayerBrick> bricks;
+  for (int i = 0; i < static_cast<int>(kBricksMax); ++i) {
+    bricks.push_back({.layers = {i, i + 1}, .digest = {}, .weight_bytes = uint64_t{1} << 40});
+  }
+  NodeStatus status;
+  status.bricks = bricks;
+  status.load_status = DataLoss(std::string(kStatusTextBytesMax, 's'));
+  EXPECT_EQ(RefusalOf(status), "read");
+  EXPECT_EQ(RefusalOf(Placement{.id = 1,
+                                .model = model,
+                                .layers = {0, 4096},
+                                .bricks = bricks,
+                                .next = NodeId{60},
+                                .next_endpoint = endpoint}),
+            "read");
+  Route route;
+  route.grant.model = model;
+  for (int i = 0; i < kHopsMax; ++i) {
+    route.grant.hops.push_back({.node = NodeId{60},
+                                .name = name,
+                                .layers = {512 * i, 512 * i + 512},
+                                .bricks = std::vector<Digest>(kBricksMax / kHopsMax),
+                                .endpoint = endpoint});
+  }
+  EXPECT_EQ(RefusalOf(route), "read");
 }
 
 TEST(Wire, CountsBeyondTheirBoundsAreRefusedByName) {

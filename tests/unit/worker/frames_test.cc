@@ -121,6 +121,30 @@ TEST_F(WorkerTables, AnotherEdgeCannotWriteIntoASession) {
   EXPECT_EQ(SessionState(1).epoch, 1u);
 }
 
+TEST_F(WorkerTables, ANodeThatNamesTheEdgeOfASessionCannotWriteIntoIt) {
+  Load();
+  GiveFrame(Frame(1, 1, 1, 0, 4));
+  const Time heard = SessionState(1).heard;
+  now_ += std::chrono::seconds(1);
+  GiveFrom(kOtherEdge, Frame(1, 9, 9, 0, 4));
+  EXPECT_EQ(state_.counters.foreign_edge, 1u);
+  EXPECT_EQ(SessionState(1).epoch, 1u);
+  EXPECT_EQ(SessionState(1).heard, heard) << "nor keep it alive";
+  GiveFrame(Frame(1, 1, 2, 4, 4));
+  EXPECT_EQ(SessionState(1).have, 8);
+}
+
+TEST_F(WorkerTables, FramesOfTheWorkerBeforeAreTakenFromItAlone) {
+  Load();
+  const NodeId before{71};
+  GiveFrom(before, Frame(1, 1, 1, 0, 4));
+  GiveFrom(before, Frame(1, 2, 2, 4, 4));
+  EXPECT_EQ(SessionState(1).epoch, 2u);
+  GiveFrame(Frame(1, 3, 3, 8, 4));  // the edge sends to the first hop
+  EXPECT_EQ(state_.counters.foreign_edge, 1u);
+  EXPECT_EQ(SessionState(1).epoch, 2u);
+}
+
 TEST_F(WorkerTables, AnotherEdgeCannotEndASession) {
   Load();
   GiveFrame(Frame(1, 1, 1, 0, 4));

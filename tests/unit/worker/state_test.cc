@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <limits>
 
 #include "tests/unit/worker/worker_tables.h"
 
@@ -49,6 +50,18 @@ TEST_F(WorkerTables, AnUnknownMemberJoinsAgainAndKeepsWhatItHosts) {
   GiveFrom(kCoordinatorNode, PlacementOf(1, {1, 5}));
   EXPECT_FALSE(PlanNow().load) << "the same layers are there already";
   EXPECT_EQ(StatusOf(state_).phase, LoadPhase::kReady);
+}
+
+TEST_F(WorkerTables, ACoordinatorThatDoesNotKnowItGetsOneHelloAnInterval) {
+  Give(HelloSent{});
+  Join();
+  GiveFrom(kCoordinatorNode, Goodbye{Unavailable("in use by another connection")});
+  EXPECT_FALSE(PlanNow().send_hello);
+  now_ += kHelloInterval;
+  EXPECT_TRUE(PlanNow().send_hello);
+  Give(HelloSent{});
+  GiveFrom(kCoordinatorNode, Goodbye{Unavailable("in use by another connection")});
+  EXPECT_FALSE(PlanNow().send_hello);
 }
 
 TEST_F(WorkerTables, ARefusedWorkerStaysRefused) {
@@ -138,6 +151,10 @@ TEST_F(WorkerTables, RefusesAnotherModelUnknownBricksAndLayersOutside) {
   EXPECT_THAT(Message(StatusOf(state_).load_status), HasSubstr("no brick of layers [1, 2)"));
   GiveFrom(kCoordinatorNode, PlacementOf(3, {1, 7}));
   EXPECT_THAT(Message(StatusOf(state_).load_status), HasSubstr("[1, 7) of 6"));
+  Placement backwards = PlacementOf(4, {});
+  backwards.layers = {1, std::numeric_limits<int>::min()};
+  GiveFrom(kCoordinatorNode, backwards);
+  EXPECT_THAT(Message(StatusOf(state_).load_status), HasSubstr("[1, -2147483648) of 6"));
   EXPECT_FALSE(PlanNow().load);
 }
 
@@ -192,15 +209,44 @@ TEST_F(WorkerTables, CancelWhileItsFrameRunsFreesAfterTheBatchAndItsRowsGoNowher
   EXPECT_EQ(state_.pages_free, kPages);
 }
 
+TEST_F(WorkerTables, AnEndThatOvertookItsSessionsFirstFrameIsRemembered) {
+  Load();
+  GiveFrom(kEdge, End{Session(1)});
+  GiveFrame(Frame(1, 1, 1, 0, 1));
+  EXPECT_EQ(state_.counters.ended_session, 1u);
+  EXPECT_TRUE(state_.place_of.empty());
+}
+
 TEST_F(WorkerTables, RememberedEndsAreBounded) {
   Load();
-  for (size_t i = 0; i < kEndedSessionsRemembered + 10; ++i) {
-    SessionId id;
-    std::memcpy(id.bytes.data(), &i, sizeof(i));
-    GiveFrom(kEdge, End{id});
+  Activation frame = Frame(1, 1, 1, 0, 1);
+  for (uint32_t i = 0; i < kEndedSessionsRemembered + 10; ++i) {
+    std::memcpy(frame.envelope.session.bytes.data(), &i, sizeof(i));
+    GiveFrame(frame);
+    GiveFrom(kEdge, End{frame.envelope.session});
+    Release();
   }
-  EXPECT_EQ(state_.ended.size(), kEndedSessionsRemembered);
-  EXPECT_EQ(state_.ended_set.size(), kEndedSessionsRemembered);
+  EXPECT_EQ(state_.ended.order.size(), kEndedSessionsRemembered);
+  EXPECT_EQ(state_.ended.ids.size(), kEndedSessionsRemembered);
+}
+
+TEST_F(WorkerTables, EndsOfUnknownSessionsPushOutOnlyOneAnother) {
+  Load();
+  GiveFrame(Frame(1, 1, 1, 0, 1));
+  GiveFrom(kEdge, End{Session(1)});
+  Release();
+  state_.outbox.clear();
+  for (size_t i = 1; i <= 2 * kEndedSessionsRemembered; ++i) {
+    SessionId id;
+    const size_t number = i << 8;
+    std::memcpy(id.bytes.data(), &number, sizeof(number));
+    GiveFrom(kOtherEdge, Cancel{id});
+  }
+  EXPECT_EQ(state_.ended_unknown.order.size(), kUnknownEndsRemembered);
+  EXPECT_EQ(state_.ended_unknown.ids.size(), kUnknownEndsRemembered);
+  GiveFrame(Frame(1, 1, 2, 0, 1));
+  EXPECT_EQ(state_.counters.ended_session, 1u);
+  EXPECT_TRUE(state_.place_of.empty());
 }
 
 TEST_F(WorkerTables, ASilentSessionExpires) {

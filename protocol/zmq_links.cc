@@ -1,0 +1,219 @@
+// How links come and go: the table in zmq_transport.h, but for what messages do.
+#include "protocol/zmq_links.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "protocol/endpoint.h"
+#include "protocol/limits.h"
+
+namespace mortar {
+namespace {
+
+// Between two looks at the clocks of the links.
+constexpr Duration kTickInterval = std::chrono::milliseconds(100);
+// How long a node that ends waits for what it said last to leave.
+constexpr Duration kLastWordsMax = std::chrono::milliseconds(200);
+
+}  // namespace
+
+ZmqTransport::State::~State() {
+  for (ZmqLink* link : dialled) {
+    if (link->open) link->own->Linger(kLastWordsMax);
+  }
+  if (listener != nullptr) listener->Linger(kLastWordsMax);
+  if (wake >= 0) close(wake);
+}
+
+absl::Status ZmqTransport::State::Start() {
+  const Time now = parts.clock.Now();
+  last_tick = now;
+  wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (wake < 0) return ErrnoStatus(errno, "eventfd");
+  if (!options.listen.empty()) {
+    ASSIGN_OR_RETURN(listener, ZmqSocket::Listen(context, options.listen));
+    options.card.endpoint = options.advertise.empty() ? listener->endpoint() : options.advertise;
+  }
+  if (!options.upstream.empty()) {
+    ASSIGN_OR_RETURN(upstream, Dial(options.upstream, kCoordinatorNode, now));
+    upstream->vouches = true;
+  }
+  if (!options.relay.empty()) {
+    ASSIGN_OR_RETURN(relay, Dial(options.relay, kNoNode, now));
+    relay->vouches = true;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ZmqLink*> ZmqTransport::State::Dial(const std::string& endpoint, NodeId node,
+                                                   Time now) {
+  auto link = std::make_unique<ZmqLink>();
+  ASSIGN_OR_RETURN(link->own, ZmqSocket::Dial(context, endpoint));
+  link->socket = link->own.get();
+  link->node = node;
+  link->since = link->heard = now;
+  ++counters.dialled;
+  dialled.push_back(link.get());
+  links.push_back(std::move(link));
+  return links.back().get();
+}
+
+void ZmqTransport::Introduce(NodeId node, const std::string& endpoint) {
+  State& s = *state_;
+  if (!s.options.direct || endpoint.empty()) return;
+  // Rows go there: only where the person who started this node lets them go.
+  const absl::StatusOr<Endpoint> read = ParseEndpoint(endpoint);
+  if (!read.ok() || IsAnyAddress(*read) || (!IsLoopback(*read) && !s.options.insecure)) {
+    s.parts.log.Warning("not_direct", {{"node", ToString(node)}, {"endpoint", endpoint}});
+    return;
+  }
+  const auto found = s.introduced.find(node);
+  if (found == s.introduced.end() && s.introduced.size() >= kDialledMax) return;
+  const auto at = s.introduced.insert_or_assign(node, Introduced{.endpoint = endpoint}).first;
+  s.DialIntroduced(node, at->second, s.parts.clock.Now());
+}
+
+void ZmqTransport::State::DialIntroduced(NodeId node, Introduced& peer, Time now) {
+  peer.redial_at = now + kRedialDelay * (1 << peer.redials);
+  if (by_node.contains(node)) return;
+  for (const ZmqLink* link : dialled) {
+    if (link->node == node) return;  // dialled already
+  }
+  ++peer.redials;
+  const auto dialled_link = Dial(peer.endpoint, node, now);
+  if (!dialled_link.ok()) {
+    parts.log.Warning("not_direct",
+                      {{"node", ToString(node)}, {"why", Message(dialled_link.status())}});
+  }
+}
+
+ZmqLink& ZmqTransport::State::Accept(ConnectionId connection, NodeId node, bool vouches, Time now) {
+  links.push_back(std::make_unique<ZmqLink>());
+  ZmqLink& link = *links.back();
+  link.socket = listener.get();
+  link.connection = connection;
+  link.node = node;
+  link.vouches = vouches;
+  link.since = link.heard = now;
+  by_connection[connection] = &link;
+  return link;
+}
+
+void ZmqTransport::State::Opened(ZmqLink& link, NodeId node, Time now) {
+  link.node = node;
+  link.open = true;
+  link.since = link.heard = link.alive_sent = now;
+  // Two nodes may have dialled one another: the older link stays the way.
+  by_node.emplace(node, &link);
+  const auto found = introduced.find(node);
+  if (found != introduced.end()) found->second.redials = 0;
+}
+
+void ZmqTransport::State::Shut(ZmqLink& link) {
+  link.open = false;
+  const auto found = by_node.find(link.node);
+  if (found == by_node.end() || found->second != &link) return;
+  by_node.erase(found);
+  for (const auto& other : links) {
+    if (other.get() != &link && other->open && other->node == link.node) {
+      by_node[link.node] = other.get();
+      return;
+    }
+  }
+}
+
+void ZmqTransport::State::Lose(ZmqLink& link, const std::string& why, Time now) {
+  if (link.open) {
+    ++counters.links_lost;
+    parts.log.Info("link_lost", {{"node", ToString(link.node)}, {"why", why}});
+    LoseNodesBehind(link, why);
+    Shut(link);
+    if (!by_node.contains(link.node)) {
+      events.push_back({.from = link.node, .message = Goodbye{Unavailable(why)}});
+      TellSenders(link, why);
+    }
+  }
+  if (!Keeps(link)) return Remove(link);
+  DropPending(link);
+  link.hello_sent.reset();
+  link.since = link.heard = now;
+  if (&link == relay) link.node = kNoNode;  // it may be another one that comes back
+}
+
+void ZmqTransport::State::LoseNodesBehind(const ZmqLink& link, const std::string& why) {
+  for (const auto& [node, sent] : counted) {
+    if (sent.frames == 0 || node == link.node || PathTo(node) != &link) continue;
+    events.push_back({.from = node, .message = Goodbye{Unavailable("its relay: " + why)}});
+  }
+}
+
+void ZmqTransport::State::TellSenders(const ZmqLink& link, const std::string& why) {
+  for (const NodeId sender : link.senders) {
+    const auto found = by_node.find(sender);
+    if (found == by_node.end() || !found->second->open) continue;
+    // A link that is lost by this is found lost again by its own clock.
+    (void)SendAs(link.node, *found->second, sender, Goodbye{Unavailable(why)});
+  }
+}
+
+void ZmqTransport::State::Remove(ZmqLink& link) {
+  if (link.removed) return;
+  link.removed = true;
+  Shut(link);
+  DropPending(link);
+  if (link.own == nullptr) by_connection.erase(link.connection);
+  const auto asks = asking.find(link.node);
+  if (asks != asking.end() && asks->second == &link) asking.erase(asks);
+  std::erase(dialled, &link);
+  const auto found = std::ranges::find(links, &link, &std::unique_ptr<ZmqLink>::get);
+  removed.push_back(std::move(*found));
+  links.erase(found);
+}
+
+void ZmqTransport::State::Tick(Time now) {
+  const Duration stood_still = now - last_tick;
+  if (stood_still < kTickInterval) return;
+  last_tick = now;
+  // Whoever stood still judges nobody by that time: their messages may lie in the queue.
+  if (stood_still > kStallMax) {
+    for (const auto& link : links) link->heard += stood_still;
+  }
+  for (auto& [node, peer] : introduced) {
+    if (peer.redials < kRedialsMax && now >= peer.redial_at) DialIntroduced(node, peer, now);
+  }
+  std::vector<ZmqLink*> all;  // one that is lost may take others with it
+  for (const auto& link : links) all.push_back(link.get());
+  for (ZmqLink* link : all) {
+    if (!link->removed) TickLink(*link, now);
+  }
+}
+
+void ZmqTransport::State::TickLink(ZmqLink& link, Time now) {
+  const DialState dial = link.socket->dial_state();
+  if (link.open) {
+    if (link.own != nullptr && dial != DialState::kGreeted) return Lose(link, Describe(dial), now);
+    if (now - link.heard > kStatusAgeMax) return Lose(link, "it is silent", now);
+    if (now - link.alive_sent < kAliveInterval) return;
+    link.alive_sent = now;
+    (void)SendOn(link, link.node, Alive{});  // may lose the link
+    return;
+  }
+  if (&link == upstream) return;  // the loop says Hello there
+  const bool given_up = now - link.since > kDialMax;
+  if (given_up && &link != relay) {
+    if (link.own != nullptr) {
+      parts.log.Info("not_direct",
+                     {{"endpoint", link.socket->endpoint()}, {"why", Describe(dial)}});
+    }
+    return Remove(link);
+  }
+  if (link.own != nullptr && dial == DialState::kGreeted &&
+      (!link.hello_sent || now - *link.hello_sent >= kHelloInterval)) {
+    link.hello_sent = now;
+    (void)SendOn(link, link.node, options.card);
+  }
+}
+
+}  // namespace mortar

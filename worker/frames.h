@@ -1,0 +1,25 @@
+// What apply does with frames and with ends of sessions. For apply's own use.
+#pragma once
+
+#include <utility>
+
+#include "worker/state.h"
+
+namespace mortar {
+
+inline void Owe(WorkerState& s, NodeId to, AnyMessage message) {
+  s.outbox.push_back({.to = to, .message = std::move(message)});
+}
+
+// A frame that CheckFrame let pass: dropped, answered or accepted.
+void TakeFrame(WorkerState& s, Time now, NodeId from, Activation& frame);
+void Reject(WorkerState& s, const Envelope& e, absl::Status why);
+// The frame's rows go on: to the next hop all of them, back to the edge those it wants.
+void Deliver(WorkerState& s, RunningFrame& frame);
+
+// Its queue goes at once, its pages as soon as the engine has time.
+void EndSession(WorkerState& s, int place);
+// The same for whoever asks for it: nobody but its edge can.
+void EndById(WorkerState& s, NodeId from, const SessionId& id);
+
+}  // namespace mortar
