@@ -11,7 +11,6 @@
 namespace mortar {
 namespace {
 
-
 absl::Status CheckUse(const Endpoint& endpoint, EndpointUse use) {
   if (use == EndpointUse::kListen) return absl::OkStatus();
   if (endpoint.port == 0) return InvalidArgument("port 0 is nobody's; give the one listened at");
@@ -90,6 +89,7 @@ void LogTraffic(const ZmqTransport& transport, const Logger& log) {
                        {"strangers", n.strangers},
                        {"impostors", n.impostors},
                        {"misdirected", n.misdirected},
+                       {"dialled", n.dialled},
                        {"links_lost", n.links_lost}});
 }
 

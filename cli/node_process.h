@@ -37,8 +37,8 @@ absl::Status WaitForCoordinator(const ZmqTransport& transport, const Clock& cloc
 absl::Status RunUntilSignal(const std::function<void()>& turn,
                             const std::function<absl::Status()>& refused);
 
-// Tells the coordinator that this node leaves, and waits until what was sent is on its way. The
-// last thing that a node does; not a coordinator, whose members notice that it is gone.
+// Tells the coordinator that this node leaves, as the last thing that a node does; not a
+// coordinator, whose members notice that it is gone.
 void SayGoodbye(ZmqTransport& transport, const std::string& why);
 
 // What was dropped, forwarded and lost, for the operator: at the end of a node.

@@ -33,8 +33,9 @@ struct Frame {
   # coordinator, ids below 16 are reserved. Since 1.
 
   from @0 :UInt64;
-  # The node that made the message. On a direct link it must be the node that said Hello there;
-  # a relay checks the same of its own links, so that a node can vouch for nobody but itself.
+  # The node that made the message; of a relay's `goodbye`, the node that is gone. On a direct link it
+  # must be the node that said Hello there; a relay checks the same of its own links, so that a node
+  # can vouch for nobody but itself.
 
   to @1 :UInt64;
   # Whom it is for. 0: whoever reads it at the other end of this link, since the sender knows no id:
@@ -57,8 +58,8 @@ struct Frame {
     rejected @11 :Rejected;
     end @12 :SessionRef;
     # Edge -> every hop, when a generation is over. Pages are freed and zeroed; answered by `ended`.
-    # Lost: the worker keeps the place and the pages until the edge's link to it goes, else for ten
-    # minutes of silence. Since 1.
+    # Heeded from the session's edge alone. Lost: the worker keeps the place and the pages until it
+    # hears that the edge is gone, else for ten minutes of silence. Since 1.
     cancel @13 :SessionRef;
     # Edge -> every hop, when a generation is given up or has failed, and to the hops of a route
     # that it leaves for another. Answered and lost as `end`. Since 1.
@@ -205,7 +206,7 @@ struct RouteGrant {
 
 struct Route {
   # Coordinator -> edge: the answer to `routeRequest`, once every hop is ready: a grant, or after at
-  # most 30 s why there is none. Lost: the edge asks again and gets another session's id; the first
+  # most 30 s why there is none; RESOURCE_EXHAUSTED: the edge asks again after 0.5 s. Lost: the edge asks again and gets another session's id; the first
   # was told to nobody, so nothing is held for it. Since 1.
   request @0 :UInt64;
   status @1 :Status;
@@ -270,8 +271,9 @@ struct Ended {
 
 struct Goodbye {
   # Worker, edge or relay -> coordinator: it leaves. Anybody -> whoever said something on a link:
-  # refused, or unknown there. UNAVAILABLE: say Hello (again); any other code: do not. A coordinator
-  # that ends says nothing: its members see the connection go. Lost: a connection that is gone, or
-  # five seconds of silence, say the same. Since 1.
+  # refused, or unknown there. Relay or coordinator, in the name of a node whose link it lost -> those
+  # whose messages it forwarded there. UNAVAILABLE: say Hello (again); any other code: do not. A
+  # coordinator that ends says nothing: its members see the connection go. Lost: a connection that is
+  # gone, or five seconds of silence, say the same. Since 1.
   status @0 :Status;
 }
