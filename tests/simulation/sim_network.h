@@ -26,7 +26,7 @@ struct SimOptions {
   // ends, and each hears the other's Goodbye, as a transport says it. The link is back at once.
   double link_losses = 0;
   Duration job_max = std::chrono::milliseconds(15);  // a job takes from nothing to this
-  // Changes a message before it is sent; empty: none.
+  // Sees each message before it is sent, and may change it; empty: none.
   std::function<void(NodeId from, NodeId to, AnyMessage& message)> tamper{};
 };
 
