@@ -20,6 +20,7 @@ struct SimOptions {
   uint64_t seed = 1;
   double loss = 0.03;        // of messages, each by itself
   double duplicates = 0.05;  // of those that are not lost
+  int copies = 2;            // of a message that is doubled, each with a delay of its own
   Duration delay_min = std::chrono::milliseconds(1);
   Duration delay_max = std::chrono::milliseconds(20);  // even between the two: later ones overtake
   // Chance that a message finds its link lost: it goes, with all that is on its way between the two

@@ -55,26 +55,45 @@ class RuleWatch {
   }
   void Sent(NodeId from, const AnyMessage& message) {
     if (const auto* frame = std::get_if<Activation>(&message)) {
-      const Envelope& e = frame->envelope;
-      uint64_t& newest = newest_step_[{from, e.session.bytes}];
-      if (e.step <= newest) broken_ = "node " + ToString(from) + " ran an old step";
-      newest = std::max(newest, e.step);
-    }
-    for (int w = 0; cluster_ != nullptr && w < n_workers_; ++w) {
-      for (const WorkerSession& session : cluster_->worker(w).places) {
-        for (size_t i = 0; i < session.frames.size(); ++i) {
-          if (session.frames[i].envelope.epoch == session.epoch) continue;
-          broken_ = "worker " + std::to_string(w) + " queued a frame of another epoch than its own";
-        }
-      }
+      Ran(from, frame->envelope);
+    } else if (const auto* need = std::get_if<NeedPrefix>(&message)) {
+      Refused(from, need->session, need->epoch);
+    } else if (const auto* rejected = std::get_if<Rejected>(&message)) {
+      Refused(from, rejected->session, rejected->epoch);
     }
   }
   const std::string& broken() const { return broken_; }
 
  private:
+  // What is known of one session at one node.
+  struct Seen {
+    uint64_t step = 0;          // newest that it sent on
+    uint32_t epoch = 0;         // newest that it adopted and refused a frame of
+    uint64_t step_started = 0;  // newest that it had begun to run then
+  };
+  Seen& At(NodeId node, const SessionId& session) { return seen_[{node, session}]; }
+  void Ran(NodeId node, const Envelope& e) {
+    Seen& seen = At(node, e.session);
+    if (e.step <= seen.step) broken_ = "node " + ToString(node) + " ran an old step";
+    if (e.epoch < seen.epoch && e.step > seen.step_started) {
+      broken_ = "node " + ToString(node) + " ran a frame of a lower epoch";
+    }
+    seen.step = std::max(seen.step, e.step);
+  }
+  void Refused(NodeId node, const SessionId& session, uint32_t epoch) {
+    for (int w = 0; cluster_ != nullptr && w < n_workers_; ++w) {
+      const WorkerState& worker = cluster_->worker(w);
+      const auto place = worker.place_of.find(session);
+      if (WorkerNode(w) != node || place == worker.place_of.end()) continue;
+      Seen& seen = At(node, session);
+      seen.epoch = std::max(seen.epoch, epoch);
+      seen.step_started = worker.places[static_cast<size_t>(place->second)].applied_step;
+    }
+  }
+
   const EmbeddedCluster* cluster_ = nullptr;
   int n_workers_ = 0;
-  std::map<std::pair<NodeId, decltype(SessionId::bytes)>, uint64_t> newest_step_;
+  std::map<std::pair<NodeId, SessionId>, Seen> seen_;
   std::string broken_;
 };
 
@@ -123,6 +142,40 @@ TEST(Steps, ASeedRepeatsItsRunMessageForMessage) {
   };
   EXPECT_EQ(history(7), history(7));
   EXPECT_NE(history(7), history(9)) << "a hash that says nothing";
+}
+
+// Frames that a worker had no room for come again under the next epoch, while copies of the old
+// ones are still on their way and arrive when there is room.
+TEST(Steps, AWorkerWithoutRoomNeverRunsAFrameOfAnEpochThatIsOver) {
+  const auto file = TinyFile();
+  WorkerCounters seen;
+  for (uint64_t seed = 1; seed <= kSeeds / 4; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    RuleWatch watch;
+    ClusterOptions options = OptionsOf(seed);
+    options.n_workers = 1;
+    options.n_parallel = 4;
+    options.worker_kv_positions = 256;
+    options.sim->loss = 0;
+    options.sim->duplicates = 0.5;
+    options.sim->copies = 12;
+    options.sim->delay_max = std::chrono::milliseconds(400);
+    options.sim->tamper = [&](NodeId from, NodeId, AnyMessage& m) { watch.Sent(from, m); };
+    EmbeddedCluster cluster(file, options);
+    watch.Watch(cluster, options.n_workers);
+    std::vector<GenerateRequest> requests;
+    for (uint64_t i = 0; i < 4; ++i) requests.push_back(RequestOf(seed + i, 70, 0));
+    for (GenerateRequest& request : requests) {
+      request.chunk_rows = 50;
+      request.n_predict = 3;
+    }
+    cluster.RunAll(requests);
+    ASSERT_EQ(watch.broken(), "");
+    seen.rejected += cluster.worker(0).counters.rejected;
+    seen.old_epoch += cluster.worker(0).counters.old_epoch;
+  }
+  EXPECT_GT(seen.rejected, kSeeds / 4);
+  EXPECT_GT(seen.old_epoch, 0u);
 }
 
 // A link that is lost ends the sessions that were made over it at one end, and the coordinator
