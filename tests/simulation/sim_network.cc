@@ -80,7 +80,7 @@ void SimNetwork::Send(NodeId from, NodeId to, AnyMessage message) {
     return;
   }
   if (options_.link_losses > 0 && chance() < options_.link_losses) return LoseLink(from, to);
-  const int copies = chance() < options_.duplicates ? 2 : 1;
+  const int copies = chance() < options_.duplicates ? options_.copies : 1;
   counters_.doubled += static_cast<uint64_t>(copies - 1);
   const uint64_t number = ++sent_[{from, to}];
   for (int i = 0; i < copies; ++i) {

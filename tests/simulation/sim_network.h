@@ -20,13 +20,14 @@ struct SimOptions {
   uint64_t seed = 1;
   double loss = 0.03;        // of messages, each by itself
   double duplicates = 0.05;  // of those that are not lost
+  int copies = 2;            // of a message that is doubled, each with a delay of its own
   Duration delay_min = std::chrono::milliseconds(1);
   Duration delay_max = std::chrono::milliseconds(20);  // even between the two: later ones overtake
   // Chance that a message finds its link lost: it goes, with all that is on its way between the two
   // ends, and each hears the other's Goodbye, as a transport says it. The link is back at once.
   double link_losses = 0;
   Duration job_max = std::chrono::milliseconds(15);  // a job takes from nothing to this
-  // Changes a message before it is sent; empty: none.
+  // Sees each message before it is sent, and may change it; empty: none.
   std::function<void(NodeId from, NodeId to, AnyMessage& message)> tamper{};
 };
 

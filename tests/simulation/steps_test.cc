@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "tests/integration/embedded_cluster.h"
 #include "tests/support/tiny_model.h"
 
@@ -43,6 +45,58 @@ ClusterOptions OptionsOf(uint64_t seed) {
   return options;
 }
 
+// What no network may bring about, looked at whenever a node sends: the tokens alone would not show
+// it, since whatever goes wrong is tried again in the end.
+class RuleWatch {
+ public:
+  void Watch(const EmbeddedCluster& cluster, int n_workers) {
+    cluster_ = &cluster;
+    n_workers_ = n_workers;
+  }
+  void Sent(NodeId from, const AnyMessage& message) {
+    if (const auto* frame = std::get_if<Activation>(&message)) {
+      Ran(from, frame->envelope);
+    } else if (const auto* need = std::get_if<NeedPrefix>(&message)) {
+      Refused(from, need->session, need->epoch);
+    } else if (const auto* rejected = std::get_if<Rejected>(&message)) {
+      Refused(from, rejected->session, rejected->epoch);
+    }
+  }
+  const std::string& broken() const { return broken_; }
+
+ private:
+  // What is known of one session at one node.
+  struct Seen {
+    uint64_t step = 0;          // newest that it sent on
+    uint32_t epoch = 0;         // newest that it adopted and refused a frame of
+    uint64_t step_started = 0;  // newest that it had begun to run then
+  };
+  Seen& At(NodeId node, const SessionId& session) { return seen_[{node, session}]; }
+  void Ran(NodeId node, const Envelope& e) {
+    Seen& seen = At(node, e.session);
+    if (e.step <= seen.step) broken_ = "node " + ToString(node) + " ran an old step";
+    if (e.epoch < seen.epoch && e.step > seen.step_started) {
+      broken_ = "node " + ToString(node) + " ran a frame of a lower epoch";
+    }
+    seen.step = std::max(seen.step, e.step);
+  }
+  void Refused(NodeId node, const SessionId& session, uint32_t epoch) {
+    for (int w = 0; cluster_ != nullptr && w < n_workers_; ++w) {
+      const WorkerState& worker = cluster_->worker(w);
+      const auto place = worker.place_of.find(session);
+      if (WorkerNode(w) != node || place == worker.place_of.end()) continue;
+      Seen& seen = At(node, session);
+      seen.epoch = std::max(seen.epoch, epoch);
+      seen.step_started = worker.places[static_cast<size_t>(place->second)].applied_step;
+    }
+  }
+
+  const EmbeddedCluster* cluster_ = nullptr;
+  int n_workers_ = 0;
+  std::map<std::pair<NodeId, SessionId>, Seen> seen_;
+  std::string broken_;
+};
+
 TEST(Steps, EverySeedGivesTheTokensOfAnUndisturbedRun) {
   const auto file = TinyFile();
   WorkerCounters seen;
@@ -51,13 +105,18 @@ TEST(Steps, EverySeedGivesTheTokensOfAnUndisturbedRun) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     const std::vector<GenerateRequest> requests = {RequestOf(seed, 23, 0),
                                                    RequestOf(seed + 1000, 9, 0.9f)};
-    EmbeddedCluster cluster(file, OptionsOf(seed));
+    RuleWatch watch;
+    ClusterOptions options = OptionsOf(seed);
+    options.sim->tamper = [&](NodeId from, NodeId, AnyMessage& m) { watch.Sent(from, m); };
+    EmbeddedCluster cluster(file, options);
+    watch.Watch(cluster, options.n_workers);
     const std::vector<Answer> answers = cluster.RunAll(requests);
+    ASSERT_EQ(watch.broken(), "");
     for (size_t i = 0; i < requests.size(); ++i) {
       ASSERT_TRUE(answers[i].finished.status.ok()) << answers[i].finished.status;
       ASSERT_EQ(answers[i].tokens, DecodeAlone(*file, requests[i]));
     }
-    for (int w = 0; w < OptionsOf(seed).n_workers; ++w) {
+    for (int w = 0; w < options.n_workers; ++w) {
       const WorkerCounters& c = cluster.worker(w).counters;
       seen.old_epoch += c.old_epoch;
       seen.old_step += c.old_step;
@@ -83,6 +142,40 @@ TEST(Steps, ASeedRepeatsItsRunMessageForMessage) {
   };
   EXPECT_EQ(history(7), history(7));
   EXPECT_NE(history(7), history(9)) << "a hash that says nothing";
+}
+
+// Frames that a worker had no room for come again under the next epoch, while copies of the old
+// ones are still on their way and arrive when there is room.
+TEST(Steps, AWorkerWithoutRoomNeverRunsAFrameOfAnEpochThatIsOver) {
+  const auto file = TinyFile();
+  WorkerCounters seen;
+  for (uint64_t seed = 1; seed <= kSeeds / 4; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    RuleWatch watch;
+    ClusterOptions options = OptionsOf(seed);
+    options.n_workers = 1;
+    options.n_parallel = 4;
+    options.worker_kv_positions = 256;
+    options.sim->loss = 0;
+    options.sim->duplicates = 0.5;
+    options.sim->copies = 12;
+    options.sim->delay_max = std::chrono::milliseconds(400);
+    options.sim->tamper = [&](NodeId from, NodeId, AnyMessage& m) { watch.Sent(from, m); };
+    EmbeddedCluster cluster(file, options);
+    watch.Watch(cluster, options.n_workers);
+    std::vector<GenerateRequest> requests;
+    for (uint64_t i = 0; i < 4; ++i) requests.push_back(RequestOf(seed + i, 70, 0));
+    for (GenerateRequest& request : requests) {
+      request.chunk_rows = 50;
+      request.n_predict = 3;
+    }
+    cluster.RunAll(requests);
+    ASSERT_EQ(watch.broken(), "");
+    seen.rejected += cluster.worker(0).counters.rejected;
+    seen.old_epoch += cluster.worker(0).counters.old_epoch;
+  }
+  EXPECT_GT(seen.rejected, kSeeds / 4);
+  EXPECT_GT(seen.old_epoch, 0u);
 }
 
 // A link that is lost ends the sessions that were made over it at one end, and the coordinator

@@ -1,0 +1,33 @@
+#!/usr/bin/env python3
+"""Writes a copy of a source file with one rule broken on purpose.
+
+usage: mutate.py MUTANT SOURCE OUT
+
+A test that is built with the copy must fail. The text that is replaced must stand in the source
+exactly once: otherwise the build fails, so that a mutant cannot silently become the original.
+"""
+import sys
+
+MUTANTS = {
+    # They still count, so that it takes more than a look at the counters to find them.
+    "old_step": ("++s.counters.old_step;\n    return false;", "++s.counters.old_step;"),
+    "lower_epoch": ("++s.counters.old_epoch;\n    return false;", "++s.counters.old_epoch;"),
+    "need_prefix": ("++s.counters.need_prefix;\n    return Owe(",
+                    "++s.counters.need_prefix;\n    if (have < 0) return Owe("),
+}
+
+
+def main():
+    mutant, source, out = sys.argv[1:]
+    before, after = MUTANTS[mutant]
+    with open(source, encoding="utf-8") as file:
+        text = file.read()
+    if text.count(before) != 1:
+        sys.exit(f"error: mutant {mutant}: expected '{before}' once in {source}, "
+                 f"found it {text.count(before)} times")
+    with open(out, "w", encoding="utf-8") as file:
+        file.write(text.replace(before, after))
+
+
+if __name__ == "__main__":
+    main()
