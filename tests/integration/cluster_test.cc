@@ -367,6 +367,22 @@ TEST_F(ClusterTest, AnAnswerSurvivesAWorkerThatIsKilledAndGivesTheSameTokens) {
   EXPECT_EQ(tokens, expected);
 }
 
+TEST_F(ClusterTest, ARelayedAnswerSurvivesAWorkerThatIsKilledBeforeItsDeadline) {
+  const json expected = TokensOfOneProcess(160);
+  StartCoordinator(1);
+  StartWorker({"--listen", "none"});
+  StartWorker({"--listen", "none"});  // waits: one was expected
+  json tokens;
+  const auto start = std::chrono::steady_clock::now();
+  std::thread edge([&] { tokens = Tokens(160, {"--no-direct"}); });
+  std::this_thread::sleep_for(milliseconds(1200));
+  workers_[0]->Kill();
+  edge.join();
+  EXPECT_EQ(tokens, expected);
+  // Whoever forwards tells the edge; by itself it would wait 30 s for its last frame's answer.
+  EXPECT_LT(std::chrono::steady_clock::now() - start, seconds(25));
+}
+
 TEST_F(ClusterTest, ARelayedAnswerWaitsForItsCoordinatorAndGoesOn) {
   const json expected = TokensOfOneProcess(160);
   StartCluster(1, {"--listen", "none"});
