@@ -206,8 +206,9 @@ struct RouteGrant {
 
 struct Route {
   # Coordinator -> edge: the answer to `routeRequest`, once every hop is ready: a grant, or after at
-  # most 30 s why there is none; RESOURCE_EXHAUSTED: the edge asks again after 0.5 s. Lost: the edge asks again and gets another session's id; the first
-  # was told to nobody, so nothing is held for it. Since 1.
+  # most 30 s why there is none; RESOURCE_EXHAUSTED: the edge asks again after 0.5 s. Lost: the edge
+  # asks again and gets another session's id; the first was told to nobody, so nothing is held for
+  # it. Since 1.
   request @0 :UInt64;
   status @1 :Status;
   grant @2 :RouteGrant;   # when the status is OK

@@ -141,7 +141,6 @@ TEST_F(ClusterTest, ARelayOfItsOwnCarriesTheFramesAndGivesTheSameTokens) {
   StartWorker(through);
   StartWorker(through);
   EXPECT_EQ(Tokens(24, through), TokensOfOneProcess(24));
-  // Three hops a token; the first ones may find the edge's link to its relay not open yet.
   EXPECT_GT(ForwardedBy(relay), 2 * 24);
   EXPECT_LT(ForwardedBy(*coordinator_), 24);
 }
@@ -356,15 +355,21 @@ TEST_F(ClusterTest, AStoppedNodeEndsWellAndSoon) {
 
 TEST_F(ClusterTest, AnAnswerSurvivesAWorkerThatIsKilledAndGivesTheSameTokens) {
   const json expected = TokensOfOneProcess(160);
-  StartCoordinator(1);
-  StartWorker();
-  StartWorker();  // waits: one was expected
-  json tokens;
-  std::thread edge([&] { tokens = Tokens(160); });
-  std::this_thread::sleep_for(milliseconds(1200));
-  workers_[0]->Kill();
-  edge.join();
-  EXPECT_EQ(tokens, expected);
+  for (const bool direct : {true, false}) {
+    SCOPED_TRACE(direct ? "direct" : "relayed");
+    workers_.clear();
+    StartCoordinator(1);
+    for (int i = 0; i < 2; ++i) StartWorker();  // the second one waits: one was expected
+    json tokens;
+    const auto start = std::chrono::steady_clock::now();
+    std::thread edge([&] { tokens = Tokens(160, {direct ? "--direct" : "--no-direct"}); });
+    std::this_thread::sleep_for(milliseconds(1200));
+    workers_[0]->Kill();
+    edge.join();
+    EXPECT_EQ(tokens, expected);
+    // The edge is told; by itself it would wait 30 s for its last frame's answer.
+    EXPECT_LT(std::chrono::steady_clock::now() - start, seconds(25));
+  }
 }
 
 TEST_F(ClusterTest, ARelayedAnswerWaitsForItsCoordinatorAndGoesOn) {
@@ -422,9 +427,7 @@ TEST_F(ClusterTest, AnEdgeThatIsStoppedOrUnreadGivesItsPlaceBack) {
     const ProgramResult ended = RunMortar(run);
     EXPECT_EQ(ended.exit_code, exit_code);
     EXPECT_GE(ended.out.size(), 40u);
-    const auto start = std::chrono::steady_clock::now();
-    EXPECT_EQ(Tokens(24), expected);
-    EXPECT_LT(std::chrono::steady_clock::now() - start, seconds(10));
+    EXPECT_EQ(Tokens(24), expected);  // by itself the worker frees it after ten minutes
   }
 }
 
