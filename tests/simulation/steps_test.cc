@@ -1,6 +1,7 @@
 // Goal: the step rules hold whatever the network does. Edge, coordinator and workers run on one
 // thread, on a simulated clock and a network that loses, doubles and reorders; under each of 200
-// seeds every session gives the tokens of an undisturbed run, and a seed repeats its run.
+// seeds no hop runs an old step, every session gives the tokens of an undisturbed run, and a seed
+// repeats its run.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
