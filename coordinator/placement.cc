@@ -1,6 +1,7 @@
 #include "coordinator/placement.h"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 #include <utility>
 
@@ -31,14 +32,13 @@ absl::StatusOr<PlacedHop> MakeHop(const Assignment& a) {
     }
     inside.push_back(brick);
   }
-  std::stable_sort(inside.begin(), inside.end(),
-                   [](const LayerBrick& x, const LayerBrick& y) { return x.layers < y.layers; });
+  std::ranges::sort(inside, std::less{}, &LayerBrick::layers);
   int covered = a.layers.begin;
-  for (LayerBrick& brick : inside) {
+  for (const LayerBrick& brick : inside) {
     if (brick.layers.begin != covered) continue;  // of a layer that another brick has brought
     covered = brick.layers.end;
     hop.weight_bytes += brick.weight_bytes;
-    hop.bricks.push_back(std::move(brick));
+    hop.bricks.push_back(brick);
   }
   if (covered != a.layers.end) {
     return FailedPrecondition("worker " + hop.name + " has no brick for layer " +

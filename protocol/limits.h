@@ -74,7 +74,8 @@ inline constexpr Duration kStallMax = std::chrono::seconds(1);
 inline constexpr size_t kRouteRequestsWaitingMax = 256;  // while workers load
 // How long a request for a route waits for workers that are loading.
 inline constexpr Duration kRouteWaitMax = std::chrono::seconds(30);
-// Life of a grant: longer than any answer, short enough that a lost edge frees its workers.
+// Life of a grant: longer than any answer. Said in each; nobody enforces it before grants are
+// signed.
 inline constexpr Duration kRouteLifetime = std::chrono::hours(1);
 
 }  // namespace mortar

@@ -107,6 +107,7 @@ void ZmqTransport::State::Opened(ZmqLink& link, NodeId node, Time now) {
   link.since = link.heard = link.alive_sent = now;
   // Two nodes may have dialled one another: the older link stays the way.
   by_node.emplace(node, &link);
+  if (&link == relay) relay_missed = false;
   const auto found = introduced.find(node);
   if (found != introduced.end()) found->second.redials = 0;
 }
@@ -149,12 +150,16 @@ void ZmqTransport::State::LoseNodesBehind(const ZmqLink& link, const std::string
   }
 }
 
-void ZmqTransport::State::TellSenders(const ZmqLink& link, const std::string& why) {
-  for (const NodeId sender : link.senders) {
-    const auto found = by_node.find(sender);
-    if (found == by_node.end() || !found->second->open) continue;
-    // A link that is lost by this is found lost again by its own clock.
-    (void)SendAs(link.node, *found->second, sender, Goodbye{Unavailable(why)});
+void ZmqTransport::State::TellSenders(const ZmqLink& lost, const std::string& why) {
+  std::vector<ZmqLink*> to;
+  for (const auto& link : links) {
+    const bool sent_to_lost = lost.senders.contains(link->node);
+    if (link->open && link.get() != &lost && (link->senders.erase(lost.node) > 0 || sent_to_lost)) {
+      to.push_back(link.get());
+    }
+  }
+  for (ZmqLink* link : to) {
+    if (link->open) (void)SendAs(lost.node, *link, link->node, Goodbye{Unavailable(why)});
   }
 }
 
@@ -202,6 +207,11 @@ void ZmqTransport::State::TickLink(ZmqLink& link, Time now) {
   }
   if (&link == upstream) return;  // the loop says Hello there
   const bool given_up = now - link.since > kDialMax;
+  if (given_up && &link == relay && !relay_missed) {
+    relay_missed = true;
+    parts.log.Warning("relay_unreachable",
+                      {{"endpoint", link.socket->endpoint()}, {"why", Describe(dial)}});
+  }
   if (given_up && &link != relay) {
     if (link.own != nullptr) {
       parts.log.Info("not_direct",

@@ -79,7 +79,9 @@ struct ZmqTransport::State {
   // What was on its way through an open link is lost with it: a Goodbye from every node to which
   // this one has sent frames over it.
   void LoseNodesBehind(const ZmqLink& link, const std::string& why);
-  void TellSenders(const ZmqLink& link, const std::string& why);
+  // A Goodbye in its name to all for whom, or from whom, something was forwarded to this node or
+  // from it.
+  void TellSenders(const ZmqLink& lost, const std::string& why);
   bool Keeps(const ZmqLink& link) const { return &link == upstream || &link == relay; }
   // Not open any more, and no longer the way to its node.
   void Shut(ZmqLink& link);
@@ -135,7 +137,8 @@ struct ZmqTransport::State {
   std::unordered_map<NodeId, Introduced, IdHash> introduced;
   ZmqLink* upstream = nullptr;
   ZmqLink* relay = nullptr;
-  size_t next_socket = 0;  // where Poll's round goes on
+  bool relay_missed = false;  // and said so
+  size_t next_socket = 0;     // where Poll's round goes on
   bool received = false;
   size_t pending_bytes = 0;    // of all links
   RingQueue<Incoming> events;  // for the loop: links that were lost

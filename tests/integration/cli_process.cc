@@ -54,7 +54,8 @@ struct Pipe {
   dup2(out, STDOUT_FILENO);
   dup2(err, STDERR_FILENO);
   std::vector<std::string> texts;
-  for (const char* kept : {"HOME", "PATH", "XDG_CACHE_HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS"}) {
+  for (const char* kept :
+       {"HOME", "PATH", "XDG_CACHE_HOME", "ASAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS"}) {
     const char* value = std::getenv(kept);
     if (value != nullptr && !run.environment.contains(kept)) {
       texts.push_back(std::string(kept) + "=" + value);

@@ -44,14 +44,6 @@ json TokensOfOneProcess(int n, const std::string& prompt = kPrompt) {
   return result.Json()["tokens"];
 }
 
-// RunMortar keeps little of the environment; the thread sanitizer's options are for the program
-// too.
-std::map<std::string, std::string> SanitizerOptions() {
-  const char* options = std::getenv("TSAN_OPTIONS");
-  return options == nullptr ? std::map<std::string, std::string>{}
-                            : std::map<std::string, std::string>{{"TSAN_OPTIONS", options}};
-}
-
 // Ends a node and reads what it then says of the messages that it forwarded. It was started with
 // --log-level info.
 int ForwardedBy(NodeProgram& node) {
@@ -96,8 +88,7 @@ class ClusterTest : public testing::Test {
     for (int i = 0; i < workers; ++i) StartWorker(flags);
   }
   ProgramRun EdgeRun(const std::vector<std::string>& arguments) {
-    return {.arguments = std::vector<std::string>{"edge", "--coordinator", endpoint_} + arguments,
-            .environment = SanitizerOptions()};
+    return {.arguments = std::vector<std::string>{"edge", "--coordinator", endpoint_} + arguments};
   }
   ProgramResult Edge(const std::vector<std::string>& arguments) {
     return RunMortar(EdgeRun(arguments));
