@@ -61,6 +61,7 @@ absl::Status EdgeProcess::State::Start() {
   edge_options.front_layers = session.cut.front;
   edge_options.back_layers = session.cut.back;
   edge_options.show_tokens_to_cloud = session.show_tokens_to_cloud;
+  edge_options.has_relay = !options.relay.empty();
   edge_options.rows_max = kNodeRowsMax;
   ASSIGN_OR_RETURN(edge, Edge::Create(edge_options, {*transport, parts.clock, jobs, parts.log,
                                                      *engine, *parts.model.tokenizer}));

@@ -150,7 +150,8 @@ void SendFrame(EdgeState& s, Time now, EdgeSlot& slot, EdgeItem& item) {
              .epoch = slot.epoch,
              .base = static_cast<uint32_t>(item.base),
              .n = static_cast<uint32_t>(item.n),
-             .rows_wanted = item.wanted};
+             .rows_wanted = item.wanted,
+             .layer = static_cast<uint16_t>(s.options.front_layers)};
   e.n_hops = static_cast<uint8_t>(slot.hops.size() - 1);
   for (size_t i = 1; i < slot.hops.size(); ++i) e.hops[i - 1] = slot.hops[i].node;
   slot.in_flight.push_back(std::move(frame));

@@ -36,6 +36,10 @@ void On(EdgeState& s, Time now, NodeId from, Activation& answer) {
     ++s.counters.old_answers;  // a duplicate
     return;
   }
+  if (e.layer != s.options.model.n_layers - s.options.back_layers) {
+    ++s.counters.broken_answers;
+    return RetryOnNewRoute(s, now, *slot, "the last hop hosts other layers by now");
+  }
   if (!RowsFit(*frame, e)) {
     ++s.counters.broken_answers;
     return Retry(s, now, *slot, slot->answered, "an answer had other rows than were wanted");
@@ -175,6 +179,17 @@ void On(EdgeState& s, Time, NodeId from, Welcome& welcome) {
   s.status_sent.reset();
 }
 
+// What was on its way between other nodes through the coordinator is lost with it.
+void LeaveRelayedRoutes(EdgeState& s, Time now, const absl::Status& why) {
+  if (s.options.has_relay) return;
+  for (EdgeSlot& slot : s.slots) {
+    const bool relayed =
+        std::ranges::any_of(slot.hops, [](const Hop& hop) { return hop.endpoint.empty(); });
+    if (slot.phase != SlotPhase::kRunning || !relayed) continue;
+    RetryOnNewRoute(s, now, slot, "the coordinator is gone: " + Message(why));
+  }
+}
+
 void On(EdgeState& s, Time now, NodeId from, Goodbye& goodbye) {
   if (from != kCoordinatorNode) {
     for (EdgeSlot& slot : s.slots) {
@@ -186,6 +201,7 @@ void On(EdgeState& s, Time now, NodeId from, Goodbye& goodbye) {
   } else if (absl::IsUnavailable(goodbye.status)) {
     // hello_sent stays: an answer such as this one to every Hello must not bring the next one on.
     s.phase = EdgePhase::kJoining;
+    LeaveRelayedRoutes(s, now, goodbye.status);
   } else {
     s.phase = EdgePhase::kRefused;
     s.refusal = std::move(goodbye.status);

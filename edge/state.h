@@ -71,6 +71,7 @@ struct EdgeOptions {
   int front_layers = 2;
   int back_layers = 2;
   bool show_tokens_to_cloud = false;  // allows front or back 0
+  bool has_relay = false;             // of its own, beside the coordinator
   int n_parallel = 1;                 // sessions at a time
   int context_max = 4096;             // positions of one session
   int kv_pages = 0;                   // of the engine's pool, for all sessions

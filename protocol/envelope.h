@@ -28,6 +28,7 @@ struct Envelope {
   RowsWanted rows_wanted = RowsWanted::kAll;
   uint8_t n_hops = 0;                       // of `hops`
   uint16_t flags = 0;                       // kFlag…; others must be zero
+  uint16_t layer = 0;                       // of which the rows are the input
   std::array<NodeId, kHopsMax - 1> hops{};  // hops after the receiver, the next one first
 
   bool is_answer() const { return (flags & kFlagAnswer) != 0; }
@@ -35,6 +36,6 @@ struct Envelope {
 };
 
 // Bytes of an encoded frame beside its rows (wire.h). Design: at most 200 with ZeroMQ's own.
-inline constexpr size_t EncodedBytes(const Envelope& e) { return 112 + 8 * size_t{e.n_hops}; }
+inline constexpr size_t EncodedBytes(const Envelope& e) { return 120 + 8 * size_t{e.n_hops}; }
 
 }  // namespace mortar

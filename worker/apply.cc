@@ -93,7 +93,14 @@ void On(WorkerState& s, Time, NodeId from, Placement& placement) {
     s.load_status = absl::OkStatus();
     s.wanted = std::move(placement);
   }
-  for (size_t i = 0; i < s.places.size(); ++i) EndSession(s, static_cast<int>(i));
+  for (size_t i = 0; i < s.places.size(); ++i) {
+    const WorkerSession& session = s.places[i];
+    if (!session.used || session.ending) continue;
+    // Its edge need not find out by a deadline.
+    Owe(s, session.edge,
+        NeedRoute{.session = session.id, .epoch = session.epoch, .step = session.accepted_step});
+    EndSession(s, static_cast<int>(i));
+  }
 }
 
 template <typename Other>

@@ -160,7 +160,7 @@ void Accept(WorkerState& s, WorkerSession& session, Activation&& frame) {
 
 void TakeFrame(WorkerState& s, Time now, NodeId from, Activation& frame) {
   const Envelope& e = frame.envelope;
-  if (s.load != LoadPhase::kReady) {
+  if (s.load != LoadPhase::kReady || e.layer != s.layers.begin) {
     ++s.counters.need_route;
     return Owe(s, e.edge, NeedRoute{.session = e.session, .epoch = e.epoch, .step = e.step});
   }
@@ -203,6 +203,7 @@ void TakeFrame(WorkerState& s, Time now, NodeId from, Activation& frame) {
 // The frame's rows go on: to the next hop all of them, back to the edge those it wants.
 void Deliver(WorkerState& s, RunningFrame& frame) {
   Envelope e = frame.envelope;
+  e.layer = static_cast<uint16_t>(s.layers.end);
   NodeId to = e.edge;
   if (e.n_hops > 0) {
     to = e.hops[0];

@@ -109,7 +109,8 @@ class FuzzedEdge {
                             .epoch = slot.epoch,
                             .base = static_cast<uint32_t>(frame.end()) - n,
                             .n = n,
-                            .flags = kFlagAnswer};
+                            .flags = kFlagAnswer,
+                            .layer = 5};
       } else if (auto* need = std::get_if<NeedPrefix>(&message)) {
         need->session = slot.session;
         need->epoch = slot.epoch;

@@ -24,7 +24,7 @@ constexpr milliseconds kMoments[] = {milliseconds(60), milliseconds(450), millis
                                      milliseconds(1600)};
 // The longest of all stated times, a route that nobody can give, and the program's own start.
 constexpr seconds kStatedMax{35 + 5};
-constexpr int kTokens = 60;
+constexpr int kTokens = 120;
 
 std::string Prompt() {
   std::string prompt;
@@ -45,9 +45,11 @@ json TokensOfOneProcess() {
 
 class KillTest : public testing::Test {
  protected:
-  void StartCoordinator(const std::string& listen = "tcp://127.0.0.1:0") {
-    coordinator_ = std::make_unique<NodeProgram>(
-        std::vector<std::string>{"coordinator", "--listen", listen, "--workers", "1"});
+  void StartCoordinator(const std::string& listen = "tcp://127.0.0.1:0",
+                        const std::vector<std::string>& flags = {"--workers", "1"}) {
+    std::vector<std::string> arguments = {"coordinator", "--listen", listen};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    coordinator_ = std::make_unique<NodeProgram>(arguments);
     const std::string line = coordinator_->Line("coordinator at ");
     const size_t at = line.find("tcp://");
     endpoint_ = line.substr(at, line.find(',', at) - at);
@@ -137,6 +139,24 @@ TEST_F(KillTest, OfTheCoordinatorEndsNoAnswerThatHasItsRoute) {
     EXPECT_TRUE(worker->Runs());
     StartCoordinator(endpoint_);
     EXPECT_EQ(Edge().Json()["tokens"], expected) << "the worker came back by itself";
+  }
+}
+
+// A worker that is still there, and hosts other layers by now, must not go on with a session that
+// began on the old ones.
+TEST_F(KillTest, OfTheCoordinatorAndOtherLayersThenGiveTheSameTokens) {
+  const json expected = TokensOfOneProcess();
+  for (const milliseconds moment : kMoments) {
+    SCOPED_TRACE(moment.count());
+    StartCoordinator("tcp://127.0.0.1:0", {"--workers", "2", "--layers", "20,6"});
+    const auto first = StartWorker();
+    const auto second = StartWorker();
+    const ProgramResult result = EdgeWhile(moment, [&] {
+      coordinator_->Kill();
+      StartCoordinator(endpoint_, {"--workers", "2", "--layers", "6,20"});
+    });
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(result.Json()["tokens"], expected);
   }
 }
 

@@ -70,6 +70,7 @@ Envelope FullEnvelope() {
   e.edge = NodeId{50};
   e.step = uint64_t{1} << 40;
   e.epoch = 4'000'000'000;
+  e.layer = 11;
   e.base = 1000;
   e.n = 3;
   e.rows_wanted = RowsWanted::kLast;

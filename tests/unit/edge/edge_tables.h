@@ -127,6 +127,8 @@ class EdgeTables : public testing::Test {
   // What the last hop answers to a frame.
   Activation AnswerTo(const Activation& frame) {
     Activation answer{.envelope = frame.envelope, .rows = {}};
+    answer.envelope.layer =
+        static_cast<uint16_t>(state_.options.model.n_layers - state_.options.back_layers);
     const int n = static_cast<int>(frame.envelope.n);
     const int back = frame.envelope.rows_wanted == RowsWanted::kAll    ? n
                      : frame.envelope.rows_wanted == RowsWanted::kLast ? 1

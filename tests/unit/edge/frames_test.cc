@@ -203,6 +203,16 @@ TEST_F(EdgeTables, OnlyTheLastHopAnswers) {
   EXPECT_TRUE(Slot(0).in_flight.front().arrived);
 }
 
+TEST_F(EdgeTables, AnAnswerFromOtherLayersNeedsAnotherRoute) {
+  Submit(RequestOf(5));
+  Admit(0, 1);
+  Activation answer = AnswerTo(RunFront().at(0));
+  answer.envelope.layer = 4;
+  GiveFrom(kWorkerB, answer);
+  EXPECT_EQ(Slot(0).phase, SlotPhase::kRouting);
+  EXPECT_EQ(Slot(0).answered, 0);
+}
+
 TEST_F(EdgeTables, AnAnswerThatDoesNotFitIsTriedAgain) {
   Submit(RequestOf(5));
   Admit(0, 1);

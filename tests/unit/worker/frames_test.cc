@@ -31,6 +31,17 @@ TEST_F(WorkerTables, WithoutLayersItAnswersNeedRoute) {
   EXPECT_EQ(need.step, 9u);
 }
 
+TEST_F(WorkerTables, AFrameForOtherLayersNeedsARoute) {
+  Load();  // layers [1, 5)
+  Activation frame = Frame(1, 1, 1, 0, 4);
+  frame.envelope.layer = 2;
+  GiveFrame(std::move(frame));
+  EXPECT_EQ(state_.counters.need_route, 1u);
+  ASSERT_EQ(state_.outbox.size(), 1u);
+  EXPECT_TRUE(std::holds_alternative<NeedRoute>(state_.outbox[0].message));
+  EXPECT_TRUE(state_.place_of.empty());
+}
+
 TEST_F(WorkerTables, AcceptsFramesThatFollowOneAnother) {
   Load();
   GiveFrame(Frame(1, 1, 1, 0, 20));

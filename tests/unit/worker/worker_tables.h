@@ -61,6 +61,7 @@ class WorkerTables : public testing::Test {
     frame.envelope.step = step;
     frame.envelope.base = static_cast<uint32_t>(base);
     frame.envelope.n = static_cast<uint32_t>(n);
+    frame.envelope.layer = 1;
     frame.rows = pool_.Take(n, kWidth);
     return frame;
   }
