@@ -87,10 +87,8 @@ absl::StatusOr<std::unique_ptr<EdgeProcess>> EdgeProcess::Start(const EdgeProces
 absl::StatusOr<Finished> EdgeProcess::Generate(GenerateRequest request, const AnswerSinks& sinks) {
   State& s = *state_;
   const auto on_routed = [&](const Routed& routed) -> absl::Status {
-    const bool first = s.hops.empty();
     s.hops = routed.hops;
     s.totals.assign(s.hops.size(), {});
-    if (!first) return absl::OkStatus();  // a new route for the same answer
     return sinks.on_route(RouteOf(s.hops, s.options.session.cut, s.parts.model));
   };
   auto finished = RunToEnd(*s.edge, std::move(request), [&] { s.Turn(); }, on_routed, sinks);

@@ -189,9 +189,12 @@ constexpr FlagSpec kFlags[] = {
      .fallback = "false"},
 
     // Nodes of a cluster.
-    {.name = "listen", .type = FlagType::kString, .commands = kCoordinator | kRelay,
+    {.name = "listen", .type = FlagType::kString, .commands = kCoordinator,
      .help = "where nodes find this one", .group = "Cluster", .value_name = "URL",
      .fallback = "tcp://127.0.0.1:4750"},
+    {.name = "listen", .type = FlagType::kString, .commands = kRelay,
+     .help = "where nodes find this one", .group = "Cluster", .value_name = "URL",
+     .fallback = "tcp://127.0.0.1:4751"},
     {.name = "listen", .type = FlagType::kString, .commands = kWorker,
      .help = "where others find this one; none: through a relay", .group = "Cluster",
      .value_name = "URL", .fallback = "tcp://127.0.0.1:0"},

@@ -1,4 +1,7 @@
 // mortar: arguments → settings → one command → exit code.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <new>
@@ -16,6 +19,16 @@ extern char** environ;
 
 namespace mortar {
 namespace {
+
+// Whoever starts a program with a standard stream closed must not have our sockets take its
+// number, and text go there. Opened the wrong way round, each still fails as a closed one does.
+void HoldStandardStreams() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (fcntl(fd, F_GETFD) >= 0) continue;
+    const int held = open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    if (held != fd) return;  // no /dev/null: nothing is lost by going on
+  }
+}
 
 Environment ReadEnvironment() {
   Environment environment;
@@ -107,6 +120,7 @@ int Main(const std::vector<std::string>& arguments, Time started) {
 
 int main(int argc, char** argv) {
   const mortar::Time started = mortar::SteadyClock().Now();
+  mortar::HoldStandardStreams();
   // Large memory is asked for with a status. What fails here is one of the many small pieces.
   try {
     return mortar::Main(std::vector<std::string>(argv + 1, argv + argc), started);

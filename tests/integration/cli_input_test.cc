@@ -178,6 +178,18 @@ TEST_F(CliInputTest, AFullDiskIsReported) {
   EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 1);
 }
 
+// 1 only when none of the program's own descriptors took the number of its output.
+TEST_F(CliInputTest, AClosedOutputFailsAndNothingElseTakesItsNumber) {
+  const std::string command = "'" MORTAR_BINARY "' version >&- 2>/dev/null";
+  EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 1);
+  const std::string node =
+      "'" MORTAR_BINARY
+      "' coordinator --listen tcp://127.0.0.1:0 <&- >&- 2>&- & sleep 1; "
+      "ls -l /proc/$!/fd/0 /proc/$!/fd/1 /proc/$!/fd/2 | grep -c /dev/null | grep -q 3; found=$?; "
+      "kill $!; exit $found";
+  EXPECT_EQ(WEXITSTATUS(std::system(node.c_str())), 0);
+}
+
 TEST_F(CliInputTest, AnInterruptEndsItAlsoWhileItsReaderIsStalled) {
   const ProgramResult result = RunMortar(ProgramRun{
       .arguments = {"version"}, .stalled_reader = true, .time_out = std::chrono::seconds(10)});

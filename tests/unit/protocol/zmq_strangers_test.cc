@@ -271,7 +271,7 @@ TEST_F(ZmqStrangers, NobodySpeaksForTheCoordinatorOrForOthersByCallingItselfARel
 }
 
 TEST_F(ZmqStrangers, AFloodLeavesTheOthersServedAndMemoryAsItWas) {
-  const uint64_t before = ResidentBytes();
+  [[maybe_unused]] const uint64_t before = ResidentBytes();
   std::atomic<bool> stop = false;
   std::thread flood([&] {
     const std::vector<uint64_t> garbage(1000, ~uint64_t{0});
@@ -287,8 +287,10 @@ TEST_F(ZmqStrangers, AFloodLeavesTheOthersServedAndMemoryAsItWas) {
   stop = true;
   flood.join();
   EXPECT_GT(counters().malformed, 0u);
+#ifndef MORTAR_SANITIZED  // the address sanitizer keeps what was freed
   // Sixteen messages each way are ZeroMQ's, of 8 KB here; the rest is room for noise.
   EXPECT_LT(ResidentBytes(), before + (uint64_t{32} << 20));
+#endif
 }
 
 }  // namespace
