@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <iostream>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -86,6 +87,11 @@ class ClusterTest : public testing::Test {
   void StartCluster(int workers, const std::vector<std::string>& flags = {}) {
     StartCoordinator(workers);
     for (int i = 0; i < workers; ++i) StartWorker(flags);
+  }
+  void TearDown() override {
+    if (!HasFailure()) return;
+    if (coordinator_ != nullptr) std::cerr << "the coordinator said:\n" << coordinator_->Errors();
+    for (const auto& worker : workers_) std::cerr << "a worker said:\n" << worker->Errors();
   }
   ProgramRun EdgeRun(const std::vector<std::string>& arguments) {
     return {.arguments = std::vector<std::string>{"edge", "--coordinator", endpoint_} + arguments};

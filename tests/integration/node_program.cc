@@ -80,6 +80,10 @@ int NodeProgram::Wait(int options) {
 }
 
 void NodeProgram::Kill() {
+  if (!Runs()) {
+    ADD_FAILURE() << "it had ended by itself with " << exit_code_ << ": " << Errors();
+    return;
+  }
   kill(child_, SIGKILL);
   Wait(0);
 }

@@ -20,7 +20,9 @@ class NodeProgram {
   std::string Line(const std::string& part) const;
   std::string Errors() const;  // all of stderr so far
 
-  void Kill();  // -9, and waits for its end
+  // -9, and waits for its end. The test fails when it had ended by itself, as it does for a node
+  // that nobody ended.
+  void Kill();
   // SIGTERM; the exit code, as a shell shows it. The test fails when it takes over 5 s.
   int Stop();
   bool Runs();
