@@ -120,9 +120,10 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId fresh, RouteReques
   if (same != s.waiting.end()) return;
   const auto of_edge = std::count_if(s.waiting.begin(), s.waiting.end(),
                                      [&](const WaitingRequest& w) { return w.edge == from; });
+  if (member == nullptr) return Refuse(s, from, Unavailable("not a member: say Hello"));
   absl::Status status;
-  if (member == nullptr || member->role != Role::kEdge) {
-    status = FailedPrecondition("only an edge that has joined gets routes");
+  if (member->role != Role::kEdge) {
+    status = FailedPrecondition("only edges get routes");
   } else if (of_edge >= kRouteRequestsPerEdgeMax) {
     status = ResourceExhausted(std::to_string(of_edge) + " requests of this edge wait for a route");
   } else if (s.waiting.size() >= kRouteRequestsWaitingMax) {

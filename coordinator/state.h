@@ -10,7 +10,9 @@
 //   NodeStatus of member  | its newest status; refused by Goodbye when it is of another role, or
 //   its
 //                         | bricks or layers cannot be
-//   NodeStatus of stranger| Goodbye(UNAVAILABLE): it must say Hello again
+//   NodeStatus or         | Goodbye(UNAVAILABLE): it must say Hello again
+//   RouteRequest of       |
+//   stranger              |
 //   RouteRequest, again   | nothing: it keeps its place, its deadline and its session
 //   RouteRequest          | waits; refused when the sender is no edge, the table or the edge's part
 //                         | of it is full, the model or the cut is another, or the placement is

@@ -37,10 +37,15 @@ void On(EdgeState& s, Time now, RouteAsked& e) { SlotAt(s, e.slot).route_asked =
 
 void On(EdgeState& s, Time now, RouteTimedOut& e) {
   EdgeSlot& slot = SlotAt(s, e.slot);
-  if (!slot.route_refusal.ok()) return Fail(s, now, slot, slot.route_refusal);
-  Fail(s, now, slot,
-       Unavailable("the coordinator gave no route within " +
-                   std::to_string(static_cast<int>(Seconds(kRouteGiveUp))) + " s"));
+  const std::string waited = std::to_string(static_cast<int>(Seconds(kRouteGiveUp))) + " s";
+  if (s.phase == EdgePhase::kJoining) {
+    const std::string why = s.away.ok() ? "it never answered" : Message(s.away);
+    Fail(s, now, slot, Unavailable("no coordinator for " + waited + ": " + why));
+  } else if (!slot.route_refusal.ok()) {
+    Fail(s, now, slot, slot.route_refusal);
+  } else {
+    Fail(s, now, slot, Unavailable("the coordinator gave no route within " + waited));
+  }
 }
 
 void On(EdgeState& s, Time now, EdgeHelloSent&) { s.hello_sent = now; }

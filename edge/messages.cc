@@ -177,6 +177,8 @@ void On(EdgeState& s, Time, NodeId from, Welcome& welcome) {
   s.phase = EdgePhase::kJoined;
   s.status_interval = welcome.status_interval;
   s.status_sent.reset();
+  // It may know nothing of what was asked before it went.
+  for (EdgeSlot& slot : s.slots) slot.route_asked.reset();
 }
 
 // What was on its way between other nodes through the coordinator is lost with it.
@@ -201,6 +203,7 @@ void On(EdgeState& s, Time now, NodeId from, Goodbye& goodbye) {
   } else if (absl::IsUnavailable(goodbye.status)) {
     // hello_sent stays: an answer such as this one to every Hello must not bring the next one on.
     s.phase = EdgePhase::kJoining;
+    s.away = goodbye.status;
     LeaveRelayedRoutes(s, now, goodbye.status);
   } else {
     s.phase = EdgePhase::kRefused;

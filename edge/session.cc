@@ -76,10 +76,10 @@ void Finish(EdgeState& s, Time now, EdgeSlot& slot, FinishReason reason, absl::S
   slot.bytes_in_flight = 0;
 }
 
-void BeginRouting(EdgeState& s, Time now, EdgeSlot& slot) {
+void BeginRouting(EdgeState& s, Time from, EdgeSlot& slot) {
   slot.phase = SlotPhase::kRouting;
   slot.route_request = s.next_route_request++;
-  slot.routing_since = now;
+  slot.routing_since = from;
   slot.route_asked.reset();
   slot.route_refusal = absl::OkStatus();
   slot.hops.clear();
@@ -113,8 +113,8 @@ void RetryOnNewRoute(EdgeState& s, Time now, EdgeSlot& slot, const std::string& 
   if (!NextEpoch(s, now, slot, why)) return;
   for (const Hop& hop : slot.hops) Owe(s, hop.node, Cancel{slot.session});
   slot.sent = 0;
-  BeginRouting(s, now, slot);
   slot.held_until = now + kNewRouteDelay * (1 << slot.retries_in_a_row);
+  BeginRouting(s, slot.held_until, slot);
 }
 
 void Progress(EdgeSlot& slot) {

@@ -186,7 +186,8 @@ struct EdgeState {
   EdgeOptions options;
   const Tokenizer* tokenizer = nullptr;  // not owned; const
   EdgePhase phase = EdgePhase::kJoining;
-  absl::Status refusal;
+  absl::Status refusal;  // why for good
+  absl::Status away;     // why the coordinator is gone, once it was there
   NodeId self;
   Duration status_interval = kStatusInterval;
   std::optional<Time> hello_sent;

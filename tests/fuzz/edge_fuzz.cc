@@ -1,18 +1,16 @@
 // Any sequence of messages to an edge with two sessions: counted, retried, answered, ended, and
-// nothing worse. Each input is messages one after the other: a byte that says from whom, whether
-// the message is made to fit the newest frame, and how much time has passed; two bytes of length in
-// words; the words.
+// nothing worse. The byte before each message says from whom it is, whether it is made to fit the
+// newest frame, and how much time has passed.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <cstring>
-#include <string>
 #include <vector>
 
 #include "common/check.h"
 #include "edge/state.h"
 #include "protocol/boundary.h"
-#include "protocol/wire.h"
+#include "tests/fuzz/message_input.h"
+#include "tests/support/letter_tokenizer.h"
 
 namespace mortar {
 namespace {
@@ -20,25 +18,6 @@ namespace {
 constexpr int kWidth = 32;
 constexpr NodeId kSelf{50};
 constexpr NodeId kNodes[] = {kCoordinatorNode, NodeId{60}, NodeId{61}, NodeId{70}};
-
-// Token t is the letter 'a' + t, and 'z' ends a generation.
-class Letters final : public Tokenizer {
- public:
-  absl::StatusOr<std::vector<Token>> Encode(const std::vector<TextPiece>&) const override {
-    return Unimplemented("not needed here");
-  }
-  int n_vocab() const override { return static_cast<int>(letters_.size()); }
-  std::string_view Bytes(Token token, bool) const override {
-    return letters_.substr(static_cast<size_t>(token), 1);
-  }
-  bool IsEndOfGeneration(Token token) const override { return token == 25; }
-  Token bos() const override { return -1; }
-  Token eos() const override { return 25; }
-  bool adds_bos() const override { return false; }
-
- private:
-  const std::string_view letters_ = "abcdefghijklmnopqrstuvwxyz";
-};
 
 class FuzzedEdge {
  public:
@@ -160,7 +139,7 @@ class FuzzedEdge {
     }
   }
 
-  Letters tokenizer_;
+  LetterTokenizer tokenizer_;
   RowsPool pool_;
   EdgeState state_;
   EdgePlan plan_;
@@ -174,15 +153,8 @@ class FuzzedEdge {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   mortar::FuzzedEdge edge;
-  while (size >= 3) {
-    const uint8_t who = data[0];
-    const size_t n_words = std::min<size_t>(data[1] | data[2] << 8, (size - 3) / sizeof(uint64_t));
-    std::vector<uint64_t> words(n_words);
-    if (n_words > 0) std::memcpy(words.data(), data + 3, n_words * sizeof(uint64_t));
-    data += 3 + n_words * sizeof(uint64_t);
-    size -= 3 + n_words * sizeof(uint64_t);
-    auto read = mortar::ReadMessage(words);
-    if (read.ok()) edge.Take(who, std::move(read->message));
-  }
+  mortar::ForEachMessage(data, size, [&](uint8_t who, mortar::AnyMessage message) {
+    edge.Take(who, std::move(message));
+  });
   return 0;
 }

@@ -1,16 +1,14 @@
 // Any sequence of messages to a worker that hosts layers and to a coordinator: counted, answered
-// or applied, and nothing worse. Each input is messages one after the other: a byte that says who
-// gets it and from whom, two bytes of length in words, the words.
+// or applied, and nothing worse. The byte before each message says who gets it and from whom.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <cstring>
 #include <vector>
 
 #include "common/check.h"
 #include "coordinator/state.h"
 #include "protocol/boundary.h"
-#include "protocol/wire.h"
+#include "tests/fuzz/message_input.h"
 #include "worker/state.h"
 
 namespace mortar {
@@ -115,21 +113,13 @@ class FuzzedCoordinator {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   mortar::FuzzedWorker worker;
   mortar::FuzzedCoordinator coordinator;
-  while (size >= 3) {
-    const uint8_t who = data[0];
-    const size_t n_words = std::min<size_t>(data[1] | data[2] << 8, (size - 3) / sizeof(uint64_t));
-    std::vector<uint64_t> words(n_words);
-    if (n_words > 0) std::memcpy(words.data(), data + 3, n_words * sizeof(uint64_t));
-    data += 3 + n_words * sizeof(uint64_t);
-    size -= 3 + n_words * sizeof(uint64_t);
-    auto read = mortar::ReadMessage(words);
-    if (!read.ok()) continue;
+  mortar::ForEachMessage(data, size, [&](uint8_t who, mortar::AnyMessage message) {
     const mortar::NodeId from = mortar::kNodes[who >> 1 & 3];
     if ((who & 1) != 0) {
-      worker.Take(from, std::move(read->message));
+      worker.Take(from, std::move(message));
     } else {
-      coordinator.Take(from, std::move(read->message));
+      coordinator.Take(from, std::move(message));
     }
-  }
+  });
   return 0;
 }

@@ -192,6 +192,7 @@ TEST_F(ClusterTest, APeerThatTricklesDisturbsNobody) {
                    Ask(kPrompt, 4));
   EXPECT_EQ(Tokens(24), TokensOfOneProcess(24));
   slow.Line("no Mortar node");  // it gave up by itself, and said so
+  EXPECT_EQ(slow.End(), 1);
 }
 
 TEST_F(ClusterTest, FourEdgesAtOnceGetTheSameTokens) {

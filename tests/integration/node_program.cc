@@ -88,16 +88,20 @@ void NodeProgram::Kill() {
   Wait(0);
 }
 
-int NodeProgram::Stop() {
-  kill(child_, SIGTERM);
+int NodeProgram::End() {
   const auto start = std::chrono::steady_clock::now();
   while (std::chrono::steady_clock::now() - start < std::chrono::seconds(5)) {
     if (Wait(WNOHANG) >= 0) return exit_code_;
     std::this_thread::sleep_for(kLook);
   }
-  ADD_FAILURE() << "it did not end within 5 s of SIGTERM";
+  ADD_FAILURE() << "it did not end within 5 s";
   Kill();
   return exit_code_;
+}
+
+int NodeProgram::Stop() {
+  kill(child_, SIGTERM);
+  return End();
 }
 
 bool NodeProgram::Runs() { return Wait(WNOHANG) < 0; }

@@ -23,8 +23,10 @@ class NodeProgram {
   // -9, and waits for its end. The test fails when it had ended by itself, as it does for a node
   // that nobody ended.
   void Kill();
-  // SIGTERM; the exit code, as a shell shows it. The test fails when it takes over 5 s.
-  int Stop();
+  // Waits for it to end by itself; the exit code, as a shell shows it. The test fails when that
+  // takes over 5 s.
+  int End();
+  int Stop();  // the same after SIGTERM
   bool Runs();
 
  private:

@@ -12,6 +12,7 @@ namespace {
 
 using std::chrono::seconds;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
 constexpr NodeId kEdge{50};
 constexpr NodeId kOtherEdge{51};
@@ -128,6 +129,12 @@ TEST_F(CoordinatorTables, StatusOfAStrangerAsksForAHello) {
   EXPECT_TRUE(absl::IsUnavailable(Owed<Goodbye>().status));
 }
 
+TEST_F(CoordinatorTables, RouteRequestOfAStrangerAsksForAHello) {
+  Give(kEdge, Request());
+  EXPECT_TRUE(absl::IsUnavailable(Owed<Goodbye>().status));
+  EXPECT_THAT(state_.waiting, IsEmpty());
+}
+
 TEST_F(CoordinatorTables, AStatusWhoseLayersCannotBeIsRefusedWithTheReason) {
   const auto refusal = [&](NodeId node, NodeStatus status, auto change) {
     Join(node, status.role);
@@ -162,7 +169,7 @@ TEST_F(CoordinatorTables, AStatusWhoseLayersCannotBeIsRefusedWithTheReason) {
 TEST_F(CoordinatorTables, RouteRequestOfNoEdgeIsRefused) {
   Join(kWorkerA, Role::kWorker);
   Give(kWorkerA, Request());
-  EXPECT_THAT(Message(Owed<Route>().status), HasSubstr("only an edge"));
+  EXPECT_THAT(Message(Owed<Route>().status), HasSubstr("only edges"));
   EXPECT_EQ(Owed<Route>().request, 7u);
 }
 

@@ -114,7 +114,31 @@ TEST_F(EdgeTables, ARouteIsAskedForAgainAndGivenUpInTheEnd) {
   EXPECT_THAT(PlanNow().route_timed_out, ElementsAre(0));
   Give(RouteTimedOut{0});
   TextOut();
-  EXPECT_TRUE(absl::IsUnavailable(finished_->status));
+  EXPECT_EQ(Message(finished_->status), "the coordinator gave no route within 35 s");
+}
+
+TEST_F(EdgeTables, AWaitForACoordinatorThatIsGoneEndsWithWhatBecameOfIt) {
+  GiveFrom(kCoordinatorNode, Welcome{});
+  Submit(RequestOf(3));
+  Give(Admitted{0});
+  Give(RouteAsked{0});
+  GiveFrom(kCoordinatorNode, Goodbye{Unavailable("the connection was lost")});
+  now_ += kRouteGiveUp + std::chrono::milliseconds(1);
+  EXPECT_THAT(PlanNow().route_timed_out, ElementsAre(0));
+  Give(RouteTimedOut{0});
+  TextOut();
+  EXPECT_EQ(Message(finished_->status), "no coordinator for 35 s: the connection was lost");
+}
+
+TEST_F(EdgeTables, ACoordinatorThatComesBackIsAskedForTheRouteAtOnce) {
+  GiveFrom(kCoordinatorNode, Welcome{});
+  Submit(RequestOf(3));
+  Give(Admitted{0});
+  Give(RouteAsked{0});
+  GiveFrom(kCoordinatorNode, Goodbye{Unavailable("not a member: say Hello")});
+  EXPECT_THAT(PlanNow().ask_route, IsEmpty());
+  GiveFrom(kCoordinatorNode, Welcome{});
+  EXPECT_THAT(PlanNow().ask_route, ElementsAre(0));
 }
 
 TEST_F(EdgeTables, AGrantedRouteIsShownAndASecondAnswerIsDropped) {
