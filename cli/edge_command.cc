@@ -14,6 +14,7 @@ absl::Status EdgeCommand(const CommandContext& context) {
   }
   options.direct = context.settings.Bool("direct");
   options.insecure = context.settings.Bool("insecure");
+  options.awake_max = AwakeMax(context.settings);
   return AnswerPrompt(
       context, [&](const AnswerInput& in) -> absl::StatusOr<std::unique_ptr<AnsweringNodes>> {
         options.session = in.session;

@@ -16,6 +16,7 @@ struct EdgeProcessOptions {
   std::string relay;        // endpoint to prefer for what is not direct; empty: the coordinator's
   bool direct = true;       // dials workers where they listen
   bool insecure = false;    // also where that is not this machine
+  Duration awake_max{};     // between jobs (common/loop_driver.h)
   SessionOptions session;
 };
 

@@ -49,6 +49,10 @@ std::string NodeName(const Settings& settings) {
   return std::string(host.data()) + "-" + std::to_string(getpid());
 }
 
+Duration AwakeMax(const Settings& settings) {
+  return std::chrono::milliseconds(settings.Int("spin"));
+}
+
 absl::Status WaitForCoordinator(const ZmqTransport& transport, const Clock& clock,
                                 const std::function<void()>& turn) {
   const Time start = clock.Now();

@@ -27,6 +27,8 @@ absl::StatusOr<std::string> ReadEndpoint(const CommandContext& context, std::str
 
 // This node's name for people: --name, else the host's name and the process id.
 std::string NodeName(const Settings& settings);
+// --spin: how long a node stays awake between jobs (common/loop_driver.h).
+Duration AwakeMax(const Settings& settings);
 
 // Turns the driver until the coordinator has answered, for kDialMax. The error says what stands in
 // the way.

@@ -11,8 +11,9 @@ constexpr int kIdleLooksMax = 50;
 
 }  // namespace
 
-LoopDriver::LoopDriver(Loop& loop, PumpedJobs* jobs, std::function<void(Duration)> wait)
-    : loop_(loop), jobs_(jobs), wait_(std::move(wait)) {
+LoopDriver::LoopDriver(Loop& loop, PumpedJobs* jobs, std::function<void(Duration)> wait,
+                       Duration awake_max)
+    : loop_(loop), jobs_(jobs), wait_(std::move(wait)), awake_max_(awake_max) {
   if (jobs_ != nullptr) attendant_ = std::thread([this] { Attend(); });
 }
 
@@ -34,17 +35,29 @@ void LoopDriver::Turn(Duration longest) {
     RunJob(job, lock);
   } else if (!worked) {
     lock.unlock();
-    wait_(longest);
+    paused_ = true;
+    if (StaysAwake()) {
+      std::this_thread::yield();
+    } else {
+      wait_(longest);
+    }
   }
 }
 
+bool LoopDriver::StaysAwake() const {
+  return last_pause_ <= awake_max_ && std::chrono::steady_clock::now() - job_ended_ < awake_max_;
+}
+
 void LoopDriver::RunJob(Job* job, std::unique_lock<std::mutex>& lock) {
+  if (paused_) last_pause_ = std::chrono::steady_clock::now() - job_ended_;
+  paused_ = false;
   job_runs_ = true;
   if (parked_) wake_.notify_one();
   lock.unlock();
   job->Run();
   lock.lock();
   job_runs_ = false;
+  job_ended_ = std::chrono::steady_clock::now();
   jobs_->End(job);
 }
 

@@ -88,6 +88,52 @@ TEST(LoopDriver, WaitsWhenThereIsNothingToDo) {
   EXPECT_EQ(waits, 1);
 }
 
+// Submits a job whenever it has been asked to, and is idle otherwise.
+class AskedLoop final : public Loop {
+ public:
+  AskedLoop(PumpedJobs& jobs, SleepJob& job) : jobs_(jobs), job_(job) {}
+  bool Step() override {
+    while (jobs_.PollDone() != nullptr) {
+    }
+    if (!asked) return false;
+    asked = false;
+    jobs_.Submit(&job_);
+    return true;
+  }
+  bool asked = false;
+
+ private:
+  PumpedJobs& jobs_;
+  SleepJob& job_;
+};
+
+TEST(LoopDriver, StaysAwakeAfterAJobOnceJobsFollowOneAnotherSoon) {
+  PumpedJobs jobs;
+  SleepJob job(milliseconds(0));
+  AskedLoop loop(jobs, job);
+  int sleeps = 0;
+  constexpr milliseconds kAwakeMax(500);
+  LoopDriver driver(loop, &jobs, [&](Duration) { ++sleeps; }, kAwakeMax);
+  const auto run_job_after_a_pause = [&] {
+    driver.Turn({});  // nothing to do
+    loop.asked = true;
+    driver.Turn({});
+  };
+  run_job_after_a_pause();
+  EXPECT_EQ(sleeps, 1) << "no job before it";
+  run_job_after_a_pause();
+  EXPECT_EQ(sleeps, 2) << "nothing is known of pauses yet";
+  run_job_after_a_pause();
+  EXPECT_EQ(sleeps, 2) << "the last pause was short";
+  std::this_thread::sleep_for(kAwakeMax);
+  driver.Turn({});
+  EXPECT_EQ(sleeps, 3) << "this pause is longer than what it stays awake";
+  loop.asked = true;
+  driver.Turn({});
+  driver.Turn({});
+  EXPECT_EQ(sleeps, 4) << "the last pause was long";
+}
+
 TEST(LoopDriver, TheAttendantSleepsAndWakesAgain) {
   PumpedJobs jobs;
   SleepJob first(milliseconds(0));
