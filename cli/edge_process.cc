@@ -1,10 +1,9 @@
 #include "cli/edge_process.h"
 
-#include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "cli/node_process.h"
+#include "cli/route_figures.h"
 #include "common/job_queue.h"
 #include "common/loop_driver.h"
 #include "common/random.h"
@@ -12,19 +11,12 @@
 #include "protocol/zmq_transport.h"
 
 namespace mortar {
-namespace {
-
-// How long an answer's figures wait for what its hops sent on.
-constexpr Duration kTotalsWaitMax = std::chrono::seconds(1);
-
-}  // namespace
 
 struct EdgeProcess::State {
   State(EdgeProcessOptions o, const NodeParts& p) : options(std::move(o)), parts(p) {}
 
   absl::Status Start();
   void Turn() { driver->Turn(kIdleWaitMax); }
-  void WaitForTotals(Time now);
 
   EdgeProcessOptions options;
   NodeParts parts;
@@ -35,8 +27,8 @@ struct EdgeProcess::State {
   std::unique_ptr<ZmqTransport> transport;
   std::unique_ptr<Edge> edge;
   std::unique_ptr<LoopDriver> driver;
-  std::vector<Hop> hops;      // of the newest route
-  std::vector<Ended> totals;  // of hops, index for index
+  RouteFigures figures;
+  Duration compute{};  // of the last answer
 };
 
 absl::Status EdgeProcess::State::Start() {
@@ -65,9 +57,8 @@ absl::Status EdgeProcess::State::Start() {
   edge_options.rows_max = kNodeRowsMax;
   ASSIGN_OR_RETURN(edge, Edge::Create(edge_options, {*transport, parts.clock, jobs, parts.log,
                                                      *engine, *parts.model.tokenizer}));
-  driver = std::make_unique<LoopDriver>(*edge, &jobs,
-                                        [this](Duration longest) { transport->Wait(longest); },
-                                        options.awake_max);
+  driver = std::make_unique<LoopDriver>(
+      *edge, &jobs, [this](Duration longest) { transport->Wait(longest); }, options.awake_max);
   return WaitForCoordinator(*transport, parts.clock, [this] { Turn(); });
 }
 
@@ -88,51 +79,19 @@ absl::StatusOr<std::unique_ptr<EdgeProcess>> EdgeProcess::Start(const EdgeProces
 absl::StatusOr<Finished> EdgeProcess::Generate(GenerateRequest request, const AnswerSinks& sinks) {
   State& s = *state_;
   const auto on_routed = [&](const Routed& routed) -> absl::Status {
-    s.hops = routed.hops;
-    s.totals.assign(s.hops.size(), {});
-    return sinks.on_route(RouteOf(s.hops, s.options.session.cut, s.parts.model));
+    s.figures.Begin(routed.hops);
+    return sinks.on_route(RouteOf(routed.hops, s.options.session.cut, s.parts.model));
   };
-  auto finished = RunToEnd(*s.edge, std::move(request), [&] { s.Turn(); }, on_routed, sinks);
-  if (finished.ok()) s.WaitForTotals(s.parts.clock.Now());
+  const auto turn = [&] { s.Turn(); };
+  auto finished = RunToEnd(*s.edge, std::move(request), turn, on_routed, sinks);
+  if (!finished.ok()) return finished;
+  s.figures.Collect(*s.edge, s.parts.clock, turn);
+  s.compute = finished->timings.compute;
   return finished;
 }
 
-void EdgeProcess::State::WaitForTotals(Time now) {
-  size_t came = 0;
-  while (came < hops.size() && parts.clock.Now() - now < kTotalsWaitMax) {
-    Turn();
-    while (std::optional<EdgeOutput> output = edge->PollOutput()) {
-      const auto* said = std::get_if<HopTotals>(&output->what);
-      if (said == nullptr) continue;
-      const auto hop = std::ranges::find(hops, said->hop, &Hop::node);
-      if (hop == hops.end()) continue;
-      totals[static_cast<size_t>(hop - hops.begin())] = said->sent;
-      ++came;
-    }
-  }
-}
-
 std::vector<HopTraffic> EdgeProcess::Traffic() const {
-  const State& s = *state_;
-  std::vector<HopTraffic> traffic;
-  if (s.hops.empty()) return traffic;  // nothing leaves an edge that keeps all layers
-  HopTraffic first{.from = "edge", .to = s.hops.front().name};
-  for (const LinkCounters& link : s.transport->Links()) {
-    if (link.to != s.hops.front().node) continue;
-    first.messages = link.frames;
-    first.bytes = link.frame_bytes;
-    first.rows = link.rows;
-  }
-  traffic.push_back(first);
-  for (size_t i = 0; i < s.hops.size(); ++i) {
-    const bool last = i + 1 == s.hops.size();
-    traffic.push_back({.from = s.hops[i].name,
-                       .to = last ? "edge" : s.hops[i + 1].name,
-                       .messages = s.totals[i].frames,
-                       .bytes = s.totals[i].bytes,
-                       .rows = s.totals[i].rows});
-  }
-  return traffic;
+  return state_->figures.Of(*state_->transport, state_->compute);
 }
 
 }  // namespace mortar

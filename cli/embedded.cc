@@ -8,6 +8,7 @@
 #include "cli/console.h"
 #include "cli/cut.h"
 #include "cli/node_parts.h"
+#include "cli/route_figures.h"
 #include "common/check.h"
 #include "common/job_queue.h"
 #include "common/pump.h"
@@ -68,6 +69,8 @@ struct Embedded::State {
   std::unique_ptr<Transport> edge_transport;
   std::unique_ptr<Edge> edge;
   std::vector<std::unique_ptr<WorkerNode>> workers;
+  RouteFigures figures;
+  Duration compute{};  // of the last answer
 };
 
 absl::Status Embedded::State::AddEdge() {
@@ -184,34 +187,18 @@ absl::StatusOr<Finished> Embedded::Generate(GenerateRequest request, const Answe
     if (!s.pump.RunOnce()) std::this_thread::sleep_for(kIdle);
   };
   const auto on_routed = [&](const Routed& routed) {
+    s.figures.Begin(routed.hops);
     return sinks.on_route(RouteOf(routed.hops, s.options.session.cut, s.parts.model));
   };
-  return RunToEnd(*s.edge, std::move(request), turn, on_routed, sinks);
+  auto finished = RunToEnd(*s.edge, std::move(request), turn, on_routed, sinks);
+  if (!finished.ok()) return finished;
+  s.figures.Collect(*s.edge, s.parts.clock, turn);
+  s.compute = finished->timings.compute;
+  return finished;
 }
 
 std::vector<HopTraffic> Embedded::Traffic() const {
-  const State& s = *state_;
-  // Nodes of the route, the edge at both ends.
-  std::vector<std::pair<std::string, const Transport*>> nodes = {{"edge", s.edge_transport.get()}};
-  for (const PlacedHop& hop : s.coordinator->state().placement->hops) {
-    const auto node = std::ranges::find(s.workers, hop.name, &WorkerNode::name);
-    CHECK(node != s.workers.end());
-    nodes.emplace_back(hop.name, (*node)->transport.get());
-  }
-  std::vector<HopTraffic> hops;
-  if (nodes.size() == 1) return hops;  // nothing leaves an edge that keeps all layers
-  nodes.push_back(nodes.front());
-  for (size_t i = 0; i + 1 < nodes.size(); ++i) {
-    HopTraffic hop{.from = nodes[i].first, .to = nodes[i + 1].first};
-    for (const LinkCounters& link : nodes[i].second->Links()) {
-      if (link.to != nodes[i + 1].second->self()) continue;
-      hop.messages += link.frames;
-      hop.bytes += link.frame_bytes;
-      hop.rows += link.rows;
-    }
-    hops.push_back(std::move(hop));
-  }
-  return hops;
+  return state_->figures.Of(*state_->edge_transport, state_->compute);
 }
 
 }  // namespace mortar

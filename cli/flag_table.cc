@@ -218,7 +218,7 @@ constexpr FlagSpec kFlags[] = {
      .value_name = "N", .fallback = "4", .min = 1, .max = 1024},
     // Half a millisecond, what sleeping costs there and back, is a fortieth of 20.
     {.name = "spin", .type = FlagType::kInt, .commands = kEdge | kWorker,
-     .help = "ms to wait awake for the next frame, once they come as often; 0: always sleep",
+     .help = "ms to wait awake for a frame that should come soon; 0: sleep",
      .group = "Cluster", .value_name = "MS", .fallback = "20", .min = 0, .max = 1000},
     {.name = "name", .type = FlagType::kString, .commands = kNodes,
      .help = "this node's name, for people", .group = "Cluster", .value_name = "TEXT",

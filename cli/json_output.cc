@@ -47,8 +47,11 @@ std::string ToJson(const RunReport& report) {
   Json hops = Json::array();
   uint64_t messages = 0;
   for (const HopTraffic& hop : report.hops) {
-    hops.push_back(
-        {{"from", hop.from}, {"to", hop.to}, {"messages", hop.messages}, {"bytes", hop.bytes}});
+    hops.push_back({{"from", hop.from},
+                    {"to", hop.to},
+                    {"messages", hop.messages},
+                    {"bytes", hop.bytes},
+                    {"compute_ms", Seconds(hop.compute) * 1e3}});
     messages += hop.messages;
   }
   return Dump({{"prompt_tokens", report.prompt_tokens},

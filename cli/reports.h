@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "common/clock.h"
 #include "common/layer_range.h"
 #include "engine/brick/manifest.h"
 #include "engine/model/config.h"
@@ -33,6 +34,7 @@ struct HopTraffic {
   uint64_t messages = 0;
   uint64_t bytes = 0;
   uint64_t rows = 0;
+  Duration compute{};  // of the layers at `from`
 };
 
 struct RunReport {

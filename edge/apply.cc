@@ -122,9 +122,10 @@ void On(EdgeState& s, Time now, Admitted& e) {
 
 // --- Jobs ---
 
-void On(EdgeState& s, Time, FrontStarted& e) {
+void On(EdgeState& s, Time now, FrontStarted& e) {
   CHECK(!s.busy && s.running.empty());
   s.busy = true;
+  s.batch_started = now;
   std::swap(s.running, *e.items);
   s.decode_streak = e.prefill_waits ? std::min(s.decode_streak + 1, kDecodeStreakMax) : 0;
   for (const EdgeItem& item : s.running) {
@@ -168,6 +169,7 @@ void On(EdgeState& s, Time now, FrontDone&) {
   for (EdgeItem& item : s.running) {
     EdgeSlot& slot = SlotAt(s, item.slot);
     slot.front_running = false;
+    slot.timings.compute += now - s.batch_started;
     // After a retry in between, these positions are computed again under the new epoch.
     if (slot.phase == SlotPhase::kRunning && slot.epoch == item.epoch) {
       SendFrame(s, now, slot, item);
@@ -176,9 +178,10 @@ void On(EdgeState& s, Time now, FrontDone&) {
   s.running.clear();
 }
 
-void On(EdgeState& s, Time, BackStarted& e) {
+void On(EdgeState& s, Time now, BackStarted& e) {
   CHECK(!s.busy && s.running.empty());
   s.busy = true;
+  s.batch_started = now;
   for (const int index : *e.slots) {
     EdgeSlot& slot = SlotAt(s, index);
     FrameInFlight frame = slot.in_flight.pop_front();
@@ -198,6 +201,7 @@ void On(EdgeState& s, Time now, BackDone&) {
   for (EdgeItem& item : s.running) {
     EdgeSlot& slot = SlotAt(s, item.slot);
     slot.back_running = false;
+    slot.timings.compute += now - s.batch_started;
     if (slot.phase != SlotPhase::kRunning && slot.phase != SlotPhase::kRouting) continue;
     // True under any epoch: the log has not changed, so neither has what follows from it.
     slot.answered = std::max(slot.answered, item.base + item.n);

@@ -48,6 +48,7 @@ struct Timings {
   Duration ttft{};     // from Submit to the first token
   Duration prefill{};  // from the route to the first token
   Duration decode{};   // from the first token to the last
+  Duration compute{};  // of the batches of the edge's own layers that had rows of it
   int retries = 0;     // new epochs
 };
 
@@ -59,7 +60,8 @@ struct Finished {
   Timings timings;
 };
 
-// After Finished, once from each hop of the last route: what the hop sent on. For figures; a hop
+// After Finished, once from each hop of the last route: what the hop sent on, and how long it computed. For
+// figures; a hop
 // that is gone says nothing.
 struct HopTotals {
   NodeId hop;

@@ -201,6 +201,7 @@ struct EdgeState {
   int pages_free = 0;
   bool busy = false;              // a job has the engine
   std::vector<EdgeItem> running;  // of the batch that runs
+  Time batch_started{};           // of the newest batch
   int next_slot = 0;              // where the round robin goes on
   RingQueue<EndedSession> ended;  // the newest kEndedSessionsKept
   int decode_streak = 0;          // decode batches of the front layers in a row while prefill waits

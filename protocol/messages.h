@@ -183,6 +183,7 @@ struct Ended {
   uint64_t frames = 0;
   uint64_t bytes = 0;
   uint64_t rows = 0;
+  uint64_t compute_ns = 0;
   bool operator==(const Ended&) const = default;
 };
 

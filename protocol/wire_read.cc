@@ -264,7 +264,7 @@ Rejected Read(wire::Rejected::Reader in) {
 }
 
 Ended Read(wire::Ended::Reader in) {
-  return {Read(in.getSession()), in.getFrames(), in.getBytes(), in.getRows()};
+  return {Read(in.getSession()), in.getFrames(), in.getBytes(), in.getRows(), in.getComputeNs()};
 }
 
 AnyMessage Read(wire::Frame::Reader frame) {

@@ -203,6 +203,7 @@ void Put(wire::Frame::Builder out, const Ended& m) {
   ended.setFrames(m.frames);
   ended.setBytes(m.bytes);
   ended.setRows(m.rows);
+  ended.setComputeNs(m.compute_ns);
 }
 
 }  // namespace

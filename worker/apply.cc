@@ -162,9 +162,10 @@ bool PrefillWaits(const WorkerState& s) {
   });
 }
 
-void On(WorkerState& s, Time, BatchStarted& e) {
+void On(WorkerState& s, Time now, BatchStarted& e) {
   CHECK(!s.busy && s.running.empty());
   s.busy = true;
+  s.batch_started = now;
   bool prefill = false;
   for (const int place : *e.places) {
     WorkerSession& session = s.places[static_cast<size_t>(place)];
@@ -187,11 +188,12 @@ void On(WorkerState& s, Time, BatchStarted& e) {
   ++s.counters.batches;
 }
 
-void On(WorkerState& s, Time, BatchDone&) {
+void On(WorkerState& s, Time now, BatchDone&) {
   s.busy = false;
   for (RunningFrame& frame : s.running) {
     WorkerSession& session = s.places[static_cast<size_t>(frame.place)];
     session.running = false;
+    session.sent.compute_ns += static_cast<uint64_t>((now - s.batch_started).count());
     // An ended session's rows interest nobody.
     if (!session.ending) Deliver(s, frame);
   }

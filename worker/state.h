@@ -80,7 +80,7 @@ struct WorkerSession {
   size_t queued_bytes = 0;  // of their rows
   bool running = false;     // a frame of it is in the running batch
   bool ending = false;      // pages go back as soon as it does not run
-  Ended sent{};             // of its frames, so far
+  Ended sent{};             // of its frames, so far, and how long they took
   Time heard{};
 };
 
@@ -140,6 +140,7 @@ struct WorkerState {
   int places_ending = 0;        // whose pages wait to go back
   int frames_queued = 0;        // over all sessions
   int next_place = 0;           // where the round robin goes on
+  Time batch_started{};   // of the newest batch
   int decode_streak = 0;  // decode batches in a row while prefill waits; at most kDecodeStreakMax
   std::vector<RunningFrame> running;
   std::vector<Outgoing> outbox;         // what apply owes; the loop sends and empties it

@@ -270,6 +270,8 @@ struct Ended {
   frames @1 :UInt64;
   bytes @2 :UInt64;
   rows @3 :UInt64;
+  computeNs @4 :UInt64;
+  # How long the batches took that had frames of it.
 }
 
 struct Goodbye {

@@ -84,11 +84,12 @@ class EdgeTables : public testing::Test {
     state_.outputs.clear();
   }
   // Runs the front batch that is planned and takes the frames that it sends.
-  std::vector<Activation> RunFront() {
+  std::vector<Activation> RunFront(Duration time = {}) {
     EdgePlan plan = PlanNow();
     EXPECT_FALSE(plan.front.empty());
     Give(FrontStarted{&plan.front, plan.prefill_waits});
     for (EdgeItem& item : state_.running) item.rows_out = pool_.Take(item.n, kWidth);
+    now_ += time;
     Give(FrontDone{});
     return TakeFrames();
   }
@@ -119,11 +120,12 @@ class EdgeTables : public testing::Test {
     return answer;
   }
   // Runs the back batch that is planned; whatever samples draws `token`.
-  void RunBack(Token token = 0) {
+  void RunBack(Token token = 0, Duration time = {}) {
     const EdgePlan plan = PlanNow();
     ASSERT_FALSE(plan.back.empty());
     Give(BackStarted{&plan.back});
     for (EdgeItem& item : state_.running) item.token = token;
+    now_ += time;
     Give(BackDone{});
   }
   // One token of decode, or a whole prompt of one chunk.

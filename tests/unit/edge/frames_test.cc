@@ -87,6 +87,18 @@ TEST_F(EdgeTables, ARouteThatAllowsLessInFlightIsKept) {
   EXPECT_THAT(PlanNow().front, IsEmpty()) << "two frames";
 }
 
+TEST_F(EdgeTables, WhatItsLayersTakeIsCountedAndNotTheWaitBetween) {
+  Submit(RequestOf(5, 1));
+  Admit(0, 1);
+  const Activation frame = RunFront(milliseconds(2)).at(0);
+  now_ += milliseconds(100);
+  GiveFrom(kWorkerB, AnswerTo(frame));
+  RunBack(7, milliseconds(3));
+  TextOut();
+  EXPECT_EQ(finished_->timings.compute, milliseconds(5));
+  EXPECT_EQ(finished_->timings.ttft, milliseconds(105));
+}
+
 TEST_F(EdgeTables, DecodeIsOneRowAStepUntilTheLength) {
   Submit(RequestOf(5, 3));
   Admit(0, 1);
@@ -105,6 +117,7 @@ TEST_F(EdgeTables, DecodeIsOneRowAStepUntilTheLength) {
   EXPECT_EQ(finished_->timings.output_tokens, 3);
   EXPECT_EQ(finished_->timings.prompt_tokens, 5);
   EXPECT_EQ(finished_->timings.decode, milliseconds(5));
+  EXPECT_EQ(finished_->timings.compute, Duration{});
   ASSERT_EQ(state_.outbox.size(), 2u);
   EXPECT_EQ(std::get<End>(state_.outbox[0].message).session, Session(1));
 }

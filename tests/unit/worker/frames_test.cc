@@ -326,16 +326,18 @@ TEST_F(WorkerTables, NothingIsPlannedWhileAJobHasTheEngine) {
   EXPECT_FALSE(busy.load);
 }
 
-TEST_F(WorkerTables, TheEndOfASessionIsAnsweredWithWhatWasSentForIt) {
+TEST_F(WorkerTables, TheEndOfASessionIsAnsweredWithWhatWasDoneForIt) {
   Load();
-  GiveFrame(Frame(1, 1, 1, 0, 5));
-  RunBatch();
+  for (const uint64_t step : {1, 2}) {
+    GiveFrame(Frame(1, 1, step, step == 1 ? 0 : 5, 5));
+    RunBatch(std::chrono::milliseconds(3));
+  }
   state_.outbox.clear();
   Give(FrameSent{.session = Session(1), .bytes = 700, .rows = 5});
   Give(FrameSent{.session = Session(1), .bytes = 200, .rows = 1});
   Give(FrameSent{.session = Session(2), .bytes = 9, .rows = 9});  // unknown: nobody's
   GiveFrom(kEdge, End{Session(1)});
-  EXPECT_EQ(TakeOwed<Ended>(), (Ended{Session(1), 2, 900, 6}));
+  EXPECT_EQ(TakeOwed<Ended>(), (Ended{Session(1), 2, 900, 6, 6'000'000}));
   GiveFrom(kEdge, End{Session(1)});
   EXPECT_TRUE(state_.outbox.empty()) << "once";
 }

@@ -75,10 +75,11 @@ class WorkerTables : public testing::Test {
     return plan;
   }
   // Runs the batch that is planned, as the loop does, with rows out as the envelopes want.
-  std::vector<int> RunBatch() {
+  std::vector<int> RunBatch(Duration time = {}) {
     const WorkerPlan plan = PlanNow();
     Give(BatchStarted{&plan.batch});
     for (RunningFrame& frame : state_.running) frame.rows_out = frame.rows_in;
+    now_ += time;
     Give(BatchDone{});
     return plan.batch;
   }
