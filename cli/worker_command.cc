@@ -96,8 +96,8 @@ absl::Status WorkerCommand(const CommandContext& context) {
                    return LoadWorkerEngine({model, *compute.kernels, *compute.pool}, placement,
                                            engine);
                  }});
-  LoopDriver driver(worker, &jobs, [&](Duration longest) { transport->Wait(longest); },
-                    AwakeMax(settings));
+  LoopDriver driver(
+      worker, &jobs, [&](Duration longest) { transport->Wait(longest); }, AwakeMax(settings));
   const auto turn = [&] { driver.Turn(kIdleWaitMax); };
   RETURN_IF_ERROR(WaitForCoordinator(*transport, context.clock, turn));
   context.console.Note("mortar: worker " + OneLine(options.name) + " joined the coordinator at " +

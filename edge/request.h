@@ -60,9 +60,8 @@ struct Finished {
   Timings timings;
 };
 
-// After Finished, once from each hop of the last route: what the hop sent on, and how long it computed. For
-// figures; a hop
-// that is gone says nothing.
+// After Finished, once from each hop of the last route: what the hop sent on, and how long it
+// computed. For figures; a hop that is gone says nothing.
 struct HopTotals {
   NodeId hop;
   Ended sent;

@@ -140,7 +140,7 @@ struct WorkerState {
   int places_ending = 0;        // whose pages wait to go back
   int frames_queued = 0;        // over all sessions
   int next_place = 0;           // where the round robin goes on
-  Time batch_started{};   // of the newest batch
+  Time batch_started{};         // of the newest batch
   int decode_streak = 0;  // decode batches in a row while prefill waits; at most kDecodeStreakMax
   std::vector<RunningFrame> running;
   std::vector<Outgoing> outbox;         // what apply owes; the loop sends and empties it
