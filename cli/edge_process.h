@@ -7,6 +7,7 @@
 
 #include "cli/answering.h"
 #include "cli/node_parts.h"
+#include "common/clock.h"
 
 namespace mortar {
 

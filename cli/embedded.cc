@@ -1,15 +1,12 @@
 #include "cli/embedded.h"
 
-#include <algorithm>
 #include <chrono>
-#include <optional>
 #include <thread>
 
 #include "cli/console.h"
 #include "cli/cut.h"
 #include "cli/node_parts.h"
 #include "cli/route_figures.h"
-#include "common/check.h"
 #include "common/job_queue.h"
 #include "common/pump.h"
 #include "common/random.h"

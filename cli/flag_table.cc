@@ -216,7 +216,7 @@ constexpr FlagSpec kFlags[] = {
     {.name = "parallel", .type = FlagType::kInt, .commands = kWorker,
      .help = "sessions whose KV fits at a time", .group = "Cluster", .shorts = "np",
      .value_name = "N", .fallback = "4", .min = 1, .max = 1024},
-    // Half a millisecond, what sleeping costs there and back, is a fortieth of 20.
+    // Sleeping costs some 0.4 ms there and back: a fiftieth of 20.
     {.name = "spin", .type = FlagType::kInt, .commands = kEdge | kWorker,
      .help = "ms to wait awake for a frame that should come soon; 0: sleep",
      .group = "Cluster", .value_name = "MS", .fallback = "20", .min = 0, .max = 1000},

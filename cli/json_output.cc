@@ -51,7 +51,7 @@ std::string ToJson(const RunReport& report) {
                     {"to", hop.to},
                     {"messages", hop.messages},
                     {"bytes", hop.bytes},
-                    {"compute_ms", Seconds(hop.compute) * 1e3}});
+                    {"compute_ms", hop.compute ? Json(Milliseconds(*hop.compute)) : Json()}});
     messages += hop.messages;
   }
   return Dump({{"prompt_tokens", report.prompt_tokens},

@@ -34,7 +34,7 @@ struct HopTraffic {
   uint64_t messages = 0;
   uint64_t bytes = 0;
   uint64_t rows = 0;
-  Duration compute{};  // of the layers at `from`
+  std::optional<Duration> compute{};  // of the layers at `from`; absent: it said nothing
 };
 
 struct RunReport {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <optional>
+#include <utility>
 
 namespace mortar {
 namespace {
@@ -27,8 +27,9 @@ void RouteFigures::Collect(Edge& edge, const Clock& clock, const std::function<v
       if (said == nullptr) continue;
       const auto hop = std::ranges::find(hops_, said->hop, &Hop::node);
       if (hop == hops_.end()) continue;
-      totals_[static_cast<size_t>(hop - hops_.begin())] = said->sent;
-      ++came;
+      std::optional<Ended>& total = totals_[static_cast<size_t>(hop - hops_.begin())];
+      if (!total) ++came;
+      total = said->sent;
     }
   }
 }
@@ -46,12 +47,14 @@ std::vector<HopTraffic> RouteFigures::Of(const Transport& edge, Duration compute
   traffic.push_back(first);
   for (size_t i = 0; i < hops_.size(); ++i) {
     const bool last = i + 1 == hops_.size();
-    traffic.push_back({.from = hops_[i].name,
-                       .to = last ? "edge" : hops_[i + 1].name,
-                       .messages = totals_[i].frames,
-                       .bytes = totals_[i].bytes,
-                       .rows = totals_[i].rows,
-                       .compute = std::chrono::nanoseconds(totals_[i].compute_ns)});
+    HopTraffic hop{.from = hops_[i].name, .to = last ? "edge" : hops_[i + 1].name};
+    if (const std::optional<Ended>& total = totals_[i]; total) {
+      hop.messages = total->frames;
+      hop.bytes = total->bytes;
+      hop.rows = total->rows;
+      hop.compute = std::chrono::nanoseconds(total->compute_ns);
+    }
+    traffic.push_back(std::move(hop));
   }
   return traffic;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "cli/reports.h"
@@ -24,7 +25,7 @@ class RouteFigures {
 
  private:
   std::vector<Hop> hops_;
-  std::vector<Ended> totals_;  // index for index
+  std::vector<std::optional<Ended>> totals_;  // index for index
 };
 
 }  // namespace mortar

@@ -97,7 +97,8 @@ absl::Status WorkerCommand(const CommandContext& context) {
                                            engine);
                  }});
   LoopDriver driver(
-      worker, &jobs, [&](Duration longest) { transport->Wait(longest); }, AwakeMax(settings));
+      worker, &jobs, [&](Duration longest) { transport->Wait(longest); }, context.clock,
+      AwakeMax(settings));
   const auto turn = [&] { driver.Turn(kIdleWaitMax); };
   RETURN_IF_ERROR(WaitForCoordinator(*transport, context.clock, turn));
   context.console.Note("mortar: worker " + OneLine(options.name) + " joined the coordinator at " +

@@ -12,8 +12,8 @@ constexpr int kIdleLooksMax = 50;
 }  // namespace
 
 LoopDriver::LoopDriver(Loop& loop, PumpedJobs* jobs, std::function<void(Duration)> wait,
-                       Duration awake_max)
-    : loop_(loop), jobs_(jobs), wait_(std::move(wait)), awake_max_(awake_max) {
+                       const Clock& clock, Duration awake_max)
+    : loop_(loop), jobs_(jobs), wait_(std::move(wait)), clock_(clock), awake_max_(awake_max) {
   if (jobs_ != nullptr) attendant_ = std::thread([this] { Attend(); });
 }
 
@@ -45,11 +45,11 @@ void LoopDriver::Turn(Duration longest) {
 }
 
 bool LoopDriver::StaysAwake() const {
-  return last_pause_ <= awake_max_ && std::chrono::steady_clock::now() - job_ended_ < awake_max_;
+  return last_pause_ <= awake_max_ && clock_.Now() - job_ended_ < awake_max_;
 }
 
 void LoopDriver::RunJob(Job* job, std::unique_lock<std::mutex>& lock) {
-  if (paused_) last_pause_ = std::chrono::steady_clock::now() - job_ended_;
+  if (paused_) last_pause_ = clock_.Now() - job_ended_;
   paused_ = false;
   job_runs_ = true;
   if (parked_) wake_.notify_one();
@@ -57,7 +57,7 @@ void LoopDriver::RunJob(Job* job, std::unique_lock<std::mutex>& lock) {
   job->Run();
   lock.lock();
   job_runs_ = false;
-  job_ended_ = std::chrono::steady_clock::now();
+  job_ended_ = clock_.Now();
   jobs_->End(job);
 }
 

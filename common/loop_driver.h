@@ -6,8 +6,8 @@
 // cancellations are looked at every 2 ms whatever the engine does, and a job that is shorter than
 // that costs no hand-over at all.
 //
-// A core that has slept for milliseconds takes some 0.1 ms to wake and finds its caches cold: a
-// token that crosses to another node and back pays for it at each end. So after a job the driver
+// A core that has slept for milliseconds wakes late and finds its caches cold: a token that crosses
+// to another node and back pays some 0.4 ms for it. So after a job the driver
 // looks for the next one without sleeping, as long as the pause before the last one was that short;
 // it yields at every look to whoever else wants the core.
 #pragma once
@@ -29,9 +29,9 @@ inline constexpr Duration kTurnMax = std::chrono::milliseconds(2);
 class LoopDriver {
  public:
   // `wait(longest)` sleeps until the loop has something to do; it is called on the driving thread.
-  // All of these outlive the driver. `jobs` is the loop's own and may be null. `awake_max` of 0: it
-  // always sleeps.
-  LoopDriver(Loop& loop, PumpedJobs* jobs, std::function<void(Duration)> wait,
+  // All of these outlive the driver. `jobs` is the loop's own and may be null. `awake_max` is the
+  // longest pause between jobs that is spent awake; 0: it always sleeps.
+  LoopDriver(Loop& loop, PumpedJobs* jobs, std::function<void(Duration)> wait, const Clock& clock,
              Duration awake_max = {});
   ~LoopDriver();
   LoopDriver(const LoopDriver&) = delete;
@@ -49,6 +49,7 @@ class LoopDriver {
   Loop& loop_;
   PumpedJobs* const jobs_;
   const std::function<void(Duration)> wait_;
+  const Clock& clock_;
   const Duration awake_max_;
   // Of the driving thread alone.
   Time job_ended_{};

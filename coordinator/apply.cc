@@ -112,6 +112,7 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId, NodeStatus& statu
 
 void On(CoordinatorState& s, Time now, NodeId from, SessionId fresh, RouteRequest& request) {
   const Member* member = FindMember(s, from);
+  if (member == nullptr) return Refuse(s, from, Unavailable("not a member: say Hello"));
   const auto same = std::find_if(s.waiting.begin(), s.waiting.end(), [&](const WaitingRequest& w) {
     return w.edge == from && w.request.request == request.request;
   });
@@ -120,7 +121,6 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId fresh, RouteReques
   if (same != s.waiting.end()) return;
   const auto of_edge = std::count_if(s.waiting.begin(), s.waiting.end(),
                                      [&](const WaitingRequest& w) { return w.edge == from; });
-  if (member == nullptr) return Refuse(s, from, Unavailable("not a member: say Hello"));
   absl::Status status;
   if (member->role != Role::kEdge) {
     status = FailedPrecondition("only edges get routes");

@@ -7,9 +7,8 @@
 //   Hello, fits           | member; Welcome is owed; the first one names the cluster's model
 //   Hello, does not fit   | no member; Goodbye with the reason is owed (version, contract, model,
 //                         | role, name, a reserved id, or the table is full)
-//   NodeStatus of member  | its newest status; refused by Goodbye when it is of another role, or
-//   its
-//                         | bricks or layers cannot be
+//   NodeStatus of member  | its newest status; refused by Goodbye when it is of another role,
+//                         | or its bricks or layers cannot be
 //   NodeStatus or         | Goodbye(UNAVAILABLE): it must say Hello again
 //   RouteRequest of       |
 //   stranger              |

@@ -37,15 +37,13 @@ void On(EdgeState& s, Time now, RouteAsked& e) { SlotAt(s, e.slot).route_asked =
 
 void On(EdgeState& s, Time now, RouteTimedOut& e) {
   EdgeSlot& slot = SlotAt(s, e.slot);
-  const std::string waited = std::to_string(static_cast<int>(Seconds(kRouteGiveUp))) + " s";
+  if (!slot.route_refusal.ok()) return Fail(s, now, slot, slot.route_refusal);
+  std::string why = "the coordinator gave no route within " +
+                    std::to_string(static_cast<int>(Seconds(kRouteGiveUp))) + " s";
   if (s.phase == EdgePhase::kJoining) {
-    const std::string why = s.away.ok() ? "it never answered" : Message(s.away);
-    Fail(s, now, slot, Unavailable("no coordinator for " + waited + ": " + why));
-  } else if (!slot.route_refusal.ok()) {
-    Fail(s, now, slot, slot.route_refusal);
-  } else {
-    Fail(s, now, slot, Unavailable("the coordinator gave no route within " + waited));
+    why += "; it is gone: " + (s.away.ok() ? "it answers no Hello" : Message(s.away));
   }
+  Fail(s, now, slot, Unavailable(why));
 }
 
 void On(EdgeState& s, Time now, EdgeHelloSent&) { s.hello_sent = now; }
@@ -122,10 +120,9 @@ void On(EdgeState& s, Time now, Admitted& e) {
 
 // --- Jobs ---
 
-void On(EdgeState& s, Time now, FrontStarted& e) {
+void On(EdgeState& s, Time, FrontStarted& e) {
   CHECK(!s.busy && s.running.empty());
   s.busy = true;
-  s.batch_started = now;
   std::swap(s.running, *e.items);
   s.decode_streak = e.prefill_waits ? std::min(s.decode_streak + 1, kDecodeStreakMax) : 0;
   for (const EdgeItem& item : s.running) {
@@ -164,12 +161,12 @@ void SendFrame(EdgeState& s, Time now, EdgeSlot& slot, EdgeItem& item) {
   Owe(s, slot.hops[0].node, Activation{.envelope = e, .rows = std::move(item.rows_out)});
 }
 
-void On(EdgeState& s, Time now, FrontDone&) {
+void On(EdgeState& s, Time now, FrontDone& e) {
   s.busy = false;
   for (EdgeItem& item : s.running) {
     EdgeSlot& slot = SlotAt(s, item.slot);
     slot.front_running = false;
-    slot.timings.compute += now - s.batch_started;
+    slot.timings.compute += e.time;
     // After a retry in between, these positions are computed again under the new epoch.
     if (slot.phase == SlotPhase::kRunning && slot.epoch == item.epoch) {
       SendFrame(s, now, slot, item);
@@ -178,10 +175,9 @@ void On(EdgeState& s, Time now, FrontDone&) {
   s.running.clear();
 }
 
-void On(EdgeState& s, Time now, BackStarted& e) {
+void On(EdgeState& s, Time, BackStarted& e) {
   CHECK(!s.busy && s.running.empty());
   s.busy = true;
-  s.batch_started = now;
   for (const int index : *e.slots) {
     EdgeSlot& slot = SlotAt(s, index);
     FrameInFlight frame = slot.in_flight.pop_front();
@@ -196,12 +192,12 @@ void On(EdgeState& s, Time now, BackStarted& e) {
   }
 }
 
-void On(EdgeState& s, Time now, BackDone&) {
+void On(EdgeState& s, Time now, BackDone& e) {
   s.busy = false;
   for (EdgeItem& item : s.running) {
     EdgeSlot& slot = SlotAt(s, item.slot);
     slot.back_running = false;
-    slot.timings.compute += now - s.batch_started;
+    slot.timings.compute += e.time;
     if (slot.phase != SlotPhase::kRunning && slot.phase != SlotPhase::kRouting) continue;
     // True under any epoch: the log has not changed, so neither has what follows from it.
     slot.answered = std::max(slot.answered, item.base + item.n);

@@ -32,7 +32,7 @@ void FrontJob::Prepare(std::vector<EdgeItem>& items, const std::vector<EdgeSlot>
   all_out_ = items.size() == 1 ? Rows{} : pool_.Take(total, n_embd);
 }
 
-void FrontJob::Run() {
+void FrontJob::Compute() {
   std::vector<EdgeItem>& items = *items_;
   Batch batch;
   batch.rows = rows_;
@@ -65,7 +65,7 @@ void BackJob::Prepare(std::vector<EdgeItem>& items, std::vector<EdgeSlot>& slots
   all_in_ = items.size() == 1 ? Rows{} : pool_.Take(total, engine_.config().n_embd);
 }
 
-void BackJob::Run() {
+void BackJob::Compute() {
   std::vector<EdgeItem>& items = *items_;
   Batch batch;
   batch.rows = rows_;

@@ -1,10 +1,12 @@
 // What an edge has its engine do: its front layers, its back layers with head and sampler, and
-// giving pages back. Each job is kept and submitted again and again. While one is submitted the
-// loop touches neither the engine, nor the tables of pages, nor the samplers it uses.
+// giving pages back. The first two say how long they took. Each job is kept and submitted again and
+// again. While one is submitted the loop touches neither the engine, nor the tables of pages, nor
+// the samplers it uses.
 #pragma once
 
 #include <vector>
 
+#include "common/clock.h"
 #include "common/job_queue.h"
 #include "edge/state.h"
 #include "engine/batch/engine.h"
@@ -19,14 +21,24 @@ inline constexpr int kBackPart = 1;   // layers [n_layers - back, n_layers), hea
 // Tokens to rows: rows_out [n, n_embd] of every item.
 class FrontJob final : public Job {
  public:
-  FrontJob(Engine& engine, RowsPool& pool) : engine_(engine), pool_(pool) {}
+  FrontJob(Engine& engine, RowsPool& pool, const Clock& clock)
+      : engine_(engine), pool_(pool), clock_(clock) {}
+
+  Duration time{};  // out
   void Prepare(std::vector<EdgeItem>& items, const std::vector<EdgeSlot>& slots,
                const std::vector<KvTable>& tables);
-  void Run() override;
+  void Run() override {
+    const Time start = clock_.Now();
+    Compute();
+    time = clock_.Now() - start;
+  }
 
  private:
+  void Compute();
+
   Engine& engine_;
   RowsPool& pool_;
+  const Clock& clock_;
   std::vector<EdgeItem>* items_ = nullptr;
   std::vector<BatchRow> rows_;
   std::vector<Token> tokens_;
@@ -36,18 +48,28 @@ class FrontJob final : public Job {
 // Rows to tokens: `token` of every item that samples.
 class BackJob final : public Job {
  public:
-  BackJob(Engine& engine, RowsPool& pool) : engine_(engine), pool_(pool) {}
+  BackJob(Engine& engine, RowsPool& pool, const Clock& clock)
+      : engine_(engine), pool_(pool), clock_(clock) {}
+
+  Duration time{};  // out
   void Prepare(std::vector<EdgeItem>& items, std::vector<EdgeSlot>& slots,
                const std::vector<KvTable>& tables);
-  void Run() override;
+  void Run() override {
+    const Time start = clock_.Now();
+    Compute();
+    time = clock_.Now() - start;
+  }
 
  private:
+  void Compute();
+
   struct Draw {
     EdgeItem* item;
     EdgeSlot* slot;
   };
   Engine& engine_;
   RowsPool& pool_;
+  const Clock& clock_;
   std::vector<EdgeItem>* items_ = nullptr;
   std::vector<BatchRow> rows_;
   std::vector<int> logit_rows_;

@@ -19,8 +19,8 @@ struct Edge::Rest {
       : parts(p),
         state(NewEdgeState(std::move(options), p.transport.self(), p.tokenizer)),
         tables(state.slots.size()),
-        front_job(p.engine, pool),
-        back_job(p.engine, pool),
+        front_job(p.engine, pool, p.clock),
+        back_job(p.engine, pool, p.clock),
         release_job(p.engine, tables) {
     state.last_tick = parts.clock.Now();
   }
@@ -94,9 +94,9 @@ bool Edge::Rest::PollJobs(Time now) {
   while (Job* job = parts.jobs.PollDone()) {
     any = true;
     if (job == &front_job) {
-      Apply(state, now, FrontDone{});
+      Apply(state, now, FrontDone{front_job.time});
     } else if (job == &back_job) {
-      Apply(state, now, BackDone{});
+      Apply(state, now, BackDone{back_job.time});
     } else {
       CHECK(job == &release_job);
       Apply(state, now, EdgePagesReleased{&release_job.slots});

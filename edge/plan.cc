@@ -3,7 +3,8 @@
 //   state                                        | plan
 //   ---------------------------------------------+--------------------------------------------
 //   joining, joined                              | Hello, NodeStatus: as a worker
-//   a session is routing, and we have joined     | RouteRequest, every kRouteAskInterval
+//   a session is routing, and we have joined     | RouteRequest, every kRouteAskInterval, and at
+//                                                | once after a Welcome
 //   a session is routing for kRouteGiveUp        | it timed out
 //   a frame in flight is beyond its deadline     | its session's deadline passed
 //   engine idle, sessions are done               | release their pages

@@ -201,7 +201,6 @@ struct EdgeState {
   int pages_free = 0;
   bool busy = false;              // a job has the engine
   std::vector<EdgeItem> running;  // of the batch that runs
-  Time batch_started{};           // of the newest batch
   int next_slot = 0;              // where the round robin goes on
   RingQueue<EndedSession> ended;  // the newest kEndedSessionsKept
   int decode_streak = 0;          // decode batches of the front layers in a row while prefill waits
@@ -246,11 +245,15 @@ struct FrontStarted {
   std::vector<EdgeItem>* items = nullptr;  // moved from
   bool prefill_waits = false;              // as planned
 };
-struct FrontDone {};  // rows_out of state.running are set
+struct FrontDone {  // rows_out of state.running are set
+  Duration time{};  // of the batch
+};
 struct BackStarted {
   const std::vector<int>* slots = nullptr;  // whose first frame runs
 };
-struct BackDone {};  // tokens of state.running are set
+struct BackDone {   // tokens of state.running are set
+  Duration time{};  // of the batch
+};
 struct EdgeReleaseStarted {};
 struct EdgePagesReleased {
   const std::vector<int>* slots = nullptr;

@@ -264,6 +264,8 @@ Rejected Read(wire::Rejected::Reader in) {
 }
 
 Ended Read(wire::Ended::Reader in) {
+  constexpr uint64_t kNanosecondsMax = std::numeric_limits<int64_t>::max();
+  if (in.getComputeNs() > kNanosecondsMax) throw Refusal{"compute time beyond 2^63 ns"};
   return {Read(in.getSession()), in.getFrames(), in.getBytes(), in.getRows(), in.getComputeNs()};
 }
 

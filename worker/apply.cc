@@ -162,10 +162,9 @@ bool PrefillWaits(const WorkerState& s) {
   });
 }
 
-void On(WorkerState& s, Time now, BatchStarted& e) {
+void On(WorkerState& s, Time, BatchStarted& e) {
   CHECK(!s.busy && s.running.empty());
   s.busy = true;
-  s.batch_started = now;
   bool prefill = false;
   for (const int place : *e.places) {
     WorkerSession& session = s.places[static_cast<size_t>(place)];
@@ -188,12 +187,12 @@ void On(WorkerState& s, Time now, BatchStarted& e) {
   ++s.counters.batches;
 }
 
-void On(WorkerState& s, Time now, BatchDone&) {
+void On(WorkerState& s, Time, BatchDone& e) {
   s.busy = false;
   for (RunningFrame& frame : s.running) {
     WorkerSession& session = s.places[static_cast<size_t>(frame.place)];
     session.running = false;
-    session.sent.compute_ns += static_cast<uint64_t>((now - s.batch_started).count());
+    session.sent.compute_ns += static_cast<uint64_t>(e.time.count());
     // An ended session's rows interest nobody.
     if (!session.ending) Deliver(s, frame);
   }

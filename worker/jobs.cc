@@ -49,7 +49,7 @@ void BatchJob::Prepare(Engine& engine, std::vector<RunningFrame>& frames,
   all_out_ = alone && frames[0].rows_out.n() == total ? Rows{} : pool_.Take(total, n_embd);
 }
 
-void BatchJob::Run() {
+void BatchJob::Compute() {
   std::vector<RunningFrame>& frames = *frames_;
   Batch batch;
   batch.rows = rows_;

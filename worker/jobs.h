@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "common/clock.h"
 #include "common/job_queue.h"
 #include "engine/batch/engine.h"
 #include "protocol/rows.h"
@@ -31,16 +32,25 @@ class LoadJob final : public Job {
 
 class BatchJob final : public Job {
  public:
-  explicit BatchJob(RowsPool& pool) : pool_(pool) {}
+  BatchJob(RowsPool& pool, const Clock& clock) : pool_(pool), clock_(clock) {}
+
+  Duration time{};  // out: how long it took
 
   // Lays out the frames as one batch and takes the rows that they will give. `tables` holds
   // the pages of each place, which reach the end of each frame.
   void Prepare(Engine& engine, std::vector<RunningFrame>& frames,
                const std::vector<KvTable>& tables);
-  void Run() override;
+  void Run() override {
+    const Time start = clock_.Now();
+    Compute();
+    time = clock_.Now() - start;
+  }
 
  private:
+  void Compute();
+
   RowsPool& pool_;
+  const Clock& clock_;
   Engine* engine_ = nullptr;
   std::vector<RunningFrame>* frames_ = nullptr;
   std::vector<BatchRow> rows_;

@@ -20,7 +20,7 @@ struct Worker::Rest {
         state(NewWorkerState(std::move(options))),
         tables(state.places.size()),
         load_job(parts.load, engine),
-        batch_job(pool) {}
+        batch_job(pool, parts.clock) {}
 
   bool PollJobs(Time now);
   bool PollMessages(Time now);
@@ -64,7 +64,7 @@ bool Worker::Rest::PollJobs(Time now) {
   while (Job* job = parts.jobs.PollDone()) {
     any = true;
     if (job == &batch_job) {
-      Apply(state, now, BatchDone{});
+      Apply(state, now, BatchDone{batch_job.time});
     } else if (job == &release_job) {
       Apply(state, now, PagesReleased{&release_job.places});
     } else {

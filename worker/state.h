@@ -26,7 +26,7 @@
 //   queue, sessions or pages are full     | Rejected; nothing is applied
 //   otherwise                             | accepted: pages taken, have = base + n, queued
 //   End, Cancel of its edge               | its queue goes, its pages are freed and zeroed; Ended
-//                                         | with what was sent on for it
+//                                         | with what was done for it
 //   BatchStarted                          | its frames run; positions count as applied
 //   BatchDone                             | rows forwarded to the next hop, or answered to the edge
 //   PagesReleased                         | pages are free again; the session's place too
@@ -140,7 +140,6 @@ struct WorkerState {
   int places_ending = 0;        // whose pages wait to go back
   int frames_queued = 0;        // over all sessions
   int next_place = 0;           // where the round robin goes on
-  Time batch_started{};         // of the newest batch
   int decode_streak = 0;  // decode batches in a row while prefill waits; at most kDecodeStreakMax
   std::vector<RunningFrame> running;
   std::vector<Outgoing> outbox;         // what apply owes; the loop sends and empties it
@@ -174,7 +173,9 @@ struct LoadDone {
 struct BatchStarted {
   const std::vector<int>* places = nullptr;  // whose oldest frame runs, in this order
 };
-struct BatchDone {};  // rows_out of state.running are set
+struct BatchDone {  // rows_out of state.running are set
+  Duration time{};  // of the batch
+};
 struct ReleaseStarted {};
 struct PagesReleased {
   const std::vector<int>* places = nullptr;

@@ -176,7 +176,8 @@ struct Placement {
 struct RouteRequest {
   # Edge -> coordinator, once a generation and each time that a route fails. `request` is allocated
   # by the edge and counts up. Lost: repeated every two seconds until it is answered; the coordinator
-  # keeps a repeated one in its place. After 35 s the edge gives up. Since 1.
+  # keeps a repeated one in its place, and to one of no member answers Goodbye(UNAVAILABLE): after its
+  # Welcome the edge asks again at once. It gives up 35 s after it first might have asked. Since 1.
   request @0 :UInt64;
   model @1 :ModelId;
   frontLayers @2 :Int32;
@@ -264,14 +265,13 @@ struct Rejected {
 
 struct Ended {
   # Worker -> edge: the answer to `end` and `cancel` of a session that it has: what it sent on for it,
-  # as handed to the transport. Lost: the edge waits a second for it, and its figures have a gap.
-  # Since 1.
+  # as handed to the transport, and how long the batches took that had frames of it, in ns, at most
+  # 2^63 - 1. Lost: the edge waits a second for it, and its figures have a gap. Since 1.
   session @0 :SessionId;
   frames @1 :UInt64;
   bytes @2 :UInt64;
   rows @3 :UInt64;
   computeNs @4 :UInt64;
-  # How long the batches took that had frames of it.
 }
 
 struct Goodbye {

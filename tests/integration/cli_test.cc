@@ -131,6 +131,19 @@ TEST_F(CliRunTest, BytesOnTheWireAreCountedAtTheSender) {
   EXPECT_EQ(wire["bytes_down"], wire["hops"][2]["bytes"]);
 }
 
+TEST_F(CliRunTest, WhatEachNodeComputesAddsUpToNoMoreThanTheAnswerTook) {
+  const json report = Greedy({"--workers", "2", "--ubatch-size", "3"}).Json();
+  double computed_ms = 0;
+  for (const json& hop : report["wire"]["hops"]) {
+    EXPECT_GT(hop["compute_ms"].get<double>(), 0) << hop;
+    computed_ms += hop["compute_ms"].get<double>();
+  }
+  const json& timings = report["timings"];
+  const auto n_decode = static_cast<double>(report["tokens"].size() - 1);
+  EXPECT_LT(computed_ms, timings["ttft_ms"].get<double>() +
+                             n_decode / timings["decode_tok_s"].get<double>() * 1e3);
+}
+
 TEST_F(CliRunTest, PeopleSeeTheRouteAndOneLineOfFigures) {
   const ProgramResult result = RunMortar(
       {"run", "-m", TestModelPath(), "-p", "Say hello.", "-n", "8", "--temp", "0", "-c", "256"});

@@ -12,7 +12,7 @@ class NodeProgram {
  public:
   // Starts `mortar ARGUMENTS`, with stderr kept in a file without a name.
   explicit NodeProgram(const std::vector<std::string>& arguments);
-  ~NodeProgram();  // kill -9, if it still runs
+  ~NodeProgram();
   NodeProgram(const NodeProgram&) = delete;
   NodeProgram& operator=(const NodeProgram&) = delete;
 
@@ -20,8 +20,8 @@ class NodeProgram {
   std::string Line(const std::string& part) const;
   std::string Errors() const;  // all of stderr so far
 
-  // -9, and waits for its end. The test fails when it had ended by itself, as it does for a node
-  // that nobody ended.
+  // -9, and waits for its end. The test fails when it had ended by itself. The destructor does the
+  // same with a node that nobody ended.
   void Kill();
   // Waits for it to end by itself; the exit code, as a shell shows it. The test fails when that
   // takes over 5 s.

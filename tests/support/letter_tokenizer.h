@@ -17,15 +17,8 @@ class LetterTokenizer final : public Tokenizer {
     bytes_.push_back("\xc3");
     bytes_.push_back("\xa9");
   }
-  absl::StatusOr<std::vector<Token>> Encode(const std::vector<TextPiece>& pieces) const override {
-    std::vector<Token> tokens;
-    for (const TextPiece& piece : pieces) {
-      for (const char c : piece.text) {
-        if (c < 'a' || c > 'z') return InvalidArgument("a text of other letters than a to z");
-        tokens.push_back(c - 'a');
-      }
-    }
-    return tokens;
+  absl::StatusOr<std::vector<Token>> Encode(const std::vector<TextPiece>&) const override {
+    return Unimplemented("tests with letters ask in tokens");
   }
   int n_vocab() const override { return static_cast<int>(bytes_.size()); }
   std::string_view Bytes(Token token, bool) const override {

@@ -117,7 +117,8 @@ std::vector<SampleMessage> SampleMessages() {
   messages.emplace_back("cancel", Cancel{Session()});
   messages.emplace_back("goodbye", Goodbye{Unavailable("not a member: say Hello")});
   messages.emplace_back("alive", Alive{});
-  messages.emplace_back("ended", Ended{Session(), 12, 30'000, 12, 45'000'000});
+  messages.emplace_back("ended", Ended{Session(), 12, 30'000, 12});
+  messages.emplace_back("ended_with_time", Ended{Session(), 12, 30'000, 12, 45'000'000});
 
   std::vector<SampleMessage> samples;
   for (auto& [name, message] : messages) {

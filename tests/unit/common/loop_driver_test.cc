@@ -12,6 +12,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
+const SteadyClock kClock;
+
 // Sleeps; says when it runs.
 struct SleepJob final : Job {
   explicit SleepJob(milliseconds t) : time(t) {}
@@ -58,7 +60,7 @@ TEST(LoopDriver, AJobRunsWhereTheLoopTurnsAndItsEndIsAnEvent) {
   PumpedJobs jobs;
   SleepJob job(milliseconds(0));
   JobLoop loop(jobs, job);
-  LoopDriver driver(loop, &jobs, [](Duration) { FAIL() << "there was something to do"; });
+  LoopDriver driver(loop, &jobs, [](Duration) { FAIL() << "there was something to do"; }, kClock);
   driver.Turn(milliseconds(10));
   EXPECT_FALSE(loop.ended);
   driver.Turn(milliseconds(10));
@@ -69,7 +71,7 @@ TEST(LoopDriver, ALongJobDoesNotKeepTheLoopWaiting) {
   PumpedJobs jobs;
   SleepJob job(milliseconds(300));
   JobLoop loop(jobs, job);
-  LoopDriver driver(loop, &jobs, [](Duration) {});
+  LoopDriver driver(loop, &jobs, [](Duration) {}, kClock);
   driver.Turn(milliseconds(10));
   // Every 2 ms on a quiet machine; a tenth of that on a loaded one.
   EXPECT_GE(loop.steps_while_running, 15);
@@ -80,10 +82,13 @@ TEST(LoopDriver, WaitsWhenThereIsNothingToDo) {
   SleepJob job(milliseconds(0));
   JobLoop loop(jobs, job);
   int waits = 0;
-  LoopDriver driver(loop, &jobs, [&](Duration longest) {
-    EXPECT_EQ(longest, milliseconds(10));
-    ++waits;
-  });
+  LoopDriver driver(
+      loop, &jobs,
+      [&](Duration longest) {
+        EXPECT_EQ(longest, milliseconds(10));
+        ++waits;
+      },
+      kClock);
   for (int i = 0; i < 3; ++i) driver.Turn(milliseconds(10));
   EXPECT_EQ(waits, 1);
 }
@@ -107,38 +112,76 @@ class AskedLoop final : public Loop {
   SleepJob& job_;
 };
 
-TEST(LoopDriver, StaysAwakeAfterAJobOnceJobsFollowOneAnotherSoon) {
+class AwakeTest : public testing::Test {
+ protected:
+  void RunJobAfter(Duration pause) {
+    driver_.Turn({});  // nothing to do
+    clock_.Advance(pause);
+    loop_.asked = true;
+    driver_.Turn({});
+  }
+
+  static constexpr milliseconds kAwakeMax{20};
+  PumpedJobs jobs_;
+  SleepJob job_{milliseconds(0)};
+  AskedLoop loop_{jobs_, job_};
+  int sleeps_ = 0;
+  ManualClock clock_;
+  LoopDriver driver_{loop_, &jobs_, [this](Duration) { ++sleeps_; }, clock_, kAwakeMax};
+};
+
+TEST_F(AwakeTest, OnceThePauseBeforeAJobWasShort) {
+  clock_.Advance(std::chrono::hours(1));
+  RunJobAfter(milliseconds(5));
+  EXPECT_EQ(sleeps_, 1) << "no job before it";
+  RunJobAfter(milliseconds(5));
+  EXPECT_EQ(sleeps_, 2) << "nothing is known of pauses yet";
+  RunJobAfter(milliseconds(5));
+  EXPECT_EQ(sleeps_, 2) << "the last pause was short";
+}
+
+TEST_F(AwakeTest, NotBeyondItsTimeNorAfterALongPause) {
+  for (int i = 0; i < 3; ++i) RunJobAfter(milliseconds(5));
+  const int before = sleeps_;
+  clock_.Advance(kAwakeMax + milliseconds(1));
+  driver_.Turn({});
+  EXPECT_EQ(sleeps_, before + 1) << "this pause is longer than what it stays awake";
+  loop_.asked = true;
+  driver_.Turn({});
+  driver_.Turn({});
+  EXPECT_EQ(sleeps_, before + 2) << "the last pause was long";
+}
+
+TEST_F(AwakeTest, JobsWithoutAPauseSayNothingOfPauses) {
+  for (int i = 0; i < 3; ++i) RunJobAfter(milliseconds(100));
+  const int before = sleeps_;
+  for (int i = 0; i < 2; ++i) {
+    loop_.asked = true;
+    driver_.Turn({});
+  }
+  driver_.Turn({});
+  EXPECT_EQ(sleeps_, before + 1);
+}
+
+TEST(LoopDriver, SleepsAfterEveryJobUnlessItIsToStayAwake) {
   PumpedJobs jobs;
   SleepJob job(milliseconds(0));
   AskedLoop loop(jobs, job);
   int sleeps = 0;
-  constexpr milliseconds kAwakeMax(500);
-  LoopDriver driver(loop, &jobs, [&](Duration) { ++sleeps; }, kAwakeMax);
-  const auto run_job_after_a_pause = [&] {
-    driver.Turn({});  // nothing to do
+  LoopDriver driver(loop, &jobs, [&](Duration) { ++sleeps; }, kClock);
+  for (int i = 0; i < 3; ++i) {
+    driver.Turn({});
     loop.asked = true;
     driver.Turn({});
-  };
-  run_job_after_a_pause();
-  EXPECT_EQ(sleeps, 1) << "no job before it";
-  run_job_after_a_pause();
-  EXPECT_EQ(sleeps, 2) << "nothing is known of pauses yet";
-  run_job_after_a_pause();
-  EXPECT_EQ(sleeps, 2) << "the last pause was short";
-  std::this_thread::sleep_for(kAwakeMax);
-  driver.Turn({});
-  EXPECT_EQ(sleeps, 3) << "this pause is longer than what it stays awake";
-  loop.asked = true;
-  driver.Turn({});
-  driver.Turn({});
-  EXPECT_EQ(sleeps, 4) << "the last pause was long";
+  }
+  EXPECT_EQ(sleeps, 3);
 }
 
 TEST(LoopDriver, TheAttendantSleepsAndWakesAgain) {
   PumpedJobs jobs;
   SleepJob first(milliseconds(0));
   JobLoop loop(jobs, first);
-  LoopDriver driver(loop, &jobs, [](Duration) {});
+  LoopDriver driver(loop, &jobs, [](Duration) {}, kClock);
   driver.Turn(milliseconds(1));
   std::this_thread::sleep_for(milliseconds(300));  // beyond its idle looks: it is parked
   SleepJob second(milliseconds(100));
@@ -154,7 +197,7 @@ TEST(LoopDriver, ALoopWithoutJobsNeedsNoAttendant) {
     bool Step() override { return false; }
   } loop;
   int waits = 0;
-  LoopDriver driver(loop, nullptr, [&](Duration) { ++waits; });
+  LoopDriver driver(loop, nullptr, [&](Duration) { ++waits; }, kClock);
   driver.Turn(milliseconds(1));
   EXPECT_EQ(waits, 1);
 }

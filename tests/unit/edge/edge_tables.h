@@ -89,8 +89,7 @@ class EdgeTables : public testing::Test {
     EXPECT_FALSE(plan.front.empty());
     Give(FrontStarted{&plan.front, plan.prefill_waits});
     for (EdgeItem& item : state_.running) item.rows_out = pool_.Take(item.n, kWidth);
-    now_ += time;
-    Give(FrontDone{});
+    Give(FrontDone{time});
     return TakeFrames();
   }
   std::vector<Activation> TakeFrames() {
@@ -125,8 +124,7 @@ class EdgeTables : public testing::Test {
     ASSERT_FALSE(plan.back.empty());
     Give(BackStarted{&plan.back});
     for (EdgeItem& item : state_.running) item.token = token;
-    now_ += time;
-    Give(BackDone{});
+    Give(BackDone{time});
   }
   // One token of decode, or a whole prompt of one chunk.
   void OneStep(Token token) {

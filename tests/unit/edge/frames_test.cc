@@ -96,7 +96,7 @@ TEST_F(EdgeTables, WhatItsLayersTakeIsCountedAndNotTheWaitBetween) {
   RunBack(7, milliseconds(3));
   TextOut();
   EXPECT_EQ(finished_->timings.compute, milliseconds(5));
-  EXPECT_EQ(finished_->timings.ttft, milliseconds(105));
+  EXPECT_EQ(finished_->timings.ttft, milliseconds(100));
 }
 
 TEST_F(EdgeTables, DecodeIsOneRowAStepUntilTheLength) {

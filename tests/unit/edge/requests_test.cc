@@ -127,7 +127,8 @@ TEST_F(EdgeTables, AWaitForACoordinatorThatIsGoneEndsWithWhatBecameOfIt) {
   EXPECT_THAT(PlanNow().route_timed_out, ElementsAre(0));
   Give(RouteTimedOut{0});
   TextOut();
-  EXPECT_EQ(Message(finished_->status), "no coordinator for 35 s: the connection was lost");
+  EXPECT_EQ(Message(finished_->status),
+            "the coordinator gave no route within 35 s; it is gone: the connection was lost");
 }
 
 TEST_F(EdgeTables, ACoordinatorThatComesBackIsAskedForTheRouteAtOnce) {
