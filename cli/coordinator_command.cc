@@ -37,8 +37,8 @@ absl::Status CoordinatorCommand(const CommandContext& context) {
                            {context.clock, context.log, pool}));
   SystemRandom random;
   Coordinator coordinator(options, {*transport, context.clock, random, context.log});
-  LoopDriver driver(
-      coordinator, nullptr, [&](Duration longest) { transport->Wait(longest); }, context.clock);
+  LoopDriver driver(coordinator, nullptr,
+                    Idling{[&](Duration longest) { transport->Wait(longest); }}, context.clock);
   context.console.Note("mortar: coordinator at " + transport->endpoint() + ", waits for " +
                        std::to_string(options.workers_expected) + " workers");
   const absl::Status end =

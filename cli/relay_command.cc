@@ -40,8 +40,8 @@ absl::Status RelayCommand(const CommandContext& context) {
   ASSIGN_OR_RETURN(const auto transport,
                    ZmqTransport::Create(link, {context.clock, context.log, pool}));
   RelayLoop relay(*transport, context.clock, link.card);
-  LoopDriver driver(
-      relay, nullptr, [&](Duration longest) { transport->Wait(longest); }, context.clock);
+  LoopDriver driver(relay, nullptr, Idling{[&](Duration longest) { transport->Wait(longest); }},
+                    context.clock);
   const auto turn = [&] { driver.Turn(kIdleWaitMax); };
   RETURN_IF_ERROR(WaitForCoordinator(*transport, context.clock, turn));
   context.console.Note("mortar: relay at " + transport->endpoint());

@@ -96,9 +96,9 @@ absl::Status WorkerCommand(const CommandContext& context) {
                    return LoadWorkerEngine({model, *compute.kernels, *compute.pool}, placement,
                                            engine);
                  }});
-  LoopDriver driver(
-      worker, &jobs, [&](Duration longest) { transport->Wait(longest); }, context.clock,
-      AwakeMax(settings));
+  LoopDriver driver(worker, &jobs,
+                    Idling{[&](Duration longest) { transport->Wait(longest); }, AwakeMax(settings)},
+                    context.clock);
   const auto turn = [&] { driver.Turn(kIdleWaitMax); };
   RETURN_IF_ERROR(WaitForCoordinator(*transport, context.clock, turn));
   context.console.Note("mortar: worker " + OneLine(options.name) + " joined the coordinator at " +

@@ -11,9 +11,8 @@ constexpr int kIdleLooksMax = 50;
 
 }  // namespace
 
-LoopDriver::LoopDriver(Loop& loop, PumpedJobs* jobs, std::function<void(Duration)> wait,
-                       const Clock& clock, Duration awake_max)
-    : loop_(loop), jobs_(jobs), wait_(std::move(wait)), clock_(clock), awake_max_(awake_max) {
+LoopDriver::LoopDriver(Loop& loop, PumpedJobs* jobs, Idling idling, const Clock& clock)
+    : loop_(loop), jobs_(jobs), idling_(std::move(idling)), clock_(clock) {
   if (jobs_ != nullptr) attendant_ = std::thread([this] { Attend(); });
 }
 
@@ -35,17 +34,17 @@ void LoopDriver::Turn(Duration longest) {
     RunJob(job, lock);
   } else if (!worked) {
     lock.unlock();
-    paused_ = true;
-    if (StaysAwake()) {
-      std::this_thread::yield();
-    } else {
-      wait_(longest);
-    }
+    Idle(longest);
   }
 }
 
-bool LoopDriver::StaysAwake() const {
-  return last_pause_ <= awake_max_ && clock_.Now() - job_ended_ < awake_max_;
+void LoopDriver::Idle(Duration longest) {
+  paused_ = true;
+  const Time now = clock_.Now();
+  const bool awake = last_pause_ <= idling_.awake_max && now - job_ended_ < idling_.awake_max;
+  if (!awake || now < crowded_until_) return idling_.sleep(longest);
+  idling_.yield();
+  if (clock_.Now() - now > kYieldMax) crowded_until_ = now + kCrowdedFor;
 }
 
 void LoopDriver::RunJob(Job* job, std::unique_lock<std::mutex>& lock) {

@@ -7,9 +7,10 @@
 // that costs no hand-over at all.
 //
 // A core that has slept for milliseconds wakes late and finds its caches cold: a token that crosses
-// to another node and back pays some 0.4 ms for it. So after a job the driver
-// looks for the next one without sleeping, as long as the pause before the last one was that short;
-// it yields at every look to whoever else wants the core.
+// to another node and back pays some 0.4 ms for it. So after a job the driver looks for the next
+// one without sleeping, as long as the pause before the last one was that short; it yields at every
+// look to whoever else wants the core. Where somebody does, it sleeps: a sleeper that is woken goes
+// first, and one that yields goes last, milliseconds later.
 #pragma once
 
 #include <chrono>
@@ -26,13 +27,24 @@ namespace mortar {
 
 inline constexpr Duration kTurnMax = std::chrono::milliseconds(2);
 
+// A yield that takes longer gave the core to somebody who computes.
+inline constexpr Duration kYieldMax = std::chrono::microseconds(200);
+// How long the driver then sleeps through its pauses, before it looks whether the core is free
+// again.
+inline constexpr Duration kCrowdedFor = std::chrono::seconds(1);
+
+// What a driver does while there is nothing to do.
+struct Idling {
+  std::function<void(Duration longest)> sleep;  // until the loop has something to do
+  Duration awake_max{};  // the longest pause between jobs that is spent awake; 0: it always sleeps
+  std::function<void()> yield = std::this_thread::yield;
+};
+
 class LoopDriver {
  public:
-  // `wait(longest)` sleeps until the loop has something to do; it is called on the driving thread.
-  // All of these outlive the driver. `jobs` is the loop's own and may be null. `awake_max` is the
-  // longest pause between jobs that is spent awake; 0: it always sleeps.
-  LoopDriver(Loop& loop, PumpedJobs* jobs, std::function<void(Duration)> wait, const Clock& clock,
-             Duration awake_max = {});
+  // `idling` is called on the driving thread. All of these outlive the driver. `jobs` is the loop's
+  // own and may be null.
+  LoopDriver(Loop& loop, PumpedJobs* jobs, Idling idling, const Clock& clock);
   ~LoopDriver();
   LoopDriver(const LoopDriver&) = delete;
   LoopDriver& operator=(const LoopDriver&) = delete;
@@ -43,18 +55,18 @@ class LoopDriver {
 
  private:
   void Attend();
-  bool StaysAwake() const;
+  void Idle(Duration longest);
   void RunJob(Job* job, std::unique_lock<std::mutex>& lock);
 
   Loop& loop_;
   PumpedJobs* const jobs_;
-  const std::function<void(Duration)> wait_;
+  const Idling idling_;
   const Clock& clock_;
-  const Duration awake_max_;
   // Of the driving thread alone.
   Time job_ended_{};
   bool paused_ = false;  // there was nothing to do since
   Duration last_pause_ = Duration::max();
+  Time crowded_until_{};
   std::mutex mutex_;  // guards the loop, the queue of jobs and all below
   std::condition_variable wake_;
   bool parked_ = false;  // the attendant sleeps until it is woken

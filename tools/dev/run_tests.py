@@ -3,8 +3,9 @@
 usage: run_tests.py BUILD_FOLDER [--long] [--label LABEL] [FILTER]
 
 FILTER selects test programs whose name holds it or, when there is none, GoogleTest cases whose
-"Suite.Case" holds it. Tests labelled `long` run only with --long or when FILTER names them, and
-the golden tests walk through all of their data only with --long.
+"Suite.Case" holds it. Tests labelled `long` run only with --long or when FILTER names them, those
+labelled `quiet`, whose figures need a machine to themselves, only when FILTER names them, and the
+golden tests walk through all of their data only with --long.
 
 A GoogleTest program reports its cases in a file that it writes at its end. One that crashed or
 ran out of time leaves none: then the cases that its output shows as passed count as passed, and
@@ -55,7 +56,8 @@ def select(tests, options):
         named = [name for name in wanted if options.filter in name]
         if named:
             return named, "*"
-    allowed = [n for n, (_, labels) in wanted.items() if options.long or "long" not in labels]
+    allowed = [n for n, (_, labels) in wanted.items()
+               if "quiet" not in labels and (options.long or "long" not in labels)]
     if not options.filter:
         return allowed, "*"
     gtest_filter = f"*{options.filter}*"

@@ -60,7 +60,8 @@ TEST(LoopDriver, AJobRunsWhereTheLoopTurnsAndItsEndIsAnEvent) {
   PumpedJobs jobs;
   SleepJob job(milliseconds(0));
   JobLoop loop(jobs, job);
-  LoopDriver driver(loop, &jobs, [](Duration) { FAIL() << "there was something to do"; }, kClock);
+  LoopDriver driver(loop, &jobs, Idling{[](Duration) { FAIL() << "there was something to do"; }},
+                    kClock);
   driver.Turn(milliseconds(10));
   EXPECT_FALSE(loop.ended);
   driver.Turn(milliseconds(10));
@@ -71,7 +72,7 @@ TEST(LoopDriver, ALongJobDoesNotKeepTheLoopWaiting) {
   PumpedJobs jobs;
   SleepJob job(milliseconds(300));
   JobLoop loop(jobs, job);
-  LoopDriver driver(loop, &jobs, [](Duration) {}, kClock);
+  LoopDriver driver(loop, &jobs, Idling{[](Duration) {}}, kClock);
   driver.Turn(milliseconds(10));
   // Every 2 ms on a quiet machine; a tenth of that on a loaded one.
   EXPECT_GE(loop.steps_while_running, 15);
@@ -82,13 +83,11 @@ TEST(LoopDriver, WaitsWhenThereIsNothingToDo) {
   SleepJob job(milliseconds(0));
   JobLoop loop(jobs, job);
   int waits = 0;
-  LoopDriver driver(
-      loop, &jobs,
-      [&](Duration longest) {
-        EXPECT_EQ(longest, milliseconds(10));
-        ++waits;
-      },
-      kClock);
+  LoopDriver driver(loop, &jobs, Idling{[&](Duration longest) {
+                      EXPECT_EQ(longest, milliseconds(10));
+                      ++waits;
+                    }},
+                    kClock);
   for (int i = 0; i < 3; ++i) driver.Turn(milliseconds(10));
   EXPECT_EQ(waits, 1);
 }
@@ -127,7 +126,12 @@ class AwakeTest : public testing::Test {
   AskedLoop loop_{jobs_, job_};
   int sleeps_ = 0;
   ManualClock clock_;
-  LoopDriver driver_{loop_, &jobs_, [this](Duration) { ++sleeps_; }, clock_, kAwakeMax};
+  Duration yield_takes_{};
+  LoopDriver driver_{loop_, &jobs_,
+                     Idling{.sleep = [this](Duration) { ++sleeps_; },
+                            .awake_max = kAwakeMax,
+                            .yield = [this] { clock_.Advance(yield_takes_); }},
+                     clock_};
 };
 
 TEST_F(AwakeTest, OnceThePauseBeforeAJobWasShort) {
@@ -152,6 +156,23 @@ TEST_F(AwakeTest, NotBeyondItsTimeNorAfterALongPause) {
   EXPECT_EQ(sleeps_, before + 2) << "the last pause was long";
 }
 
+TEST_F(AwakeTest, NotForAWhileAfterSomebodyElseTookTheCore) {
+  for (int i = 0; i < 3; ++i) RunJobAfter(milliseconds(5));
+  const int before = sleeps_;
+  yield_takes_ = milliseconds(3);
+  RunJobAfter(milliseconds(5));
+  EXPECT_EQ(sleeps_, before) << "it notices by yielding";
+  RunJobAfter(milliseconds(5));
+  EXPECT_EQ(sleeps_, before + 1) << "somebody computes there";
+  yield_takes_ = {};
+  clock_.Advance(kCrowdedFor);
+  RunJobAfter(milliseconds(5));
+  RunJobAfter(milliseconds(5));
+  const int later = sleeps_;
+  RunJobAfter(milliseconds(5));
+  EXPECT_EQ(sleeps_, later) << "it has the core to itself again";
+}
+
 TEST_F(AwakeTest, JobsWithoutAPauseSayNothingOfPauses) {
   for (int i = 0; i < 3; ++i) RunJobAfter(milliseconds(100));
   const int before = sleeps_;
@@ -168,7 +189,7 @@ TEST(LoopDriver, SleepsAfterEveryJobUnlessItIsToStayAwake) {
   SleepJob job(milliseconds(0));
   AskedLoop loop(jobs, job);
   int sleeps = 0;
-  LoopDriver driver(loop, &jobs, [&](Duration) { ++sleeps; }, kClock);
+  LoopDriver driver(loop, &jobs, Idling{[&](Duration) { ++sleeps; }}, kClock);
   for (int i = 0; i < 3; ++i) {
     driver.Turn({});
     loop.asked = true;
@@ -181,7 +202,7 @@ TEST(LoopDriver, TheAttendantSleepsAndWakesAgain) {
   PumpedJobs jobs;
   SleepJob first(milliseconds(0));
   JobLoop loop(jobs, first);
-  LoopDriver driver(loop, &jobs, [](Duration) {}, kClock);
+  LoopDriver driver(loop, &jobs, Idling{[](Duration) {}}, kClock);
   driver.Turn(milliseconds(1));
   std::this_thread::sleep_for(milliseconds(300));  // beyond its idle looks: it is parked
   SleepJob second(milliseconds(100));
@@ -197,7 +218,7 @@ TEST(LoopDriver, ALoopWithoutJobsNeedsNoAttendant) {
     bool Step() override { return false; }
   } loop;
   int waits = 0;
-  LoopDriver driver(loop, nullptr, [&](Duration) { ++waits; }, kClock);
+  LoopDriver driver(loop, nullptr, Idling{[&](Duration) { ++waits; }}, kClock);
   driver.Turn(milliseconds(1));
   EXPECT_EQ(waits, 1);
 }
