@@ -128,7 +128,7 @@ bool Collect(const ProgramRun& run, pid_t child, Pipe& out, const Pipe& err,
 nlohmann::json ProgramResult::Json() const {
   nlohmann::json json = nlohmann::json::parse(out, nullptr, /*allow_exceptions=*/false);
   EXPECT_FALSE(json.is_discarded()) << "not one JSON value: " << out << "\nstderr: " << err;
-  return json.is_discarded() ? nlohmann::json::object() : json;
+  return json.is_discarded() ? nlohmann::json() : json;
 }
 
 ProgramResult RunMortar(const ProgramRun& run) {

@@ -27,8 +27,8 @@ struct ProgramResult {
   std::chrono::milliseconds first_byte{-1};  // of stdout, since fork; -1: there was none
   int64_t resident_bytes_max = 0;
 
-  // stdout as one JSON value; a failure of the test and an empty object when it is not, or when
-  // more follows.
+  // stdout as one JSON value; a failure of the test and null when it is not, or when more
+  // follows.
   nlohmann::json Json() const;
 };
 
