@@ -43,6 +43,7 @@ absl::Status ZmqTransport::State::Start() {
   if (!options.relay.empty()) {
     ASSIGN_OR_RETURN(relay, Dial(options.relay, kNoNode, now));
     relay->vouches = true;
+    SayHello(*relay, now);
   }
   return absl::OkStatus();
 }
@@ -86,7 +87,9 @@ void ZmqTransport::State::DialIntroduced(NodeId node, Introduced& peer, Time now
   if (!dialled_link.ok()) {
     parts.log.Warning("not_direct",
                       {{"node", ToString(node)}, {"why", Message(dialled_link.status())}});
+    return;
   }
+  SayHello(**dialled_link, now);
 }
 
 ZmqLink& ZmqTransport::State::Accept(ConnectionId connection, NodeId node, bool vouches, Time now) {
@@ -219,11 +222,14 @@ void ZmqTransport::State::TickLink(ZmqLink& link, Time now) {
     }
     return Remove(link);
   }
-  if (link.own != nullptr && dial == DialState::kGreeted &&
-      (!link.hello_sent || now - *link.hello_sent >= kHelloInterval)) {
-    link.hello_sent = now;
-    (void)SendOn(link, link.node, options.card);
+  if (link.own != nullptr && (!link.hello_sent || now - *link.hello_sent >= kHelloInterval)) {
+    SayHello(link, now);
   }
+}
+
+void ZmqTransport::State::SayHello(ZmqLink& link, Time now) {
+  link.hello_sent = now;
+  (void)SendOn(link, link.node, options.card);
 }
 
 }  // namespace mortar

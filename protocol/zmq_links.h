@@ -88,6 +88,7 @@ struct ZmqTransport::State {
   void Remove(ZmqLink& link);
   void Tick(Time now);
   void TickLink(ZmqLink& link, Time now);
+  void SayHello(ZmqLink& link, Time now);
 
   // --- Sending (zmq_transport.cc) ---
   ZmqLink* PathTo(NodeId to);
@@ -96,6 +97,8 @@ struct ZmqTransport::State {
   }
   // In the name of another node: whoever forwards says for it that it is gone.
   absl::Status SendAs(NodeId from, ZmqLink& link, NodeId to, const AnyMessage& message);
+  // Nothing is sent before: ZeroMQ would keep it for whoever listens there later.
+  static bool IsGreeted(ZmqLink& link);
   absl::Status Queue(ZmqLink& link, PendingMessage message);
   void Flush(ZmqLink& link);
   void DropPending(ZmqLink& link);

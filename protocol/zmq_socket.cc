@@ -300,14 +300,16 @@ SendOutcome ZmqSocket::Forward(ZmqSocket& out, ConnectionId to) {
 
 void ZmqSocket::Linger(Duration longest) { Set(handle_, ZMQ_LINGER, Ms(longest)); }
 
-void WaitForMessages(std::span<ZmqSocket* const> sockets, int wake, Duration longest) {
+void WaitForMessages(std::span<ZmqSocket* const> sockets, std::span<ZmqSocket* const> dialling,
+                     int wake, Duration longest) {
   std::vector<zmq_pollitem_t> items;
-  items.reserve(sockets.size() + 1);
-  for (ZmqSocket* socket : sockets) {
-    items.push_back({.socket = socket->handle(), .fd = 0, .events = ZMQ_POLLIN, .revents = 0});
-  }
-  if (wake >= 0)
-    items.push_back({.socket = nullptr, .fd = wake, .events = ZMQ_POLLIN, .revents = 0});
+  items.reserve(sockets.size() + dialling.size() + 1);
+  const auto await = [&](void* socket, int fd) {
+    items.push_back({.socket = socket, .fd = fd, .events = ZMQ_POLLIN, .revents = 0});
+  };
+  for (const ZmqSocket* socket : sockets) await(socket->handle(), 0);
+  for (const ZmqSocket* socket : dialling) await(socket->monitor(), 0);
+  if (wake >= 0) await(nullptr, wake);
   zmq_poll(items.data(), static_cast<int>(items.size()), Ms(longest));
   if (wake >= 0 && (items.back().revents & ZMQ_POLLIN) != 0) {
     uint64_t count;

@@ -107,6 +107,7 @@ class ZmqSocket {
   void Linger(Duration longest);
 
   void* handle() const { return handle_; }
+  void* monitor() const { return monitor_; }  // of one that dialled
 
  private:
   ZmqSocket(void* handle, bool listens);
@@ -124,8 +125,9 @@ class ZmqSocket {
   int n_parts_ = 0;
 };
 
-// Waits until a socket has a message, `wake` (an eventfd, or -1) was written to, or the time is
-// over. Reads `wake` empty.
-void WaitForMessages(std::span<ZmqSocket* const> sockets, int wake, Duration longest);
+// Waits until one of `sockets` has a message, one of `dialling` has news for dial_state, `wake` (an
+// eventfd, or -1) was written to, or the time is over. Reads `wake` empty.
+void WaitForMessages(std::span<ZmqSocket* const> sockets, std::span<ZmqSocket* const> dialling,
+                     int wake, Duration longest);
 
 }  // namespace mortar

@@ -43,16 +43,21 @@ ZmqLink* ZmqTransport::State::PathTo(NodeId to) {
 
 absl::Status ZmqTransport::State::SendAs(NodeId from, ZmqLink& link, NodeId to,
                                          const AnyMessage& message) {
-  if (!link.open && link.own != nullptr && link.socket->dial_state() != DialState::kGreeted) {
+  const bool greeted = IsGreeted(link);
+  if (!greeted && !std::holds_alternative<Hello>(message)) {
     return Unavailable("no connection to " + link.socket->endpoint() +
                        " yet: " + Describe(link.socket->dial_state()));
   }
+  // One Hello waits for the greeting: the last.
+  if (!greeted) DropPending(link);
   const auto head = writer.Write(from, to, message);
   const auto* frame = std::get_if<Activation>(&message);
   const std::span<const std::byte> body =
       frame == nullptr ? std::span<const std::byte>{} : RowBytes(frame->rows);
   SendOutcome outcome = SendOutcome::kFull;
-  if (link.pending.empty()) outcome = link.socket->Send(link.connection, head, body);
+  if (greeted && link.pending.empty()) {
+    outcome = link.socket->Send(link.connection, head, body);
+  }
   if (outcome == SendOutcome::kSent) {
     Count(to, head.size_bytes(), frame == nullptr ? nullptr : &frame->rows);
     return absl::OkStatus();
@@ -84,7 +89,12 @@ absl::Status ZmqTransport::State::Queue(ZmqLink& link, PendingMessage message) {
   return absl::OkStatus();
 }
 
+bool ZmqTransport::State::IsGreeted(ZmqLink& link) {
+  return link.open || link.own == nullptr || link.own->dial_state() == DialState::kGreeted;
+}
+
 void ZmqTransport::State::Flush(ZmqLink& link) {
+  if (link.pending.empty() || !IsGreeted(link)) return;
   while (!link.pending.empty()) {
     const PendingMessage& first = link.pending.front();
     const SendOutcome outcome = link.socket->Send(link.connection, first.head, BodyOf(first));
@@ -214,10 +224,14 @@ size_t ZmqTransport::BytesOf(const Activation& frame) const {
 }
 
 void ZmqTransport::Wait(Duration longest) {
-  std::vector<ZmqSocket*> sockets;
+  std::vector<ZmqSocket*> sockets, dialling;
   if (state_->listener != nullptr) sockets.push_back(state_->listener.get());
-  for (const ZmqLink* link : state_->dialled) sockets.push_back(link->own.get());
-  WaitForMessages(sockets, state_->wake, longest);
+  for (const ZmqLink* link : state_->dialled) {
+    sockets.push_back(link->own.get());
+    // What waits for a greeting leaves as soon as it comes.
+    if (!link->open && !link->pending.empty()) dialling.push_back(link->own.get());
+  }
+  WaitForMessages(sockets, dialling, state_->wake, longest);
 }
 
 void ZmqTransport::Wake() {

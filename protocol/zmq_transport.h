@@ -84,7 +84,7 @@ class ZmqTransport final : public Transport {
   std::string endpoint() const override;
   void Introduce(NodeId node, const std::string& endpoint) override;
 
-  // Sleeps until a message comes, Wake was called or `longest` is over.
+  // Sleeps until a message comes, a dialled link is greeted, Wake was called or `longest` is over.
   void Wait(Duration longest);
   // From any thread, also while another is in Wait.
   void Wake();

@@ -86,7 +86,7 @@ class Echo {
         while (socket->Send(head->connection, words, body) != SendOutcome::kSent) {
         }
       }
-      WaitForMessages(sockets, -1, std::chrono::seconds(1));
+      WaitForMessages(sockets, {}, -1, std::chrono::seconds(1));
     }
   }
 
@@ -120,7 +120,7 @@ double BareRoundTrip(const Echo& echo, size_t row_bytes, std::chrono::nanosecond
     while (socket->Send(0, head, rows) != SendOutcome::kSent) {
     }
     while (!socket->ReceiveHead()) {
-      WaitForMessages(sockets, -1, std::chrono::seconds(1));
+      WaitForMessages(sockets, {}, -1, std::chrono::seconds(1));
     }
     (void)socket->ReceiveBody();
   });
@@ -167,8 +167,9 @@ double CostOfSplitting(const Setting& setting) {
   const std::string line = coordinator.Line("coordinator at ");
   const size_t at = line.find("tcp://");
   const std::string endpoint = line.substr(at, line.find(',', at) - at);
-  NodeProgram worker(
-      {"worker", "--coordinator", endpoint, "-m", setting.model, "-t", setting.threads});
+  // It listens, so that its link to the edge is direct: the path that the bare round trip takes.
+  NodeProgram worker({"worker", "--coordinator", endpoint, "-m", setting.model, "-t",
+                      setting.threads, "--listen", "tcp://127.0.0.1:0"});
   worker.Line("joined");
   const Echo echo;
 
