@@ -6,6 +6,13 @@
 #include "common/check.h"
 
 namespace mortar {
+
+std::shared_ptr<GgufFile> TinyFile(const TinyModelOptions& options) {
+  auto file = GgufFile::FromBytes(MakeTinyModel(options).Bytes(), "tiny.gguf");
+  CHECK(file.ok());
+  return *file;
+}
+
 namespace {
 
 constexpr int kContext = 256;

@@ -20,6 +20,9 @@
 
 namespace mortar {
 
+// A tiny model as a file in memory.
+std::shared_ptr<GgufFile> TinyFile(const TinyModelOptions& options);
+
 inline constexpr NodeId kEdgeNode{100};
 inline constexpr NodeId WorkerNode(int i) { return {static_cast<uint64_t>(200 + i)}; }
 

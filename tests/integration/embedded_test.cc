@@ -19,14 +19,8 @@ using testing::HasSubstr;
 constexpr int kLayers = 8;
 constexpr int kWidth = 64;
 
-std::shared_ptr<GgufFile> TinyFile() {
-  TinyModelOptions options;
-  options.n_embd = kWidth;
-  options.n_layers = kLayers;
-  options.type = TensorType::kQ4_1;
-  auto file = GgufFile::FromBytes(MakeTinyModel(options).Bytes(), "tiny.gguf");
-  EXPECT_TRUE(file.ok()) << file.status();
-  return *file;
+std::shared_ptr<GgufFile> SmallFile() {
+  return TinyFile({.n_embd = kWidth, .n_layers = kLayers, .type = TensorType::kQ4_1});
 }
 
 // A prompt of random tokens; greedy, and an end of generation does not end it.
@@ -58,7 +52,7 @@ std::string Describe(const ClusterOptions& o, int chunk) {
 }
 
 TEST(Embedded, TheSameTokensForAnySplitChunkAndThreads) {
-  const std::shared_ptr<GgufFile> file = TinyFile();
+  const std::shared_ptr<GgufFile> file = SmallFile();
   const std::vector<Token> greedy = DecodeAlone(*file, RequestOf(50, 16));
   const std::vector<Token> sampled = DecodeAlone(*file, SampledRequest(50, 16, 77));
   EXPECT_NE(greedy, sampled);
@@ -90,7 +84,7 @@ TEST(Embedded, TheSameTokensForAnySplitChunkAndThreads) {
 }
 
 TEST(Embedded, TheRouteNamesItsHopsInOrder) {
-  EmbeddedCluster cluster(TinyFile(), {.n_workers = 2, .front = 1, .back = 2});
+  EmbeddedCluster cluster(SmallFile(), {.n_workers = 2, .front = 1, .back = 2});
   const Answer answer = cluster.Run(RequestOf(5, 2));
   ASSERT_EQ(answer.hops.size(), 2u);
   EXPECT_EQ(answer.hops[0].name, "worker-1");
@@ -101,7 +95,7 @@ TEST(Embedded, TheRouteNamesItsHopsInOrder) {
 
 TEST(Embedded, DecodeSendsOneFrameAHopAndTokenOfOneSizeWhateverThePrompt) {
   for (const int n_prompt : {3, 200}) {
-    EmbeddedCluster cluster(TinyFile(), {.n_workers = 2});
+    EmbeddedCluster cluster(SmallFile(), {.n_workers = 2});
     const std::vector<std::pair<NodeId, NodeId>> hops = {
         {kEdgeNode, WorkerNode(0)}, {WorkerNode(0), WorkerNode(1)}, {WorkerNode(1), kEdgeNode}};
     std::vector<LinkCounters> one_token;
@@ -119,7 +113,7 @@ TEST(Embedded, DecodeSendsOneFrameAHopAndTokenOfOneSizeWhateverThePrompt) {
 }
 
 TEST(Embedded, SessionsAtOnceGiveWhatEachGivesAlone) {
-  const std::shared_ptr<GgufFile> file = TinyFile();
+  const std::shared_ptr<GgufFile> file = SmallFile();
   EmbeddedCluster cluster(file, {.n_workers = 2, .n_parallel = 4});
   std::vector<GenerateRequest> requests;
   for (uint64_t seed = 1; seed <= 7; ++seed) {
@@ -136,7 +130,7 @@ TEST(Embedded, SessionsAtOnceGiveWhatEachGivesAlone) {
 }
 
 TEST(Embedded, EndedSessionsLeaveNothingBehind) {
-  EmbeddedCluster cluster(TinyFile(), {.n_workers = 2});
+  EmbeddedCluster cluster(SmallFile(), {.n_workers = 2});
   for (int i = 0; i < 3; ++i) cluster.Run(RequestOf(100, 5));
   cluster.PumpUntil(
       [&] { return cluster.worker(1).places_ending == 0 && !cluster.worker(1).busy; });
@@ -149,7 +143,7 @@ TEST(Embedded, EndedSessionsLeaveNothingBehind) {
 }
 
 TEST(Embedded, CancelStopsASessionAndTheNextOneRuns) {
-  const std::shared_ptr<GgufFile> file = TinyFile();
+  const std::shared_ptr<GgufFile> file = SmallFile();
   EmbeddedCluster cluster(file, {.n_workers = 1});
   const RequestId request = *cluster.edge().Submit(RequestOf(10, 200));
   int tokens = 0;
@@ -169,7 +163,7 @@ TEST(Embedded, CancelStopsASessionAndTheNextOneRuns) {
 }
 
 TEST(Embedded, AStopStringAndAFullContextEndTheAnswer) {
-  EmbeddedCluster cluster(TinyFile(), {.n_workers = 1});
+  EmbeddedCluster cluster(SmallFile(), {.n_workers = 1});
   GenerateRequest request = SampledRequest(10, 40, 3);
   const Answer whole = cluster.Run(request);
   ASSERT_GT(whole.text.size(), 8u) << "seed 3";
@@ -183,7 +177,7 @@ TEST(Embedded, AStopStringAndAFullContextEndTheAnswer) {
 }
 
 TEST(Embedded, AWorkerThatDiesIsReplacedByASpareAndTheTokensAreTheSame) {
-  const std::shared_ptr<GgufFile> file = TinyFile();
+  const std::shared_ptr<GgufFile> file = SmallFile();
   EmbeddedCluster cluster(file, {.n_workers = 2, .workers_expected = 1});
   const GenerateRequest request = SampledRequest(40, 30, 11);
   // Until the placement stands, worker-1 is the only one who can have been chosen.
@@ -211,14 +205,14 @@ TEST(Embedded, AWorkerThatDiesIsReplacedByASpareAndTheTokensAreTheSame) {
 }
 
 TEST(Embedded, AWorkerThatCannotLoadFailsTheRequestWithItsReason) {
-  EmbeddedCluster cluster(TinyFile(), {.n_workers = 2, .bad_worker = 1});
+  EmbeddedCluster cluster(SmallFile(), {.n_workers = 2, .bad_worker = 1});
   const Answer answer = cluster.Run(RequestOf(5, 5));
   EXPECT_EQ(answer.finished.reason, FinishReason::kError);
   EXPECT_THAT(Message(answer.finished.status), HasSubstr("blk.3.attn_q.weight is missing"));
 }
 
 TEST(Embedded, AWorkerWithoutRoomServesWhenOthersHaveEnded) {
-  const std::shared_ptr<GgufFile> file = TinyFile();
+  const std::shared_ptr<GgufFile> file = SmallFile();
   EmbeddedCluster cluster(file, {.n_workers = 1, .n_parallel = 2, .worker_kv_positions = 256});
   const std::vector<Answer> answers = cluster.RunAll({RequestOf(120, 4, 1), RequestOf(200, 4, 2)});
   EXPECT_EQ(answers[0].tokens, DecodeAlone(*file, RequestOf(120, 4, 1)));
@@ -227,7 +221,7 @@ TEST(Embedded, AWorkerWithoutRoomServesWhenOthersHaveEnded) {
 }
 
 TEST(Embedded, SizesThatDoNotFitFailTheRequestWithTheReason) {
-  EmbeddedCluster cluster(TinyFile(), {.n_workers = 2, .sizes = {1, 1}});
+  EmbeddedCluster cluster(SmallFile(), {.n_workers = 2, .sizes = {1, 1}});
   EXPECT_THAT(Message(cluster.Run(RequestOf(5, 5)).finished.status), HasSubstr("add up to the 4"));
 }
 

@@ -15,14 +15,6 @@ using testing::HasSubstr;
 
 constexpr uint64_t kSeed = 3;
 
-std::shared_ptr<GgufFile> TinyFile() {
-  TinyModelOptions options;
-  options.n_layers = 6;
-  auto file = GgufFile::FromBytes(MakeTinyModel(options).Bytes(), "tiny.gguf");
-  EXPECT_TRUE(file.ok()) << file.status();
-  return *file;
-}
-
 GenerateRequest Request() {
   GenerateRequest request;
   for (int i = 0; i < 9; ++i) request.prompt.push_back(static_cast<Token>(i * 13 % kTinyVocab));
@@ -50,7 +42,7 @@ class BrokenRows : public testing::Test {
     return std::make_unique<EmbeddedCluster>(file_, options);
   }
 
-  const std::shared_ptr<GgufFile> file_ = TinyFile();
+  const std::shared_ptr<GgufFile> file_ = TinyFile({.n_layers = 6});
   RowsPool pool_;
   int spoilt_ = 0;
 };

@@ -15,14 +15,6 @@ namespace {
 
 constexpr uint64_t kSeeds = 200;
 
-std::shared_ptr<GgufFile> TinyFile() {
-  TinyModelOptions options;
-  options.n_layers = 6;
-  auto file = GgufFile::FromBytes(MakeTinyModel(options).Bytes(), "tiny.gguf");
-  EXPECT_TRUE(file.ok()) << file.status();
-  return *file;
-}
-
 GenerateRequest RequestOf(uint64_t seed, int n_prompt, float temperature) {
   GenerateRequest request;
   for (int i = 0; i < n_prompt; ++i) {
@@ -99,7 +91,7 @@ class RuleWatch {
 };
 
 TEST(Steps, EverySeedGivesTheTokensOfAnUndisturbedRun) {
-  const auto file = TinyFile();
+  const auto file = TinyFile({.n_layers = 6});
   WorkerCounters seen;
   SimCounters network;
   for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
@@ -135,7 +127,7 @@ TEST(Steps, EverySeedGivesTheTokensOfAnUndisturbedRun) {
 }
 
 TEST(Steps, ASeedRepeatsItsRunMessageForMessage) {
-  const auto file = TinyFile();
+  const auto file = TinyFile({.n_layers = 6});
   const auto history = [&](uint64_t seed) {
     EmbeddedCluster cluster(file, OptionsOf(seed));
     cluster.RunAll({RequestOf(7, 23, 0)});
@@ -148,7 +140,7 @@ TEST(Steps, ASeedRepeatsItsRunMessageForMessage) {
 // Frames that a worker had no room for come again under the next epoch, while copies of the old
 // ones are still on their way and arrive when there is room.
 TEST(Steps, AWorkerWithoutRoomNeverRunsAFrameOfAnEpochThatIsOver) {
-  const auto file = TinyFile();
+  const auto file = TinyFile({.n_layers = 6});
   WorkerCounters seen;
   for (uint64_t seed = 1; seed <= kSeeds / 4; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
@@ -182,7 +174,7 @@ TEST(Steps, AWorkerWithoutRoomNeverRunsAFrameOfAnEpochThatIsOver) {
 // A link that is lost ends the sessions that were made over it at one end, and the coordinator
 // forgets a member: the edge asks for new routes, the node joins again.
 TEST(Steps, LinksThatAreLostAndComeBackChangeNoToken) {
-  const auto file = TinyFile();
+  const auto file = TinyFile({.n_layers = 6});
   uint64_t links_lost = 0;
   int retries = 0;
   for (uint64_t seed = 1; seed <= kSeeds / 4; ++seed) {
@@ -204,7 +196,7 @@ TEST(Steps, LinksThatAreLostAndComeBackChangeNoToken) {
 TEST(Steps, ANetworkThatLosesEverythingEndsInAnErrorInItsTime) {
   ClusterOptions options = OptionsOf(1);
   options.sim->loss = 1;
-  EmbeddedCluster cluster(TinyFile(), options);
+  EmbeddedCluster cluster(TinyFile({.n_layers = 6}), options);
   const Answer answer = cluster.Run(RequestOf(1, 9, 0));
   EXPECT_TRUE(absl::IsUnavailable(answer.finished.status)) << answer.finished.status;
 }

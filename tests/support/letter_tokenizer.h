@@ -17,8 +17,18 @@ class LetterTokenizer final : public Tokenizer {
     bytes_.push_back("\xc3");
     bytes_.push_back("\xa9");
   }
-  absl::StatusOr<std::vector<Token>> Encode(const std::vector<TextPiece>&) const override {
-    return Unimplemented("tests with letters ask in tokens");
+  // Letters alone; there are no special tokens.
+  absl::StatusOr<std::vector<Token>> Encode(const std::vector<TextPiece>& pieces) const override {
+    std::vector<Token> tokens;
+    for (const TextPiece& piece : pieces) {
+      for (const char letter : piece.text) {
+        if (letter < 'a' || letter > 'z') {
+          return InvalidArgument("\"" + piece.text + "\" has more than the letters a to z");
+        }
+        tokens.push_back(letter - 'a');
+      }
+    }
+    return tokens;
   }
   int n_vocab() const override { return static_cast<int>(bytes_.size()); }
   std::string_view Bytes(Token token, bool) const override {

@@ -73,6 +73,13 @@ class EdgeTables : public testing::Test {
   }
   EdgeSlot& Slot(int slot) { return state_.slots.at(static_cast<size_t>(slot)); }
 
+  // Joins, and takes a request as far as the question for its route.
+  void AskForARoute() {
+    GiveFrom(kCoordinatorNode, Welcome{});
+    Submit(RequestOf(3));
+    Give(Admitted{0});
+    Give(RouteAsked{0});
+  }
   // Admits what waits, asks for its route and grants it.
   void Admit(int slot, uint8_t session) {
     if (state_.phase == EdgePhase::kJoining) GiveFrom(kCoordinatorNode, Welcome{});

@@ -118,10 +118,7 @@ TEST_F(EdgeTables, ARouteIsAskedForAgainAndGivenUpInTheEnd) {
 }
 
 TEST_F(EdgeTables, AWaitForACoordinatorThatIsGoneEndsWithWhatBecameOfIt) {
-  GiveFrom(kCoordinatorNode, Welcome{});
-  Submit(RequestOf(3));
-  Give(Admitted{0});
-  Give(RouteAsked{0});
+  AskForARoute();
   GiveFrom(kCoordinatorNode, Goodbye{Unavailable("the connection was lost")});
   now_ += kRouteGiveUp + std::chrono::milliseconds(1);
   EXPECT_THAT(PlanNow().route_timed_out, ElementsAre(0));
@@ -132,10 +129,7 @@ TEST_F(EdgeTables, AWaitForACoordinatorThatIsGoneEndsWithWhatBecameOfIt) {
 }
 
 TEST_F(EdgeTables, ACoordinatorThatComesBackIsAskedForTheRouteAtOnce) {
-  GiveFrom(kCoordinatorNode, Welcome{});
-  Submit(RequestOf(3));
-  Give(Admitted{0});
-  Give(RouteAsked{0});
+  AskForARoute();
   GiveFrom(kCoordinatorNode, Goodbye{Unavailable("not a member: say Hello")});
   EXPECT_THAT(PlanNow().ask_route, IsEmpty());
   GiveFrom(kCoordinatorNode, Welcome{});
@@ -185,10 +179,7 @@ TEST_F(EdgeTables, ARouteThatIsRefusedOrNotWholeFailsTheRequest) {
 }
 
 TEST_F(EdgeTables, ACoordinatorWithoutRoomIsAskedAgainAfterAWhile) {
-  GiveFrom(kCoordinatorNode, Welcome{});
-  Submit(RequestOf(3));
-  Give(Admitted{0});
-  Give(RouteAsked{0});
+  AskForARoute();
   Route route = RouteFor(0, 1);
   route.status = ResourceExhausted("32 requests of this edge wait");
   GiveFrom(kCoordinatorNode, route);

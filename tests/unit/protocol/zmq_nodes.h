@@ -47,10 +47,12 @@ struct Node {
 
 class ZmqLinks : public testing::Test {
  protected:
-  ZmqLinks() {
+  ZmqLinks() { StartCoordinator(kLoopback); }
+
+  void StartCoordinator(const std::string& listen) {
     Start(coordinator_, {.self = kCoordinatorNode,
                          .card = {.role = Role::kCoordinator, .name = "coordinator"},
-                         .listen = kLoopback,
+                         .listen = listen,
                          .forwards = true,
                          .members = true});
   }

@@ -32,6 +32,33 @@ TEST_F(ZmqLinks, FramesGoThroughTheCoordinatorUntilThereIsADirectLink) {
   for (int i = 0; i < 3 * kWidth; ++i) ASSERT_EQ(rows.data()[i], static_cast<float>(i));
 }
 
+TEST_F(ZmqLinks, ADirectLinkOpensAsSoonAsItIsGreeted) {
+  Join(a_, kA);
+  Join(b_, kB);
+  const Time start = clock_.Now();
+  a_.transport->Introduce(kB, b_.transport->endpoint());
+  ASSERT_TRUE(Until({&a_, &coordinator_, &b_}, [&] { return a_.transport->IsDirect(kB); }));
+  // Two connections on one machine take a few milliseconds. A Hello that went before the greeting,
+  // and was lost, would come again after a second.
+  EXPECT_LT(clock_.Now() - start, kHelloInterval / 2);
+}
+
+TEST_F(ZmqLinks, AHelloThatWasSaidBeforeAnybodyListenedArrivesOnce) {
+  const std::string endpoint = coordinator_.transport->endpoint();
+  coordinator_.transport.reset();
+  Start(a_, {.self = kA, .card = Card("a"), .upstream = endpoint});
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(a_.transport->Send(kCoordinatorNode, Card("a")).ok());
+    EXPECT_TRUE(absl::IsUnavailable(a_.transport->Send(kCoordinatorNode, NodeStatus{})))
+        << "nothing else waits";
+  }
+  StartCoordinator(endpoint);
+  ASSERT_TRUE(Until({&a_, &coordinator_}, [&] { return coordinator_.Got<Hello>(kA) != nullptr; }));
+  const Time start = clock_.Now();
+  Until({&a_, &coordinator_}, [&] { return clock_.Now() - start > milliseconds(100); });
+  EXPECT_EQ(coordinator_.got.size(), 1u);
+}
+
 TEST_F(ZmqLinks, AFrameIsCountedAsItsBytesOnTheStreamOnceAtTheSender) {
   Join(a_, kA);
   Join(b_, kB);
@@ -200,11 +227,7 @@ TEST_F(ZmqLinks, ACoordinatorThatComesBackIsFoundAgain) {
   ASSERT_TRUE(Until({&a_}, [&] { return a_.Got<Goodbye>(kCoordinatorNode) != nullptr; }));
   EXPECT_FALSE(a_.transport->UpstreamStatus().ok());
   coordinator_.got.clear();
-  Start(coordinator_, {.self = kCoordinatorNode,
-                       .card = {.role = Role::kCoordinator, .name = "coordinator"},
-                       .listen = endpoint,
-                       .forwards = true,
-                       .members = true});
+  StartCoordinator(endpoint);
   ASSERT_TRUE(Until({&a_, &coordinator_}, [&] {
     (void)a_.transport->Send(kCoordinatorNode, Card("a"));
     return coordinator_.Got<Hello>(kA) != nullptr;

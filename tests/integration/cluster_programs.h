@@ -1,0 +1,51 @@
+// A cluster of programs on loopback: coordinator, workers and edges, as people start them.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sys/types.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "tests/integration/cli_process.h"
+#include "tests/integration/node_program.h"
+
+namespace mortar {
+
+inline constexpr char kPrompt[] =
+    "Once upon a time there was a small village by the sea. Every morning";
+
+using Arguments = std::vector<std::string>;
+Arguments operator+(Arguments a, const Arguments& b);
+
+// What `run` and `edge` are asked with: greedy, one thread, JSON.
+Arguments Ask(const std::string& prompt, int n);
+
+nlohmann::json TokensOfOneProcess(int n, const std::string& prompt = kPrompt);
+
+// Ends a node and reads what it then says of the messages that it forwarded. It was started with
+// --log-level info.
+int ForwardedBy(NodeProgram& node);
+
+// From "worker HOST-PID joined": a node's name ends with its process.
+pid_t ProcessOf(const NodeProgram& worker);
+
+class ClusterTest : public testing::Test {
+ protected:
+  void StartCoordinator(int workers, const std::string& listen = "tcp://127.0.0.1:0",
+                        const Arguments& flags = {});
+  NodeProgram& StartWorker(const Arguments& flags = {});
+  void StartCluster(int workers, const Arguments& flags = {});
+  void TearDown() override;  // shows what all nodes said when the test failed
+  ProgramRun EdgeRun(const Arguments& arguments);
+  ProgramResult Edge(const Arguments& arguments);
+  nlohmann::json Tokens(int n, const Arguments& flags = {});
+
+  std::unique_ptr<NodeProgram> coordinator_;
+  std::vector<std::unique_ptr<NodeProgram>> workers_;
+  std::string endpoint_;
+};
+
+}  // namespace mortar
