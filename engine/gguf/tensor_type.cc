@@ -14,14 +14,21 @@ struct TypeRow {
   int block_bytes;
 };
 
-// Q4_0: an f16 scale and 16 bytes of nibbles; Q4_1: scale and minimum; Q8_0: scale and 32 bytes.
-constexpr std::array<TypeRow, 6> kTypes = {{
+// Types of 32 have an f16 scale, those that end in 1 a minimum too, then quants of 4, 5 or 8 bits.
+// Types of 256 have an f16 scale (Q4_K and Q5_K one of minima too), then smaller scales of
+// sub-blocks: 8 pairs of 6 bits for 32 elements each (Q4_K, Q5_K), 16 bytes for 16 each (Q6_K).
+constexpr std::array<TypeRow, 11> kTypes = {{
     {TensorType::kF32, "F32", 1, 4},
     {TensorType::kF16, "F16", 1, 2},
     {TensorType::kBF16, "BF16", 1, 2},
     {TensorType::kQ4_0, "Q4_0", 32, 18},
     {TensorType::kQ4_1, "Q4_1", 32, 20},
+    {TensorType::kQ5_0, "Q5_0", 32, 22},
+    {TensorType::kQ5_1, "Q5_1", 32, 24},
     {TensorType::kQ8_0, "Q8_0", 32, 34},
+    {TensorType::kQ4_K, "Q4_K", 256, 144},
+    {TensorType::kQ5_K, "Q5_K", 256, 176},
+    {TensorType::kQ6_K, "Q6_K", 256, 210},
 }};
 
 const TypeRow& Row(TensorType type) {
