@@ -25,6 +25,14 @@ constexpr auto HeaderPieces() {
     std::array<Piece, 17> pieces{{{208, 2}}};
     for (int i = 0; i < 16; ++i) pieces[static_cast<size_t>(i) + 1] = {192 + i, 1};
     return pieces;
+  } else if constexpr (kType == WeightType::kQ2_K) {
+    std::array<Piece, 18> pieces{{{80, 2}, {82, 2}}};
+    for (int i = 0; i < 16; ++i) pieces[static_cast<size_t>(i) + 2] = {i, 1};
+    return pieces;
+  } else if constexpr (kType == WeightType::kQ3_K) {
+    return std::array<Piece, 4>{{{108, 2}, {96, 4}, {100, 4}, {104, 4}}};
+  } else if constexpr (kType == WeightType::kIQ4_XS) {
+    return std::array<Piece, 3>{{{0, 2}, {2, 2}, {4, 4}}};
   } else {
     return std::array<Piece, 1>{{{0, 2}}};
   }
@@ -52,8 +60,9 @@ template <WeightType kType>
 void ReadQuants(const uint8_t* src, int b, uint8_t* q) {
   if constexpr (kType == WeightType::kQ8_0) {
     std::memcpy(q, src + 2, kBlock);
-  } else if constexpr (kType == WeightType::kQ4_0 || kType == WeightType::kQ4_1) {
-    ReadNibbles(src + FormatOf(kType).header_bytes, q);
+  } else if constexpr (kType == WeightType::kQ4_0 || kType == WeightType::kQ4_1 ||
+                       kType == WeightType::kIQ4_NL || kType == WeightType::kIQ4_XS) {
+    ReadNibbles(src + FormatOf(kType).header_bytes + 16 * b, q);
   } else if constexpr (kType == WeightType::kQ5_0 || kType == WeightType::kQ5_1) {
     const uint8_t* high = src + FormatOf(kType).header_bytes;
     ReadNibbles(high + 4, q);
@@ -65,6 +74,14 @@ void ReadQuants(const uint8_t* src, int b, uint8_t* q) {
     for (int i = 0; i < kBlock; ++i) q[i] = (low[i] >> shift) & 15;
     if constexpr (kType == WeightType::kQ5_K) {
       for (int i = 0; i < kBlock; ++i) q[i] |= ((src[16 + i] >> b) & 1) << 4;
+    }
+  } else if constexpr (kType == WeightType::kQ2_K || kType == WeightType::kQ3_K) {
+    // In halves of 128: a byte holds two bits of four sub-blocks. The third bits of Q3_K stand
+    // before them, those of all eight sub-blocks in a byte.
+    const uint8_t* low = src + (kType == WeightType::kQ2_K ? 16 : 32) + 32 * (b / 4);
+    for (int i = 0; i < kBlock; ++i) q[i] = (low[i] >> (2 * (b % 4))) & 3;
+    if constexpr (kType == WeightType::kQ3_K) {
+      for (int i = 0; i < kBlock; ++i) q[i] |= ((src[i] >> b) & 1) << 2;
     }
   } else {
     // Q6_K, in halves of 128: nibbles of sub-blocks 0 and 2, 1 and 3 share 32 bytes, and a byte of
@@ -159,6 +176,14 @@ PackRowFunction PackRowOf(WeightType type) {
       return PackRow<WeightType::kQ5_K>;
     case WeightType::kQ6_K:
       return PackRow<WeightType::kQ6_K>;
+    case WeightType::kIQ4_NL:
+      return PackRow<WeightType::kIQ4_NL>;
+    case WeightType::kIQ4_XS:
+      return PackRow<WeightType::kIQ4_XS>;
+    case WeightType::kQ2_K:
+      return PackRow<WeightType::kQ2_K>;
+    case WeightType::kQ3_K:
+      return PackRow<WeightType::kQ3_K>;
   }
   CHECK(false);
 }

@@ -53,6 +53,22 @@ static inline void LoadSixBitScale(const uint8_t* header, int b, int lane, Weigh
   out.m[0] = -d_min * static_cast<float>(minimum);
 }
 
+// One of the sixteen six-bit scales of Q3_K, 32 added. The 12 bytes of a row lie in three vectors:
+// the lower four bits of scale 0-3 and 8-11, of 4-7 and 12-15, and the upper two of all.
+static inline int SixBitScaleQ3(const uint8_t* header, int scale, int lane) {
+  const uint8_t* bytes = header + 2 * kLanes + 4 * lane + scale % 4;
+  const int low = bytes[scale / 4 % 2 * 4 * kLanes] >> (scale / 8 * 4) & 15;
+  const int high = bytes[8 * kLanes] >> (scale / 4 * 2) & 3;
+  return low | high << 4;
+}
+
+// One of the eight six-bit scales of IQ4_XS, 32 added: two bits in a half, four in a word.
+static inline int SixBitScaleIq4(const uint8_t* header, int scale, int lane) {
+  const int high = LoadU16(header + 2 * kLanes + 2 * lane) >> (2 * scale) & 3;
+  const uint8_t byte = header[4 * kLanes + 4 * lane + scale / 2];
+  return (byte >> (scale % 2 * 4) & 15) | high << 4;
+}
+
 // Scales of the 32 inputs that are sub-block b of a file's block.
 static inline void LoadScales(WeightType type, const uint8_t* header, int b, int lane,
                               WeightBlock& out) {
@@ -70,6 +86,23 @@ static inline void LoadScales(WeightType type, const uint8_t* header, int b, int
         const uint8_t byte = header[(2 + 2 * b + part) * kLanes + lane];
         out.d[part] = d * static_cast<float>(static_cast<int8_t>(byte));
       }
+      return;
+    case WeightType::kQ2_K: {
+      const float d_min = HalfToFloat(LoadU16(header + 2 * kLanes + 2 * lane));
+      for (int part = 0; part < 2; ++part) {
+        const uint8_t byte = header[(4 + 2 * b + part) * kLanes + lane];
+        out.d[part] = d * static_cast<float>(byte & 15);
+        out.m[part] = -d_min * static_cast<float>(byte >> 4);
+      }
+      return;
+    }
+    case WeightType::kQ3_K:
+      for (int part = 0; part < 2; ++part) {
+        out.d[part] = d * static_cast<float>(SixBitScaleQ3(header, 2 * b + part, lane) - 32);
+      }
+      return;
+    case WeightType::kIQ4_XS:
+      out.d[0] = d * static_cast<float>(SixBitScaleIq4(header, b, lane) - 32);
       return;
     default:
       out.d[0] = d;
@@ -103,7 +136,9 @@ static inline void LoadQuants(WeightType type, const uint8_t* planes, int lane, 
   if (format.bit_at >= 0) {
     for (int k = 0; k < kBlock; ++k) stored[k] |= (at[k % 4] >> (k / 4) & 1) << format.bit_at;
   }
-  for (int k = 0; k < kBlock; ++k) q[k] = static_cast<int8_t>(stored[k] - format.zero);
+  for (int k = 0; k < kBlock; ++k) {
+    q[k] = format.lookup ? kIq4Values[stored[k]] : static_cast<int8_t>(stored[k] - format.zero);
+  }
 }
 
 // Inputs [32 b, 32 b + 32) of one row of a quantised matrix's group.

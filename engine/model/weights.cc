@@ -40,6 +40,14 @@ WeightType PackedTypeOf(TensorType type) {
       return WeightType::kQ5_K;
     case TensorType::kQ6_K:
       return WeightType::kQ6_K;
+    case TensorType::kIQ4_NL:
+      return WeightType::kIQ4_NL;
+    case TensorType::kIQ4_XS:
+      return WeightType::kIQ4_XS;
+    case TensorType::kQ2_K:
+      return WeightType::kQ2_K;
+    case TensorType::kQ3_K:
+      return WeightType::kQ3_K;
   }
   CHECK(false);
 }

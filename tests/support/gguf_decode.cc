@@ -35,6 +35,8 @@ double OfThirtyTwo(TensorType type, const uint8_t* b, int i) {
       return Half(b) * (Nibble(b + 8, i) + 16 * HighBit(b + 4, i)) + Half(b + 2);
     case TensorType::kQ8_0:
       return Half(b) * static_cast<int8_t>(b[2 + i]);
+    case TensorType::kIQ4_NL:
+      return Half(b) * kIq4Table[Nibble(b + 2, i)];
     default:
       CHECK(!"a type without blocks of 32");
   }
@@ -71,6 +73,23 @@ double OfSuperBlock(TensorType type, const uint8_t* b, int i) {
       const int high = Bits(b[128 + 32 * half + part], 2 * of_four, 2);
       const auto scale = static_cast<int8_t>(b[192 + i / 16]);
       return Half(b + 208) * scale * (low + 16 * high - 32);
+    }
+    case TensorType::kQ2_K: {
+      const int q = Bits(b[16 + 32 * half + part], 2 * of_four, 2);
+      const uint8_t byte = b[i / 16];
+      return Half(b + 80) * Bits(byte, 0, 4) * q - Half(b + 82) * Bits(byte, 4, 4);
+    }
+    case TensorType::kQ3_K: {
+      const int q = Bits(b[32 + 32 * half + part], 2 * of_four, 2) + 4 * Bits(b[part], s, 1) - 4;
+      const int scale_at = i / 16;
+      const int low = Bits(b[96 + scale_at % 8], scale_at / 8 * 4, 4);
+      const int high = Bits(b[104 + scale_at % 4], scale_at / 4 * 2, 2);
+      return Half(b + 108) * (low + 16 * high - 32) * q;
+    }
+    case TensorType::kIQ4_XS: {
+      const int low = Bits(b[4 + s / 2], s % 2 * 4, 4);
+      const int high = Bits(b[2 + s / 4], 2 * (s % 4), 2);
+      return Half(b) * (low + 16 * high - 32) * kIq4Table[Nibble(b + 8 + 16 * s, part)];
     }
     default:
       CHECK(!"a type without blocks of 256");

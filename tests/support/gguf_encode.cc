@@ -97,6 +97,15 @@ void EncodeQ8_0(const float* x, std::vector<uint8_t>& out) {
   }
 }
 
+// value = d * table[q]
+void EncodeIQ4_NL(const float* x, std::vector<uint8_t>& out) {
+  const Scale scale = SignedScale(x, 127);
+  int quanta[32];
+  for (int i = 0; i < 32; ++i) quanta[i] = NearestIq4(x[i], DecodeF16(scale.bits));
+  Append16(scale.bits, out);
+  AppendNibbles(quanta, out);
+}
+
 void AppendF32(float value, std::vector<uint8_t>& out) {
   const auto bits = std::bit_cast<uint32_t>(value);
   Append16(static_cast<uint16_t>(bits), out);
@@ -163,9 +172,15 @@ std::vector<uint8_t> EncodeTensor(TensorType type, std::span<const float> values
       case TensorType::kQ8_0:
         EncodeQ8_0(x, out);
         break;
+      case TensorType::kIQ4_NL:
+        EncodeIQ4_NL(x, out);
+        break;
+      case TensorType::kQ2_K:
+      case TensorType::kQ3_K:
       case TensorType::kQ4_K:
       case TensorType::kQ5_K:
       case TensorType::kQ6_K:
+      case TensorType::kIQ4_XS:
         EncodeSuperBlock(type, x, out);
         break;
     }

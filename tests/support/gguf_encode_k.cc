@@ -105,7 +105,69 @@ void EncodeQ6_K(const float* x, uint8_t* b) {
   }
 }
 
+// Q2_K: 16 bytes of a scale and above it a minimum, pairs of bits, d, scale of minima.
+void EncodeQ2_K(const float* x, uint8_t* b) {
+  uint16_t d_bits = 0, m_bits = 0;
+  const std::vector<Sub> subs = RangeScales(x, 16, 3, 15, &d_bits, &m_bits);
+  PutHalf(d_bits, b + 80);
+  PutHalf(m_bits, b + 82);
+  for (int i = 0; i < 256; ++i) {
+    const Sub& sub = subs[static_cast<size_t>(i / 16)];
+    b[i / 16] = static_cast<uint8_t>(sub.scale | sub.minimum << 4);
+    const int q = Quantum(x[i] + sub.m, sub.d, 0, 3);
+    b[16 + i / 128 * 32 + i % 32] |= static_cast<uint8_t>(q << (i / 32 % 4 * 2));
+  }
+}
+
+// Q3_K: third bits, pairs of bits, 16 scales of six bits with 32 added, d.
+void EncodeQ3_K(const float* x, uint8_t* b) {
+  const std::vector<float> steps = SignedScales(x, 16, 4);
+  const uint16_t d_bits = SharedScale(steps, 31);
+  const float d = DecodeF16(d_bits);
+  PutHalf(d_bits, b + 108);
+  uint8_t* bytes = b + 96;
+  for (int s = 0; s < 16; ++s) {
+    const int scale = Quantum(steps[static_cast<size_t>(s)], d, -32, 31);
+    bytes[s % 8] |= static_cast<uint8_t>(((scale + 32) & 15) << (s / 8 * 4));
+    bytes[8 + s % 4] |= static_cast<uint8_t>((scale + 32) >> 4 << (s / 4 * 2));
+    for (int i = 16 * s; i < 16 * s + 16; ++i) {
+      const int q = Quantum(x[i], d * static_cast<float>(scale), -4, 3) + 4;
+      b[32 + i / 128 * 32 + i % 32] |= static_cast<uint8_t>((q & 3) << (i / 32 % 4 * 2));
+      b[i % 32] |= static_cast<uint8_t>(q >> 2 << (i / 32));
+    }
+  }
+}
+
+// IQ4_XS: d, upper two bits of 8 scales with 32 added, lower four, nibbles.
+void EncodeIQ4_XS(const float* x, uint8_t* b) {
+  const std::vector<float> steps = SignedScales(x, 32, 127);
+  const uint16_t d_bits = SharedScale(steps, 31);
+  const float d = DecodeF16(d_bits);
+  PutHalf(d_bits, b);
+  for (int s = 0; s < 8; ++s) {
+    const int scale = Quantum(steps[static_cast<size_t>(s)], d, -32, 31);
+    b[2 + s / 4] |= static_cast<uint8_t>((scale + 32) >> 4 << (s % 4 * 2));
+    b[4 + s / 2] |= static_cast<uint8_t>(((scale + 32) & 15) << (s % 2 * 4));
+    for (int i = 0; i < 32; ++i) {
+      const int q = NearestIq4(x[32 * s + i], d * static_cast<float>(scale));
+      b[8 + 16 * s + i % 16] |= static_cast<uint8_t>(q << (i / 16 * 4));
+    }
+  }
+}
+
 }  // namespace
+
+int NearestIq4(float x, float step) {
+  const float wanted = step == 0 ? 0 : x / step;
+  int best = 0;
+  for (int i = 1; i < 16; ++i) {
+    const auto distance = [&](int at) {
+      return std::abs(wanted - static_cast<float>(kIq4Table[at]));
+    };
+    if (distance(i) < distance(best)) best = i;
+  }
+  return best;
+}
 
 void EncodeSuperBlock(TensorType type, const float* x, std::vector<uint8_t>& out) {
   std::vector<uint8_t> block(static_cast<size_t>(BlockBytes(type)));
@@ -116,6 +178,15 @@ void EncodeSuperBlock(TensorType type, const float* x, std::vector<uint8_t>& out
       break;
     case TensorType::kQ6_K:
       EncodeQ6_K(x, block.data());
+      break;
+    case TensorType::kQ2_K:
+      EncodeQ2_K(x, block.data());
+      break;
+    case TensorType::kQ3_K:
+      EncodeQ3_K(x, block.data());
+      break;
+    case TensorType::kIQ4_XS:
+      EncodeIQ4_XS(x, block.data());
       break;
     default:
       CHECK(!"a type without blocks of 256");

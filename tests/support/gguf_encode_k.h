@@ -12,4 +12,7 @@ namespace mortar {
 // that make models search for better ones.
 void EncodeSuperBlock(TensorType type, const float* x, std::vector<uint8_t>& out);
 
+// The place in kIq4Table that is nearest to x / step.
+int NearestIq4(float x, float step);
+
 }  // namespace mortar

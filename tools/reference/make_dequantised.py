@@ -15,14 +15,15 @@ from gguf.quants import dequantize
 # Places of halves in a block of each type. Their bits are drawn apart: a random half may be
 # infinite or no number.
 HALVES = {"Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0],
-          "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208]}
+          "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208],
+          "Q2_K": [80, 82], "Q3_K": [108], "IQ4_NL": [0], "IQ4_XS": [0]}
 BLOCKS = 3  # of each type: the last one's halves are subnormal
 
 
 def main(out):
     rng = np.random.default_rng(20251122)
     with open(out, "w", encoding="ascii") as file:
-        file.write("# Blocks of GGUF tensors and their elements in f32, both as hexadecimal bytes:\n"
+        file.write("# Blocks of GGUF tensors and their elements in f32, as hexadecimal bytes:\n"
                    "# TYPE BLOCK ELEMENTS, in the order and byte order of memory.\n"
                    "# Made by tools/reference/make_dequantised.py: gguf "
                    f"{version('gguf')}, numpy {np.__version__}, "

@@ -105,18 +105,39 @@ inline __m256i MultiplyWhole(const __m256i* weights, const int8_t* q) {
   return _mm256_add_epi32(MultiplyHalf<kType>(weights, q, 0), MultiplyHalf<kType>(weights, q, 4));
 }
 
+// The dot product of all 32 inputs with weights that have a sign, which is moved to the rows: a
+// product of two inputs is at most 2 * 127 * 127, and there is no room for another.
+inline __m256i MultiplySigned(const __m256i* weights, const int8_t* q) {
+  __m256i sum = _mm256_setzero_si256();
+#pragma GCC unroll 8
+  for (int v = 0; v < 8; ++v) {
+    const __m256i x = _mm256_sign_epi8(Broadcast4(q + 4 * v), weights[v]);
+    const __m256i products = _mm256_maddubs_epi16(_mm256_abs_epi8(weights[v]), x);
+    sum = _mm256_add_epi32(sum, Widen(products));
+  }
+  return sum;
+}
+
 // Adds a block to acc[kRows], int8 rows.
 template <WeightType kType, int kRows>
 inline void NarrowBlock(const Block<kType>& block, const TileInput& in, __m256* acc) {
   const int n_blocks = in.n_in / kBlock;
   __m256i weights[8];
 #pragma GCC unroll 8
-  for (int v = 0; v < 8; ++v) weights[v] = StoredQuants<kType>(block.planes, v);
+  for (int v = 0; v < 8; ++v) {
+    if constexpr (FormatOf(kType).lookup) {
+      weights[v] = LookedUpQuants<kType>(block.planes, v);
+    } else {
+      weights[v] = StoredQuants<kType>(block.planes, v);
+    }
+  }
 #pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
     const int8_t* q = in.narrow.q + static_cast<size_t>(r) * in.n_in + block.at * kBlock;
     const int at = r * n_blocks + block.at;
-    if constexpr (kParts<kType> == 1) {
+    if constexpr (FormatOf(kType).lookup) {
+      acc[r] = Fold(block, 0, MultiplySigned(weights, q), in.narrow, at, acc[r]);
+    } else if constexpr (kParts<kType> == 1) {
       acc[r] = Fold(block, 0, MultiplyWhole<kType>(weights, q), in.narrow, at, acc[r]);
     } else {
       acc[r] = Fold(block, 0, MultiplyHalf<kType>(weights, q, 0), in.narrow, at, acc[r]);
@@ -125,29 +146,42 @@ inline void NarrowBlock(const Block<kType>& block, const TileInput& in, __m256* 
   }
 }
 
-// The same with int16 rows. Bytes are widened by pairing them with zeros inside each half of
-// the vector: rows 0 1 | 4 5 and 2 3 | 6 7, each row in two sums, which hadd joins in order.
-// A product is at most 2 * 63 * 32767, and the sum of 16 of them stays below 2^26.
+// Four inputs of eight rows in 16 bits: rows 0 1 | 4 5 and rows 2 3 | 6 7.
+struct WideWeights {
+  __m256i low, high;
+};
+template <WeightType kType>
+inline WideWeights WidenWeights(const uint8_t* planes, int v) {
+  const __m256i zero = _mm256_setzero_si256();
+  if constexpr (FormatOf(kType).lookup) {  // into the upper bytes, and down with the sign
+    const __m256i quants = LookedUpQuants<kType>(planes, v);
+    return {_mm256_srai_epi16(_mm256_unpacklo_epi8(zero, quants), 8),
+            _mm256_srai_epi16(_mm256_unpackhi_epi8(zero, quants), 8)};
+  } else {
+    const __m256i quants = StoredQuants<kType>(planes, v);
+    return {_mm256_unpacklo_epi8(quants, zero), _mm256_unpackhi_epi8(quants, zero)};
+  }
+}
+
+// The same with int16 rows: each row has two sums, which hadd joins in order. A product of two
+// inputs is at most 2 * 127 * 32767, and the sum of all 32 stays below 2^27.
 template <WeightType kType, int kRows>
 inline void WideBlock(const Block<kType>& block, const TileInput& in, __m256* acc) {
   constexpr int kVectors = 8 / kParts<kType>;
   const int n_blocks = in.n_in / kBlock;
-  const __m256i zero = _mm256_setzero_si256();
 #pragma GCC unroll 2
   for (int part = 0; part < kParts<kType>; ++part) {
     __m256i low[kRows];
     __m256i high[kRows];
-    for (int r = 0; r < kRows; ++r) low[r] = high[r] = zero;
+    for (int r = 0; r < kRows; ++r) low[r] = high[r] = _mm256_setzero_si256();
 #pragma GCC unroll 8
     for (int v = part * kVectors; v < (part + 1) * kVectors; ++v) {
-      const __m256i weights = StoredQuants<kType>(block.planes, v);
-      const __m256i rows_low = _mm256_unpacklo_epi8(weights, zero);
-      const __m256i rows_high = _mm256_unpackhi_epi8(weights, zero);
+      const WideWeights weights = WidenWeights<kType>(block.planes, v);
       for (int r = 0; r < kRows; ++r) {
         const __m256i x =
             Broadcast8(in.wide.q + static_cast<size_t>(r) * in.n_in + block.at * kBlock + 4 * v);
-        low[r] = _mm256_add_epi32(low[r], _mm256_madd_epi16(rows_low, x));
-        high[r] = _mm256_add_epi32(high[r], _mm256_madd_epi16(rows_high, x));
+        low[r] = _mm256_add_epi32(low[r], _mm256_madd_epi16(weights.low, x));
+        high[r] = _mm256_add_epi32(high[r], _mm256_madd_epi16(weights.high, x));
       }
     }
     for (int r = 0; r < kRows; ++r) {
@@ -349,6 +383,14 @@ void Linear(const PackedMatrix& w, int group_begin, int group_end, const LinearI
       return RoundedLinear<WeightType::kQ5_K>(w, group_begin, group_end, x, y);
     case WeightType::kQ6_K:
       return RoundedLinear<WeightType::kQ6_K>(w, group_begin, group_end, x, y);
+    case WeightType::kIQ4_NL:
+      return RoundedLinear<WeightType::kIQ4_NL>(w, group_begin, group_end, x, y);
+    case WeightType::kIQ4_XS:
+      return RoundedLinear<WeightType::kIQ4_XS>(w, group_begin, group_end, x, y);
+    case WeightType::kQ2_K:
+      return RoundedLinear<WeightType::kQ2_K>(w, group_begin, group_end, x, y);
+    case WeightType::kQ3_K:
+      return RoundedLinear<WeightType::kQ3_K>(w, group_begin, group_end, x, y);
   }
 }
 

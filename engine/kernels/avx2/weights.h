@@ -63,6 +63,15 @@ static inline __m256i StoredQuants(const uint8_t* planes, int v) {
   return quants;
 }
 
+// The same with a sign, for types that look it up.
+template <WeightType kType>
+static inline __m256i LookedUpQuants(const uint8_t* planes, int v) {
+  static_assert(FormatOf(kType).lookup);
+  const __m256i values =
+      _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(kIq4Values)));
+  return _mm256_shuffle_epi8(values, StoredQuants<kType>(planes, v));
+}
+
 // What scales the sub-blocks of one block of the file, eight rows.
 template <WeightType kType>
 struct Scales {
@@ -101,10 +110,67 @@ static inline void LoadSixBitScales(const uint8_t* header, Scales<kType>& out) {
   }
 }
 
+// The sixteen scales of Q3_K: docs/numerics.md, and SixBitScaleQ3 of shared.h.
+static inline void LoadQ3Scales(const uint8_t* header, Scales<WeightType::kQ3_K>& out) {
+  const __m256 d = LoadHalf8(header);
+  const __m256i first = Load32(header + 2 * kLanes);
+  const __m256i second = Load32(header + 6 * kLanes);
+  const __m256i upper = Load32(header + 10 * kLanes);
+  const __m256i low = _mm256_set1_epi8(0x0f);
+  const __m256i high = _mm256_set1_epi8(0x30);
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    const __m256i nibbles = Shift(i % 2 == 0 ? first : second, i < 2 ? 0 : -4);
+    const __m256i pairs = Shift(upper, 4 - 2 * i);
+    const __m256i bytes =
+        _mm256_or_si256(_mm256_and_si256(nibbles, low), _mm256_and_si256(pairs, high));
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      const __m256 scale = _mm256_sub_ps(ByteOfLane(bytes, j), _mm256_set1_ps(32.0f));
+      out.d[4 * i + j] = _mm256_mul_ps(d, scale);
+    }
+  }
+}
+
+// The eight scales of IQ4_XS: SixBitScaleIq4 of shared.h.
+static inline void LoadIq4Scales(const uint8_t* header, Scales<WeightType::kIQ4_XS>& out) {
+  const __m256 d = LoadHalf8(header);
+  const __m256i upper =
+      _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(header + 2 * kLanes)));
+  const __m256i lower = Load32(header + 4 * kLanes);
+#pragma GCC unroll 8
+  for (int b = 0; b < 8; ++b) {
+    const __m256i low = _mm256_and_si256(_mm256_srli_epi32(lower, 4 * b), _mm256_set1_epi32(15));
+    const __m256i high = _mm256_and_si256(_mm256_srli_epi32(upper, 2 * b), _mm256_set1_epi32(3));
+    const __m256i scale =
+        _mm256_sub_epi32(_mm256_or_si256(low, _mm256_slli_epi32(high, 4)), _mm256_set1_epi32(32));
+    out.d[b] = _mm256_mul_ps(d, _mm256_cvtepi32_ps(scale));
+  }
+}
+
+// The sixteen bytes of Q2_K, a scale below a minimum.
+static inline void LoadQ2Scales(const uint8_t* header, Scales<WeightType::kQ2_K>& out) {
+  const __m256 d = LoadHalf8(header);
+  const __m256 m = _mm256_xor_ps(LoadHalf8(header + 2 * kLanes), _mm256_set1_ps(-0.0f));
+  for (int i = 0; i < 16; ++i) {
+    const __m256i bytes = _mm256_cvtepu8_epi32(
+        _mm_loadl_epi64(reinterpret_cast<const __m128i*>(header + (4 + i) * kLanes)));
+    const __m256i scale = _mm256_and_si256(bytes, _mm256_set1_epi32(15));
+    out.d[i] = _mm256_mul_ps(d, _mm256_cvtepi32_ps(scale));
+    out.m[i] = _mm256_mul_ps(m, _mm256_cvtepi32_ps(_mm256_srli_epi32(bytes, 4)));
+  }
+}
+
 template <WeightType kType>
 static inline void LoadScales(const uint8_t* header, Scales<kType>& out) {
   if constexpr (kType == WeightType::kQ4_K || kType == WeightType::kQ5_K) {
     LoadSixBitScales<kType>(header, out);
+  } else if constexpr (kType == WeightType::kQ2_K) {
+    LoadQ2Scales(header, out);
+  } else if constexpr (kType == WeightType::kQ3_K) {
+    LoadQ3Scales(header, out);
+  } else if constexpr (kType == WeightType::kIQ4_XS) {
+    LoadIq4Scales(header, out);
   } else if constexpr (kType == WeightType::kQ6_K) {
     const __m256 d = LoadHalf8(header);
     for (int i = 0; i < kScales<kType>; ++i) {

@@ -237,8 +237,8 @@ TEST(BadGguf, Shapes) {
 
 TEST(BadGguf, UnknownTensorTypesAreRefusedByNumberAndName) {
   const std::string known =
-      " is not known here; known are F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, "
-      "Q6_K";
+      " is not known here; known are F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, "
+      "Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS";
   const std::string where = "tensor 0: 'token_embd.weight': ";
   ExpectError([](GgufWriter& w) { w.tensors[0].type = 15; }, kUnimplemented,
               where + "type 15 (Q8_K)" + known);

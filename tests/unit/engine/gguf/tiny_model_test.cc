@@ -107,9 +107,9 @@ TEST(EncodeTensor, QuantisedTypesKeepValuesWithinTheirStep) {
   std::vector<float> values(256);
   for (int i = 0; i < 256; ++i) values[static_cast<size_t>(i)] = std::sin(static_cast<float>(i));
   // Half a step over a range of 2 (types with a fixed zero clip their upper end, there a whole
-  // step), and the roundings of the scale: to 11 bits, at most 32 steps * 2^-11, and of the scales
-  // of K types to half a 63rd or a 127th: of the scale, times the largest quant, and of the
-  // minimum.
+  // step, and IQ4 beyond 113 of 127), and the roundings of the scale: to 11 bits, at most 32 steps
+  // * 2^-11, and of the scales of K types to half a 63rd or a 127th: of the scale, times the
+  // largest quant, and of the minimum.
   const std::pair<TensorType, float> cases[] = {{TensorType::kQ4_0, 0.126f},
                                                 {TensorType::kQ4_1, 0.068f},
                                                 {TensorType::kQ5_0, 0.064f},
@@ -117,7 +117,11 @@ TEST(EncodeTensor, QuantisedTypesKeepValuesWithinTheirStep) {
                                                 {TensorType::kQ8_0, 0.0045f},
                                                 {TensorType::kQ4_K, 0.068f + 3 / 126.0f},
                                                 {TensorType::kQ5_K, 0.034f + 3 / 126.0f},
-                                                {TensorType::kQ6_K, 0.032f + 1 / 254.0f}};
+                                                {TensorType::kQ6_K, 0.032f + 1 / 254.0f},
+                                                {TensorType::kQ2_K, 0.34f + 3 / 30.0f},
+                                                {TensorType::kQ3_K, 0.26f + 1 / 62.0f},
+                                                {TensorType::kIQ4_NL, 0.111f},
+                                                {TensorType::kIQ4_XS, 0.111f + 1 / 62.0f}};
   for (const auto& [type, tolerance] : cases) {
     const std::vector<uint8_t> bytes = EncodeTensor(type, values);
     ASSERT_EQ(bytes.size(), values.size() / BlockElements(type) * BlockBytes(type));

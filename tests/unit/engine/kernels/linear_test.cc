@@ -154,7 +154,8 @@ TEST(Linear, OverflowingSumsAreInfiniteOnEveryInstructionSet) {
       for (size_t i = 0; i < m.file.size(); ++i) {
         const BytePart part = PartOf(kind.weights, i % block);
         const bool in_half = !IsQuantized(kind.weights) || part == BytePart::kHalf;
-        const bool has_sign = kind.weights == WeightType::kQ8_0 || part == BytePart::kSmallScale;
+        const bool has_sign = kind.weights == WeightType::kQ8_0 ||
+                              (kind.weights == WeightType::kQ6_K && part == BytePart::kSmallScale);
         m.file[i] = in_half ? (i % 2 == 0 ? 0xff : 0x7b) : (has_sign ? 0x7f : 0xff);
       }
       PackGroups(m.w, m.file.data(), 0, 1, m.packed.data());

@@ -57,6 +57,14 @@ TensorType FileType(WeightType type) {
       return TensorType::kQ5_K;
     case WeightType::kQ6_K:
       return TensorType::kQ6_K;
+    case WeightType::kIQ4_NL:
+      return TensorType::kIQ4_NL;
+    case WeightType::kIQ4_XS:
+      return TensorType::kIQ4_XS;
+    case WeightType::kQ2_K:
+      return TensorType::kQ2_K;
+    case WeightType::kQ3_K:
+      return TensorType::kQ3_K;
   }
   CHECK(false);
 }
@@ -97,6 +105,15 @@ BytePart PartOf(WeightType type, size_t at) {
     case WeightType::kQ6_K:
       if (at >= 208) return BytePart::kHalf;
       return at < 192 ? BytePart::kQuants : BytePart::kSmallScale;
+    case WeightType::kQ2_K:
+      if (at >= 80) return BytePart::kHalf;
+      return at < 16 ? BytePart::kSmallScale : BytePart::kQuants;
+    case WeightType::kQ3_K:
+      if (at >= 108) return BytePart::kHalf;
+      return at < 96 ? BytePart::kQuants : BytePart::kSmallScale;
+    case WeightType::kIQ4_XS:
+      if (at < 2) return BytePart::kHalf;
+      return at < 8 ? BytePart::kSmallScale : BytePart::kQuants;
     default:
       return at < 2 ? BytePart::kHalf : BytePart::kQuants;
   }
