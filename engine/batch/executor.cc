@@ -99,6 +99,7 @@ RoundedRows<Quant> Executor::PlaceRounded(int n_rows, int width) {
   rows.d = PlaceFloats(n_rows, width / kBlock);
   rows.s = PlaceFloats(n_rows, width / kBlock);
   rows.sum = reinterpret_cast<int32_t*>(PlaceFloats(n_rows, width / kBlock));
+  rows.low = reinterpret_cast<int32_t*>(PlaceFloats(n_rows, width / kBlock));
   return rows;
 }
 

@@ -30,12 +30,21 @@ enum class TensorType : uint32_t {
   kF16 = 1,
   kQ4_0 = 2,
   kQ4_1 = 3,
+  kQ5_0 = 6,
+  kQ5_1 = 7,
   kQ8_0 = 8,
+  kQ2_K = 10,
+  kQ3_K = 11,
+  kQ4_K = 12,
+  kQ5_K = 13,
+  kQ6_K = 14,
+  kIQ4_NL = 20,
+  kIQ4_XS = 23,
   kBF16 = 30,
 };
 
 const char* Name(TensorType type);   // "Q4_1"
-int BlockElements(TensorType type);  // elements of one block: 32, or 1 for float types
+int BlockElements(TensorType type);  // elements of one block: 256, 32, or 1 for float types
 int BlockBytes(TensorType type);     // bytes of one block
 
 struct TensorInfo {

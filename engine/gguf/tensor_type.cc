@@ -14,14 +14,26 @@ struct TypeRow {
   int block_bytes;
 };
 
-// Q4_0: an f16 scale and 16 bytes of nibbles; Q4_1: scale and minimum; Q8_0: scale and 32 bytes.
-constexpr std::array<TypeRow, 6> kTypes = {{
+// Types of 32 have an f16 scale, those that end in 1 a minimum too, then quants of 4, 5 or 8 bits.
+// Types of 256 have an f16 scale (Q2_K, Q4_K and Q5_K one of minima too), then smaller scales of
+// sub-blocks: of 32 elements 8 pairs of 6 bits (Q4_K, Q5_K) or 8 of 6 bits (IQ4_XS), of 16 elements
+// 16 bytes (Q2_K, Q6_K) or 16 of 6 bits (Q3_K).
+constexpr std::array<TypeRow, 15> kTypes = {{
     {TensorType::kF32, "F32", 1, 4},
     {TensorType::kF16, "F16", 1, 2},
     {TensorType::kBF16, "BF16", 1, 2},
     {TensorType::kQ4_0, "Q4_0", 32, 18},
     {TensorType::kQ4_1, "Q4_1", 32, 20},
+    {TensorType::kQ5_0, "Q5_0", 32, 22},
+    {TensorType::kQ5_1, "Q5_1", 32, 24},
     {TensorType::kQ8_0, "Q8_0", 32, 34},
+    {TensorType::kQ2_K, "Q2_K", 256, 84},
+    {TensorType::kQ3_K, "Q3_K", 256, 110},
+    {TensorType::kQ4_K, "Q4_K", 256, 144},
+    {TensorType::kQ5_K, "Q5_K", 256, 176},
+    {TensorType::kQ6_K, "Q6_K", 256, 210},
+    {TensorType::kIQ4_NL, "IQ4_NL", 32, 18},
+    {TensorType::kIQ4_XS, "IQ4_XS", 256, 136},
 }};
 
 const TypeRow& Row(TensorType type) {
@@ -35,11 +47,11 @@ const TypeRow& Row(TensorType type) {
 // Names of the format's other types, so that a refusal can say which one came.
 const char* ForeignName(uint32_t number) {
   constexpr const char* kNames[] = {
-      nullptr,   nullptr,  nullptr,   nullptr, nullptr,  nullptr, "Q5_0",  "Q5_1",
-      nullptr,   "Q8_1",   "Q2_K",    "Q3_K",  "Q4_K",   "Q5_K",  "Q6_K",  "Q8_K",
-      "IQ2_XXS", "IQ2_XS", "IQ3_XXS", "IQ1_S", "IQ4_NL", "IQ3_S", "IQ2_S", "IQ4_XS",
-      "I8",      "I16",    "I32",     "I64",   "F64",    "IQ1_M", nullptr, nullptr,
-      nullptr,   nullptr,  "TQ1_0",   "TQ2_0", nullptr,  nullptr, nullptr, "MXFP4"};
+      nullptr,   nullptr,  nullptr,   nullptr, nullptr, nullptr, nullptr, nullptr,
+      nullptr,   "Q8_1",   nullptr,   nullptr, nullptr, nullptr, nullptr, "Q8_K",
+      "IQ2_XXS", "IQ2_XS", "IQ3_XXS", "IQ1_S", nullptr, "IQ3_S", "IQ2_S", nullptr,
+      "I8",      "I16",    "I32",     "I64",   "F64",   "IQ1_M", nullptr, nullptr,
+      nullptr,   nullptr,  "TQ1_0",   "TQ2_0", nullptr, nullptr, nullptr, "MXFP4"};
   return number < std::size(kNames) ? kNames[number] : nullptr;
 }
 

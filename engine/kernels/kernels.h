@@ -13,58 +13,15 @@
 #include <string_view>
 
 #include "common/status.h"
+#include "engine/kernels/weight_types.h"
 
 namespace mortar {
 
-inline constexpr int kLanes = 8;   // output rows of a group
-inline constexpr int kBlock = 32;  // inputs that share a scale
 inline constexpr int kSpan = 512;  // inputs (and keys) folded into one partial sum
 inline constexpr int kKvPagePositions = 64;
 
-enum class WeightType { kF32, kF16, kBF16, kQ4_0, kQ4_1, kQ8_0 };
-
-// What the rows of a product are rounded to: float weights take f32, four-bit weights int8, and
-// eight-bit weights int16 (rule 3 of the numeric contract, which says why). Rows in which few
-// values are far larger than the rest, `outliers`, take int16 with four-bit weights too.
-enum class ActivationType { kF32, kInt8, kInt16 };
-constexpr bool IsQuantized(WeightType type) { return type >= WeightType::kQ4_0; }
-constexpr ActivationType ActivationOf(WeightType type, bool outliers) {
-  if (!IsQuantized(type)) return ActivationType::kF32;
-  return type == WeightType::kQ8_0 || outliers ? ActivationType::kInt16 : ActivationType::kInt8;
-}
-
-// What one row keeps for one block of inputs, in the file and packed alike: scales (and minima) of
-// two bytes each, then quants. A float type's block is one input.
-struct BlockFormat {
-  int inputs;
-  int header_bytes;
-  int quant_bytes;
-  constexpr int bytes() const { return header_bytes + quant_bytes; }
-};
-constexpr BlockFormat FormatOf(WeightType type) {
-  switch (type) {
-    case WeightType::kF32:
-      return {1, 0, 4};
-    case WeightType::kF16:
-    case WeightType::kBF16:
-      return {1, 0, 2};
-    case WeightType::kQ4_0:
-      return {kBlock, 2, 16};
-    case WeightType::kQ4_1:
-      return {kBlock, 4, 16};
-    case WeightType::kQ8_0:
-      return {kBlock, 2, 32};
-  }
-  return {1, 0, 0};
-}
-
-// W[n_out, n_in], packed. Group g holds rows [8 g, 8 g + 8); rows beyond n_out are zero.
-// Inside a group, for each block of 32 inputs (k = 0..31 within it):
-//   Q4_0  d: 8 f16 | 4 x 32 bytes                Q4_1  d: 8 f16 | m: 8 f16 | 4 x 32 bytes
-//         where byte 4 r + j of vector v holds q[row r][4 v + j] in its low and
-//         q[row r][16 + 4 v + j] in its high nibble
-//   Q8_0  d: 8 f16 | 8 x 32 bytes, byte 4 r + j of vector v holds q[row r][4 v + j]
-// and for each input of a float matrix: 8 values, one for each row.
+// W[n_out, n_in], packed. Group g holds rows [8 g, 8 g + 8); rows beyond n_out are zero. Inside a
+// group, blocks of inputs follow one another as weight_types.h says.
 struct PackedMatrix {
   WeightType type = WeightType::kF32;
   ActivationType activation = ActivationType::kF32;  // of the rows that it multiplies
@@ -84,10 +41,11 @@ struct RoundedRows {
   float* d = nullptr;      // [n_rows, n_in / 32]
   float* s = nullptr;      // [n_rows, n_in / 32], d * float(sum)
   int32_t* sum = nullptr;  // [n_rows, n_in / 32], sum of q
+  int32_t* low = nullptr;  // [n_rows, n_in / 32], sum of the first 16 q of each block
 
   // The rows from element `at` on, a multiple of 32.
   RoundedRows From(size_t at) const {
-    return {q + at, d + at / kBlock, s + at / kBlock, sum + at / kBlock};
+    return {q + at, d + at / kBlock, s + at / kBlock, sum + at / kBlock, low + at / kBlock};
   }
 };
 

@@ -28,8 +28,26 @@ WeightType PackedTypeOf(TensorType type) {
       return WeightType::kQ4_0;
     case TensorType::kQ4_1:
       return WeightType::kQ4_1;
+    case TensorType::kQ5_0:
+      return WeightType::kQ5_0;
+    case TensorType::kQ5_1:
+      return WeightType::kQ5_1;
     case TensorType::kQ8_0:
       return WeightType::kQ8_0;
+    case TensorType::kQ4_K:
+      return WeightType::kQ4_K;
+    case TensorType::kQ5_K:
+      return WeightType::kQ5_K;
+    case TensorType::kQ6_K:
+      return WeightType::kQ6_K;
+    case TensorType::kIQ4_NL:
+      return WeightType::kIQ4_NL;
+    case TensorType::kIQ4_XS:
+      return WeightType::kIQ4_XS;
+    case TensorType::kQ2_K:
+      return WeightType::kQ2_K;
+    case TensorType::kQ3_K:
+      return WeightType::kQ3_K;
   }
   CHECK(false);
 }

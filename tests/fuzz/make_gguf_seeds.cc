@@ -2,10 +2,12 @@
 //
 // Each seed is a good file, so small that a flipped bit is likely to matter. What the fuzzer
 // finds beside them is merged into the same folders.
+#include <algorithm>
 #include <cstdio>
 #include <string>
 #include <vector>
 
+#include "tests/support/gguf_encode.h"
 #include "tests/support/gguf_writer.h"
 
 namespace mortar {
@@ -40,9 +42,9 @@ GgufWriter WithEveryType() {
   GgufWriter writer;
   writer.AddUint32("general.alignment", 8);
   writer.alignment = 8;
-  for (const TensorType type : {TensorType::kF32, TensorType::kF16, TensorType::kBF16,
-                                TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ8_0}) {
-    writer.AddTensor(Name(type), type, {32}, std::vector<float>(32, 1));
+  for (const TensorType type : kTensorTypes) {
+    const auto n = static_cast<size_t>(std::max(32, BlockElements(type)));
+    writer.AddTensor(Name(type), type, {n}, std::vector<float>(n, 1));
   }
   writer.AddTensor("four_dims", TensorType::kF16, {1, 2, 1, 2}, std::vector<float>(4, 1));
   return writer;

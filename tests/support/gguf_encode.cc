@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "common/check.h"
+#include "tests/support/gguf_encode_k.h"
 
 namespace mortar {
 namespace {
@@ -38,29 +39,51 @@ void AppendNibbles(const int (&quanta)[32], std::vector<uint8_t>& out) {
   }
 }
 
-// value = d * (q - 8); d is chosen so that the value of the greatest magnitude gets q = 0.
-void EncodeQ4_0(const float* x, std::vector<uint8_t>& out) {
+// The scale with which the value of the greatest magnitude gets the quant -`largest`.
+Scale SignedScale(const float* x, int largest) {
   const float extreme =
       *std::max_element(x, x + 32, [](float a, float b) { return std::abs(a) < std::abs(b); });
-  const Scale scale = MakeScale(extreme / -8);
-  int quanta[32];
-  for (int i = 0; i < 32; ++i) quanta[i] = Quantum(x[i] * scale.inverse, -8, 7) + 8;
-  Append16(scale.bits, out);
-  AppendNibbles(quanta, out);
+  return MakeScale(-extreme / static_cast<float>(largest));
 }
 
-// value = d * q + m
-void EncodeQ4_1(const float* x, std::vector<uint8_t>& out) {
+// Q5_0 and Q5_1 keep the fifth bit of element i as bit i of four bytes before the nibbles.
+void AppendQuanta(bool five, const int (&quanta)[32], std::vector<uint8_t>& out) {
+  int low[32];
+  uint32_t high = 0;
+  for (int i = 0; i < 32; ++i) {
+    low[i] = quanta[i] & 15;
+    high |= static_cast<uint32_t>(quanta[i] >> 4) << i;
+  }
+  if (five) {
+    Append16(static_cast<uint16_t>(high), out);
+    Append16(static_cast<uint16_t>(high >> 16), out);
+  }
+  AppendNibbles(low, out);
+}
+
+// Q4_0 and Q5_0: value = d * (q - zero), zero half of the range.
+void EncodeSigned(bool five, const float* x, std::vector<uint8_t>& out) {
+  const int zero = five ? 16 : 8;
+  const Scale scale = SignedScale(x, zero);
+  int quanta[32];
+  for (int i = 0; i < 32; ++i) quanta[i] = Quantum(x[i] * scale.inverse, -zero, zero - 1) + zero;
+  Append16(scale.bits, out);
+  AppendQuanta(five, quanta, out);
+}
+
+// Q4_1 and Q5_1: value = d * q + m
+void EncodeWithMinimum(bool five, const float* x, std::vector<uint8_t>& out) {
+  const int largest = five ? 31 : 15;
   const auto [low, high] = std::minmax_element(x, x + 32);
-  const Scale scale = MakeScale((*high - *low) / 15);
+  const Scale scale = MakeScale((*high - *low) / static_cast<float>(largest));
   const uint16_t minimum = EncodeF16(*low);
   int quanta[32];
   for (int i = 0; i < 32; ++i) {
-    quanta[i] = Quantum((x[i] - DecodeF16(minimum)) * scale.inverse, 0, 15);
+    quanta[i] = Quantum((x[i] - DecodeF16(minimum)) * scale.inverse, 0, largest);
   }
   Append16(scale.bits, out);
   Append16(minimum, out);
-  AppendNibbles(quanta, out);
+  AppendQuanta(five, quanta, out);
 }
 
 // value = d * q
@@ -72,6 +95,15 @@ void EncodeQ8_0(const float* x, std::vector<uint8_t>& out) {
   for (int i = 0; i < 32; ++i) {
     out.push_back(static_cast<uint8_t>(Quantum(x[i] * scale.inverse, -127, 127)));
   }
+}
+
+// value = d * table[q]
+void EncodeIQ4_NL(const float* x, std::vector<uint8_t>& out) {
+  const Scale scale = SignedScale(x, 127);
+  int quanta[32];
+  for (int i = 0; i < 32; ++i) quanta[i] = NearestIq4(x[i], DecodeF16(scale.bits));
+  Append16(scale.bits, out);
+  AppendNibbles(quanta, out);
 }
 
 void AppendF32(float value, std::vector<uint8_t>& out) {
@@ -130,13 +162,26 @@ std::vector<uint8_t> EncodeTensor(TensorType type, std::span<const float> values
         Append16(EncodeBf16(*x), out);
         break;
       case TensorType::kQ4_0:
-        EncodeQ4_0(x, out);
+      case TensorType::kQ5_0:
+        EncodeSigned(type == TensorType::kQ5_0, x, out);
         break;
       case TensorType::kQ4_1:
-        EncodeQ4_1(x, out);
+      case TensorType::kQ5_1:
+        EncodeWithMinimum(type == TensorType::kQ5_1, x, out);
         break;
       case TensorType::kQ8_0:
         EncodeQ8_0(x, out);
+        break;
+      case TensorType::kIQ4_NL:
+        EncodeIQ4_NL(x, out);
+        break;
+      case TensorType::kQ2_K:
+      case TensorType::kQ3_K:
+      case TensorType::kQ4_K:
+      case TensorType::kQ5_K:
+      case TensorType::kQ6_K:
+      case TensorType::kIQ4_XS:
+        EncodeSuperBlock(type, x, out);
         break;
     }
   }

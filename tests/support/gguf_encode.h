@@ -10,6 +10,17 @@
 
 namespace mortar {
 
+// All types that tensors can have here.
+inline constexpr TensorType kTensorTypes[] = {
+    TensorType::kF32,  TensorType::kF16,    TensorType::kBF16,  TensorType::kQ4_0,
+    TensorType::kQ4_1, TensorType::kQ5_0,   TensorType::kQ5_1,  TensorType::kQ8_0,
+    TensorType::kQ4_K, TensorType::kQ5_K,   TensorType::kQ6_K,  TensorType::kQ2_K,
+    TensorType::kQ3_K, TensorType::kIQ4_NL, TensorType::kIQ4_XS};
+
+// What a nibble of the IQ4 types stands for.
+inline constexpr int kIq4Table[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                      1,    13,   25,  38,  53,  69,  89,  113};
+
 // The 16 bits of the nearest half, ties to even; beyond its range, infinity.
 uint16_t EncodeF16(float value);
 float DecodeF16(uint16_t half);

@@ -29,11 +29,14 @@ float LoadBlock(const float* x, __m256* v) {
   return _mm256_movemask_ps(unordered) != 0 ? __builtin_nanf("") : HorizontalMax(magnitude);
 }
 
-int HorizontalSum(__m256i v) {
-  __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+int HorizontalSum(__m128i s) {
   s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
   s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1));
   return _mm_cvtsi128_si32(s);
+}
+
+int HorizontalSum(__m256i v) {
+  return HorizontalSum(_mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1)));
 }
 
 }  // namespace
@@ -58,11 +61,12 @@ void Quantize(const float* x, int n, const RoundedRows<int8_t>& to) {
     const __m256i packed = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(words, words2), order);
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to.q + b * kBlock), packed);
     const __m256i ones = _mm256_set1_epi8(1);
-    const int total =
-        HorizontalSum(_mm256_madd_epi16(_mm256_maddubs_epi16(ones, packed), _mm256_set1_epi16(1)));
+    const __m256i sums =
+        _mm256_madd_epi16(_mm256_maddubs_epi16(ones, packed), _mm256_set1_epi16(1));
     to.d[b] = tiny ? 0.0f : amax / 127.0f;
-    to.sum[b] = total;
-    to.s[b] = to.d[b] * static_cast<float>(total);
+    to.low[b] = HorizontalSum(_mm256_castsi256_si128(sums));
+    to.sum[b] = to.low[b] + HorizontalSum(_mm256_extracti128_si256(sums, 1));
+    to.s[b] = to.d[b] * static_cast<float>(to.sum[b]);
   }
 }
 
@@ -75,18 +79,19 @@ void QuantizeWide(const float* x, int n, const RoundedRows<int16_t>& to) {
     const float amax = LoadBlock(x + b * kBlock, v);
     const bool tiny = amax < 0x1p-100f;
     const __m256 inverse = _mm256_set1_ps(tiny ? 0.0f : 32767.0f / amax);
-    __m256i sums = _mm256_setzero_si256();
+    int sums[2];  // of inputs 0 to 15 and 16 to 31
     for (int i = 0; i < 4; i += 2) {
       const __m256 first = _mm256_add_ps(_mm256_mul_ps(v[i], inverse), magic);
       const __m256 second = _mm256_add_ps(_mm256_mul_ps(v[i + 1], inverse), magic);
       const __m256i words = _mm256_packus_epi32(_mm256_and_si256(_mm256_castps_si256(first), low),
                                                 _mm256_and_si256(_mm256_castps_si256(second), low));
-      sums = _mm256_add_epi32(sums, _mm256_madd_epi16(words, ones));
+      sums[i / 2] = HorizontalSum(_mm256_madd_epi16(words, ones));
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(to.q + b * kBlock + 8 * i),
                           _mm256_permute4x64_epi64(words, _MM_SHUFFLE(3, 1, 2, 0)));
     }
     to.d[b] = tiny ? 0.0f : amax / 32767.0f;
-    to.sum[b] = HorizontalSum(sums);
+    to.low[b] = sums[0];
+    to.sum[b] = sums[0] + sums[1];
     to.s[b] = to.d[b] * static_cast<float>(to.sum[b]);
   }
 }

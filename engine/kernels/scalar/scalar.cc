@@ -35,6 +35,7 @@ void Quantize(const float* x, int n, const RoundedRows<Quant>& to) {
       const float shifted = x[i] * inverse + 0x1.8p23f;
       to.q[i] = static_cast<Quant>(std::bit_cast<uint32_t>(shifted));
       total += to.q[i];
+      if (i % kBlock == kBlock / 2 - 1) to.low[b] = total;
     }
     to.d[b] = tiny ? 0.0f : amax / kLargest;
     to.sum[b] = total;
@@ -57,22 +58,37 @@ void SiluMul(const float* g, const float* u, int n, float* y) {
 // Rows that meet an unpacked block before the next one is unpacked.
 constexpr int kTileRows = 16;
 
+// Adds 32 inputs to acc[r]: rule 4, for each scale's inputs in turn.
+template <typename Quant>
+void AddBlock(const WeightBlock& block, bool minima, const RoundedRows<Quant>& x, size_t stride,
+              int n, float* acc) {
+  const int inputs = kBlock / block.n;
+  for (int r = 0; r < n; ++r) {
+    const RoundedRows<Quant> row = x.From(static_cast<size_t>(r) * stride);
+    for (int part = 0; part < block.n; ++part) {
+      int dot = 0;
+      int sum = 0;
+      for (int k = part * inputs; k < (part + 1) * inputs; ++k) {
+        dot += block.q[k] * row.q[k];
+        sum += row.q[k];
+      }
+      acc[r] = Fma(static_cast<float>(dot), block.d[part] * row.d[0], acc[r]);
+      if (minima) acc[r] = Fma(block.m[part], row.d[0] * static_cast<float>(sum), acc[r]);
+    }
+  }
+}
+
 // Adds one span of inputs to acc[r], the sum of one output for rows [row, row + n), rule 4.
 template <typename Quant>
 void QuantizedSpan(const PackedMatrix& w, const uint8_t* group, int lane,
                    const RoundedRows<Quant>& x, int row, int n, int begin, int end, float* acc) {
-  const int n_blocks = w.n_in / kBlock;
+  const auto stride = static_cast<size_t>(w.n_in);
+  const bool minima = FormatOf(w.type).minima;
   WeightBlock block;
   for (int b = begin / kBlock; b < end / kBlock; ++b) {
-    LoadWeightBlock(w.type, group + QuantBlockBytes(w.type) * static_cast<size_t>(b), lane, block);
-    for (int r = 0; r < n; ++r) {
-      const size_t first = static_cast<size_t>(row + r) * w.n_in + b * kBlock;
-      const size_t at = static_cast<size_t>(row + r) * n_blocks + b;
-      int dot = 0;
-      for (int k = 0; k < kBlock; ++k) dot += block.q[k] * x.q[first + k];
-      acc[r] = Fma(static_cast<float>(dot), block.d * x.d[at], acc[r]);
-      if (w.type == WeightType::kQ4_1) acc[r] = Fma(block.m, x.s[at], acc[r]);
-    }
+    LoadWeightBlock(w.type, group, b, lane, block);
+    const size_t first = static_cast<size_t>(row) * stride + static_cast<size_t>(b) * kBlock;
+    AddBlock(block, minima, x.From(first), stride, n, acc);
   }
 }
 

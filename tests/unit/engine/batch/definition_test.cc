@@ -2,11 +2,9 @@
 // time, in binary64, position by position and without a cache.
 #include <gtest/gtest.h>
 
-#include <bit>
 #include <cmath>
-#include <cstring>
 
-#include "tests/support/gguf_encode.h"
+#include "tests/support/gguf_decode.h"
 #include "tests/unit/engine/batch/tiny_engine.h"
 
 namespace mortar {
@@ -34,39 +32,7 @@ class Definition {
     const auto block_bytes = static_cast<size_t>(BlockBytes(tensor.type));
     const uint8_t* at =
         file_.Data(tensor).data() + static_cast<size_t>(row) * n_blocks * block_bytes;
-    Vector values;
-    for (size_t b = 0; b < n_blocks; ++b) AppendBlock(tensor.type, at + b * block_bytes, values);
-    return values;
-  }
-
-  static double Half(const uint8_t* at) {
-    uint16_t bits;
-    std::memcpy(&bits, at, sizeof(bits));
-    return static_cast<double>(DecodeF16(bits));
-  }
-
-  // One block by the definition of its format, exact in binary64.
-  static void AppendBlock(TensorType type, const uint8_t* at, Vector& values) {
-    const bool four_bits = type == TensorType::kQ4_0 || type == TensorType::kQ4_1;
-    if (four_bits) {
-      const double zero = type == TensorType::kQ4_0 ? 8 : 0;
-      const double minimum = type == TensorType::kQ4_1 ? Half(at + 2) : 0;
-      const uint8_t* quants = at + (type == TensorType::kQ4_1 ? 4 : 2);
-      for (int i = 0; i < 32; ++i) {
-        const int quant = i < 16 ? quants[i] & 15 : quants[i - 16] >> 4;
-        values.push_back(Half(at) * (quant - zero) + minimum);
-      }
-    } else if (type == TensorType::kQ8_0) {
-      for (int i = 0; i < 32; ++i) values.push_back(Half(at) * static_cast<int8_t>(at[2 + i]));
-    } else if (type == TensorType::kF16) {
-      values.push_back(Half(at));
-    } else {  // BF16 is the upper half of F32
-      uint32_t bits = 0;
-      const int n_bytes = BlockBytes(type);
-      std::memcpy(reinterpret_cast<uint8_t*>(&bits) + 4 - n_bytes, at,
-                  static_cast<size_t>(n_bytes));
-      values.push_back(static_cast<double>(std::bit_cast<float>(bits)));
-    }
+    return DecodeTensor(tensor.type, {at, n_blocks * block_bytes});
   }
 
   Vector Times(const std::string& name, const Vector& x, int n_out) const {
@@ -191,9 +157,10 @@ TEST(Engine, OddShapesAndMixedTypesAgreeWithTheDefinition) {
       magnitude += want[i] * want[i];
     }
     // Rounding rows to int8 costs an input 1/254 of its block's largest, about 0.6 % of the root
-    // mean square; a few such products follow one another. Float weights round at 2^-24 alone.
+    // mean square. At most 17 such products follow one another (four in a layer, and the head),
+    // and their errors walk like the root: 2.5 %. Float weights round at 2^-24 alone.
     const bool rounds = model.mixed_types.size() > 3;
-    EXPECT_LT(std::sqrt(error / magnitude), rounds ? 2e-2 : 1e-5)
+    EXPECT_LT(std::sqrt(error / magnitude), rounds ? 2.5e-2 : 1e-5)
         << "heads of " << model.head_dim << ", rotated " << model.rope_dims;
     EXPECT_GT(std::sqrt(magnitude / static_cast<double>(want.size())), 0.05);
   }

@@ -43,6 +43,9 @@ std::vector<TinyModelOptions> OddShapes() {
   const std::vector<TensorType> floats = {TensorType::kF32, TensorType::kF16, TensorType::kBF16};
   const std::vector<TensorType> mixed = {TensorType::kQ4_0, TensorType::kQ8_0, TensorType::kF16,
                                          TensorType::kQ4_1, TensorType::kBF16};
+  // What a Q4_K_M file holds: Q6_K in part of v and down, Q5_0 where rows are no whole blocks.
+  const std::vector<TensorType> k_mix = {TensorType::kQ6_K, TensorType::kQ4_K, TensorType::kQ5_K,
+                                         TensorType::kQ4_K, TensorType::kQ5_1};
   return {
       {.n_embd = 60, .n_ff = 50, .n_heads = 3, .n_kv_heads = 1, .head_dim = 20, .n_vocab = 289},
       {.n_ff = 33,
@@ -67,6 +70,12 @@ std::vector<TinyModelOptions> OddShapes() {
        .rope_dims = 8,
        .n_vocab = 301,
        .mixed_types = mixed},
+      {.n_embd = 256,
+       .n_ff = 768,
+       .n_heads = 8,
+       .n_vocab = 293,
+       .mixed_types = k_mix,
+       .tied_head = false},
   };
 }
 

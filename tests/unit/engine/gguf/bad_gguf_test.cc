@@ -223,6 +223,12 @@ TEST(BadGguf, Shapes) {
               where + "rows of 33 elements are not whole blocks of 32 (Q4_0)");
   ExpectError(
       [](GgufWriter& w) {
+        w.tensors[0].type = static_cast<uint32_t>(TensorType::kQ4_K);
+        w.tensors[0].shape = {288, 2};
+      },
+      kInvalid, where + "rows of 288 elements are not whole blocks of 256 (Q4_K)");
+  ExpectError(
+      [](GgufWriter& w) {
         w.tensors[0].type = static_cast<uint32_t>(TensorType::kF32);
         w.tensors[0].shape = {uint64_t{1} << 62};
       },
@@ -230,10 +236,12 @@ TEST(BadGguf, Shapes) {
 }
 
 TEST(BadGguf, UnknownTensorTypesAreRefusedByNumberAndName) {
-  const std::string known = " is not known here; known are F32, F16, BF16, Q4_0, Q4_1, Q8_0";
+  const std::string known =
+      " is not known here; known are F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, "
+      "Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS";
   const std::string where = "tensor 0: 'token_embd.weight': ";
-  ExpectError([](GgufWriter& w) { w.tensors[0].type = 12; }, kUnimplemented,
-              where + "type 12 (Q4_K)" + known);
+  ExpectError([](GgufWriter& w) { w.tensors[0].type = 15; }, kUnimplemented,
+              where + "type 15 (Q8_K)" + known);
   ExpectError([](GgufWriter& w) { w.tensors[0].type = 39; }, kUnimplemented,
               where + "type 39 (MXFP4)" + known);
   ExpectError([](GgufWriter& w) { w.tensors[0].type = 4; }, kUnimplemented,

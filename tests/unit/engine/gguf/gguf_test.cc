@@ -218,7 +218,16 @@ TEST(Gguf, TypesHaveTheFormatsBlocks) {
   EXPECT_EQ(bits(TensorType::kBF16), 16);
   EXPECT_EQ(bits(TensorType::kQ4_0), 4.5);
   EXPECT_EQ(bits(TensorType::kQ4_1), 5);
+  EXPECT_EQ(bits(TensorType::kQ5_0), 5.5);
+  EXPECT_EQ(bits(TensorType::kQ5_1), 6);
   EXPECT_EQ(bits(TensorType::kQ8_0), 8.5);
+  EXPECT_EQ(bits(TensorType::kQ4_K), 4.5);
+  EXPECT_EQ(bits(TensorType::kQ5_K), 5.5);
+  EXPECT_EQ(bits(TensorType::kQ6_K), 6.5625);
+  EXPECT_EQ(bits(TensorType::kQ2_K), 2.625);
+  EXPECT_EQ(bits(TensorType::kQ3_K), 3.4375);
+  EXPECT_EQ(bits(TensorType::kIQ4_NL), 4.5);
+  EXPECT_EQ(bits(TensorType::kIQ4_XS), 4.25);
   EXPECT_STREQ(Name(TensorType::kBF16), "BF16");
 }
 

@@ -6,9 +6,9 @@
 
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <set>
 
+#include "tests/support/gguf_decode.h"
 #include "tests/support/gguf_encode.h"
 
 namespace mortar {
@@ -81,9 +81,8 @@ TEST(TinyModel, WeightsHaveTheStatedMeanAndDeviation) {
 }
 
 TEST(TinyModel, OpensInEveryType) {
-  for (const TensorType type : {TensorType::kF32, TensorType::kF16, TensorType::kBF16,
-                                TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ8_0}) {
-    const auto file = Open({.type = type});
+  for (const TensorType type : kTensorTypes) {
+    const auto file = Open({.n_embd = 256, .n_ff = 256, .type = type});
     EXPECT_EQ(file->FindTensor("blk.0.ffn_up.weight")->type, type);
     EXPECT_EQ(file->FindTensor("blk.0.ffn_norm.weight")->type, TensorType::kF32);
   }
@@ -104,48 +103,39 @@ TEST(EncodeF16, RoundTripsEveryHalfAndRoundsToEven) {
   EXPECT_EQ(EncodeF16(65520.0f), 0x7c00);
 }
 
-// What a block of 32 stores for element i.
-float Decode(TensorType type, const std::vector<uint8_t>& b, int i) {
-  const auto half = [&](size_t at) {
-    return DecodeF16(static_cast<uint16_t>(b[at] | b[at + 1] << 8));
-  };
-  const auto nibble = [&](size_t at) {
-    const uint8_t byte = b[at + static_cast<size_t>(i % 16)];
-    return static_cast<float>(i < 16 ? byte & 15 : byte >> 4);
-  };
-  switch (type) {
-    case TensorType::kQ4_0:
-      return half(0) * (nibble(2) - 8);
-    case TensorType::kQ4_1:
-      return half(0) * nibble(4) + half(2);
-    case TensorType::kQ8_0:
-      return half(0) * static_cast<float>(static_cast<int8_t>(b[2 + static_cast<size_t>(i)]));
-    default:
-      return std::numeric_limits<float>::quiet_NaN();
-  }
-}
-
 TEST(EncodeTensor, QuantisedTypesKeepValuesWithinTheirStep) {
-  std::vector<float> values(32);
-  for (int i = 0; i < 32; ++i) values[static_cast<size_t>(i)] = std::sin(static_cast<float>(i));
-  // Half a step over a range of 2 (Q4_0 clips its upper end, there a whole step), and the
-  // rounding of the scale to 11 bits, at most 16 steps * 2^-11.
-  const std::pair<TensorType, float> cases[] = {
-      {TensorType::kQ4_0, 0.126f}, {TensorType::kQ4_1, 0.068f}, {TensorType::kQ8_0, 0.0045f}};
+  std::vector<float> values(256);
+  for (int i = 0; i < 256; ++i) values[static_cast<size_t>(i)] = std::sin(static_cast<float>(i));
+  // Half a step over a range of 2 (types with a fixed zero clip their upper end, there a whole
+  // step, and IQ4 beyond 113 of 127), and the roundings of the scale: to 11 bits, at most 32 steps
+  // * 2^-11, and of the scales of K types to half a 63rd or a 127th: of the scale, times the
+  // largest quant, and of the minimum.
+  const std::pair<TensorType, float> cases[] = {{TensorType::kQ4_0, 0.126f},
+                                                {TensorType::kQ4_1, 0.068f},
+                                                {TensorType::kQ5_0, 0.064f},
+                                                {TensorType::kQ5_1, 0.034f},
+                                                {TensorType::kQ8_0, 0.0045f},
+                                                {TensorType::kQ4_K, 0.068f + 3 / 126.0f},
+                                                {TensorType::kQ5_K, 0.034f + 3 / 126.0f},
+                                                {TensorType::kQ6_K, 0.032f + 1 / 254.0f},
+                                                {TensorType::kQ2_K, 0.34f + 3 / 30.0f},
+                                                {TensorType::kQ3_K, 0.26f + 1 / 62.0f},
+                                                {TensorType::kIQ4_NL, 0.111f},
+                                                {TensorType::kIQ4_XS, 0.111f + 1 / 62.0f}};
   for (const auto& [type, tolerance] : cases) {
-    const std::vector<uint8_t> block = EncodeTensor(type, values);
-    ASSERT_EQ(block.size(), static_cast<size_t>(BlockBytes(type)));
-    for (int i = 0; i < 32; ++i) {
-      EXPECT_NEAR(Decode(type, block, i), values[static_cast<size_t>(i)], tolerance)
-          << Name(type) << " element " << i;
+    const std::vector<uint8_t> bytes = EncodeTensor(type, values);
+    ASSERT_EQ(bytes.size(), values.size() / BlockElements(type) * BlockBytes(type));
+    const std::vector<double> decoded = DecodeTensor(type, bytes);
+    for (size_t i = 0; i < 256; ++i) {
+      EXPECT_NEAR(decoded[i], values[i], tolerance) << Name(type) << " element " << i;
     }
   }
 }
 
-TEST(EncodeTensor, ABlockOfZerosStaysZero) {
-  for (const TensorType type : {TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ8_0}) {
-    const std::vector<uint8_t> block = EncodeTensor(type, std::vector<float>(32, 0));
-    for (int i = 0; i < 32; ++i) EXPECT_EQ(Decode(type, block, i), 0) << Name(type);
+TEST(EncodeTensor, BlocksOfZerosStayZero) {
+  for (const TensorType type : kTensorTypes) {
+    const std::vector<uint8_t> bytes = EncodeTensor(type, std::vector<float>(256, 0));
+    for (const double value : DecodeTensor(type, bytes)) EXPECT_EQ(value, 0) << Name(type);
   }
 }
 

@@ -44,11 +44,6 @@ struct Rows {
   }
 };
 
-std::string Name(const ProductKind& kind) {
-  return "weights " + std::to_string(static_cast<int>(kind.weights)) + " rows " +
-         std::to_string(static_cast<int>(kind.rows));
-}
-
 std::vector<float> Multiply(const KernelTable& kernels, const RandomMatrix& m, Rows& rows,
                             bool add = false) {
   std::vector<float> y = RandomRow(rows.n_rows * m.w.n_out, 99);
@@ -56,16 +51,18 @@ std::vector<float> Multiply(const KernelTable& kernels, const RandomMatrix& m, R
   return y;
 }
 
+// d q is exact in binary32 for every type (11 + 8 + 5 bits at most), and a minimum is added with
+// one rounding: an element is the nearest binary32 number.
 TEST(Pack, UnpackedRowsAreTheFilesRows) {
-  for (const ProductKind& kind : kProductKinds) {
-    const RandomMatrix m = MakeMatrix(kind.weights, kind.rows, 13, 96, 5);
+  for (const ProductKind& kind : ProductKinds()) {
+    const int n_in = WholeBlocks(kind.weights, 96);
+    const RandomMatrix m = MakeMatrix(kind.weights, kind.rows, 13, n_in, 5);
+    const std::vector<double> want = FileWeights(m);
     for (int row = 0; row < 13; ++row) {
-      std::vector<float> y(96);
+      std::vector<float> y(static_cast<size_t>(n_in));
       Scalar().unpack_row(m.w, row, y.data());
-      for (int k = 0; k < 96; ++k) {
-        const double want = FileWeight(m, row, k);
-        // One or two roundings of 2^-24 against the file's exact value.
-        ASSERT_NEAR(y[static_cast<size_t>(k)], want, (std::abs(want) + 2) * 0x1p-23)
+      for (int k = 0; k < n_in; ++k) {
+        ASSERT_EQ(y[static_cast<size_t>(k)], static_cast<float>(want[row * n_in + k]))
             << Name(kind) << " row " << row << " input " << k;
       }
     }
@@ -73,20 +70,22 @@ TEST(Pack, UnpackedRowsAreTheFilesRows) {
 }
 
 TEST(Linear, AgreesWithItsDefinitionInBinary64) {
-  for (const ProductKind& kind : kProductKinds) {
-    const RandomMatrix m = MakeMatrix(kind.weights, kind.rows, 21, 1184, 7);
-    Rows rows(3, 1184, 8, false);
+  for (const ProductKind& kind : ProductKinds()) {
+    const int n_in = WholeBlocks(kind.weights, 1184);
+    const RandomMatrix m = MakeMatrix(kind.weights, kind.rows, 21, n_in, 7);
+    const std::vector<double> weights = FileWeights(m);
+    Rows rows(3, n_in, 8, false);
     const std::vector<float> y = Multiply(Scalar(), m, rows);
     for (int row = 0; row < 3; ++row) {
       for (int o = 0; o < 21; ++o) {
         double want = 0, magnitude = 0;
-        for (int k = 0; k < 1184; ++k) {
-          const size_t at = static_cast<size_t>(row) * 1184 + k;
-          const double x = rows.Element(kind.rows, at);
-          want += FileWeight(m, o, k) * x;
-          magnitude += std::abs(FileWeight(m, o, k) * x);
+        for (int k = 0; k < n_in; ++k) {
+          const double product = weights[static_cast<size_t>(o) * n_in + k] *
+                                 rows.Element(kind.rows, static_cast<size_t>(row) * n_in + k);
+          want += product;
+          magnitude += std::abs(product);
         }
-        // At most 1,184 roundings; they walk like their root.
+        // At most 1,280 roundings; they walk like their root.
         ASSERT_NEAR(y[static_cast<size_t>(row) * 21 + o], want, magnitude * 0x1p-24 * 40)
             << Name(kind);
       }
@@ -95,10 +94,11 @@ TEST(Linear, AgreesWithItsDefinitionInBinary64) {
 }
 
 TEST(Linear, DoesNotDependOnNeighboursOrShares) {
-  for (const ProductKind& kind : kProductKinds) {
+  for (const ProductKind& kind : ProductKinds()) {
     for (const KernelTable* kernels : {&Scalar(), *SelectKernels("")}) {
-      const RandomMatrix m = MakeMatrix(kind.weights, kind.rows, 40, 608, 17);
-      Rows rows(9, 608, 18, false);
+      const int n_in = WholeBlocks(kind.weights, 608);
+      const RandomMatrix m = MakeMatrix(kind.weights, kind.rows, 40, n_in, 17);
+      Rows rows(9, n_in, 18, false);
       const std::vector<float> whole = Multiply(*kernels, m, rows);
       std::vector<float> pieces(whole.size());
       for (int row = 0; row < 9; ++row) {
@@ -123,14 +123,13 @@ TEST(Linear, AddsToWhatIsThere) {
 
 // The largest magnitudes that can meet in one integer sum: a saturating step would show.
 TEST(Linear, IntegerSumsNeverSaturate) {
-  for (const ProductKind& kind : kProductKinds) {
+  for (const ProductKind& kind : ProductKinds()) {
     if (!IsQuantized(kind.weights)) continue;
     for (const uint8_t byte : {uint8_t{0xff}, uint8_t{0x80}, uint8_t{0x7f}, uint8_t{0x00}}) {
       RandomMatrix m = MakeMatrix(kind.weights, kind.rows, 8, 512, 3);
-      const size_t header = kind.weights == WeightType::kQ4_1 ? 4 : 2;
-      const size_t block = header + (kind.weights == WeightType::kQ8_0 ? 32 : 16);
+      const auto block = static_cast<size_t>(FormatOf(kind.weights).bytes());
       for (size_t i = 0; i < m.file.size(); ++i) {
-        if (i % block >= header) m.file[i] = byte;
+        if (PartOf(kind.weights, i % block) != BytePart::kHalf) m.file[i] = byte;
       }
       PackGroups(m.w, m.file.data(), 0, 1, m.packed.data());
       for (const float sign : {1.0f, -1.0f}) {
@@ -147,18 +146,23 @@ TEST(Linear, IntegerSumsNeverSaturate) {
 // Sums that leave binary32 stay infinite, in either direction and with whatever comes after.
 TEST(Linear, OverflowingSumsAreInfiniteOnEveryInstructionSet) {
   constexpr float kInf = std::numeric_limits<float>::infinity();
-  for (const ProductKind& kind : kProductKinds) {
+  for (const ProductKind& kind : ProductKinds()) {
     for (const float sign : {1.0f, -1.0f}) {
       RandomMatrix m = MakeMatrix(kind.weights, kind.rows, 8, 1024, 3);
       // The same block everywhere, with the largest scale: 0x7bff is 65504 as a half.
-      const size_t header = kind.weights == WeightType::kQ4_1 ? 4 : 2;
-      const size_t block = FileRowBytes(kind.weights, kBlock);
+      const auto block = static_cast<size_t>(FormatOf(kind.weights).bytes());
       for (size_t i = 0; i < m.file.size(); ++i) {
-        const bool in_scale = !IsQuantized(kind.weights) || i % block < header;
-        m.file[i] = in_scale ? (i % 2 == 0 ? 0xff : 0x7b) : 0x7f;
+        const BytePart part = PartOf(kind.weights, i % block);
+        const bool in_half = !IsQuantized(kind.weights) || part == BytePart::kHalf;
+        const bool has_sign = kind.weights == WeightType::kQ8_0 ||
+                              (kind.weights == WeightType::kQ6_K && part == BytePart::kSmallScale);
+        m.file[i] = in_half ? (i % 2 == 0 ? 0xff : 0x7b) : (has_sign ? 0x7f : 0xff);
       }
       PackGroups(m.w, m.file.data(), 0, 1, m.packed.data());
-      Rows rows(1, 1024, std::vector<float>(1024, sign * 0x1.8p127f));
+      // Minima of K types are taken off: an infinite one would leave no number.
+      const bool takes_off = FormatOf(kind.weights).inputs == kSuperBlock;
+      const float x = takes_off ? 0x1p100f : 0x1.8p127f;
+      Rows rows(1, 1024, std::vector<float>(1024, sign * x));
       const std::vector<float> want = Multiply(Scalar(), m, rows);
       EXPECT_EQ(want, std::vector<float>(8, sign * kInf)) << Name(kind);
       for (const KernelTable* other : OtherKernels()) {
@@ -170,8 +174,9 @@ TEST(Linear, OverflowingSumsAreInfiniteOnEveryInstructionSet) {
 
 TEST(Linear, EveryInstructionSetGivesTheScalarBits) {
   for (const KernelTable* other : OtherKernels()) {
-    for (const ProductKind& kind : kProductKinds) {
-      for (const int n_in : {32, 64, 512, 544, 1536}) {
+    for (const ProductKind& kind : ProductKinds()) {
+      for (const int n_in : {32, 64, 256, 512, 544, 768, 1536}) {
+        if (n_in != WholeBlocks(kind.weights, n_in)) continue;
         for (const int n_out : {1, 8, 13, 40}) {
           for (const int n_rows : {1, 2, 3, 4, 5, 9}) {
             for (const bool extreme : {false, true}) {

@@ -1,22 +1,123 @@
 #include "tests/unit/engine/kernels/random_rows.h"
 
+#include "common/check.h"
 #include "common/random.h"
 #include "engine/kernels/arith.h"
 #include "engine/kernels/pack.h"
+#include "tests/support/gguf_decode.h"
+#include "tests/support/gguf_encode.h"
 
 namespace mortar {
 namespace {
 
-// Halves of the file's formats, with values like those of trained models.
-void PutHalf(std::vector<uint8_t>& out, float value) {
+void PutHalf(float value, uint8_t* to) {
   const uint16_t half = FloatToHalf(value);
-  out.push_back(static_cast<uint8_t>(half));
-  out.push_back(static_cast<uint8_t>(half >> 8));
+  std::memcpy(to, &half, sizeof(half));
 }
 
-double HalfAt(const uint8_t* p) { return static_cast<double>(HalfToFloat(LoadU16(p))); }
+// A block of a quantised type: any quants and small scales, halves like those of trained models.
+void AppendRandomBlock(WeightType type, uint64_t seed, uint64_t at, SeededRandom& random,
+                       std::vector<uint8_t>& out) {
+  const BlockFormat format = FormatOf(type);
+  std::vector<uint8_t> block(static_cast<size_t>(format.bytes()));
+  random.Fill(block.data(), format.bytes());  // -128 among them
+  uint32_t draw = 0;
+  for (size_t i = 0; i < block.size(); ++i) {
+    if (PartOf(type, i) != BytePart::kHalf) continue;
+    const float range = draw == 0 ? 0.2f : 0.5f;
+    const float u = UniformDraw(seed, 2, at, draw++) - 0.5f;
+    PutHalf(u * range / (format.inputs == kSuperBlock ? 32.0f : 1.0f), block.data() + i++);
+  }
+  out.insert(out.end(), block.begin(), block.end());
+}
 
 }  // namespace
+
+TensorType FileType(WeightType type) {
+  switch (type) {
+    case WeightType::kF32:
+      return TensorType::kF32;
+    case WeightType::kF16:
+      return TensorType::kF16;
+    case WeightType::kBF16:
+      return TensorType::kBF16;
+    case WeightType::kQ4_0:
+      return TensorType::kQ4_0;
+    case WeightType::kQ4_1:
+      return TensorType::kQ4_1;
+    case WeightType::kQ8_0:
+      return TensorType::kQ8_0;
+    case WeightType::kQ5_0:
+      return TensorType::kQ5_0;
+    case WeightType::kQ5_1:
+      return TensorType::kQ5_1;
+    case WeightType::kQ4_K:
+      return TensorType::kQ4_K;
+    case WeightType::kQ5_K:
+      return TensorType::kQ5_K;
+    case WeightType::kQ6_K:
+      return TensorType::kQ6_K;
+    case WeightType::kIQ4_NL:
+      return TensorType::kIQ4_NL;
+    case WeightType::kIQ4_XS:
+      return TensorType::kIQ4_XS;
+    case WeightType::kQ2_K:
+      return TensorType::kQ2_K;
+    case WeightType::kQ3_K:
+      return TensorType::kQ3_K;
+  }
+  CHECK(false);
+}
+
+std::vector<ProductKind> ProductKinds() {
+  std::vector<ProductKind> kinds;
+  for (int i = 0; i < kWeightTypes; ++i) {
+    const auto type = static_cast<WeightType>(i);
+    kinds.push_back({type, ActivationOf(type, false)});
+    const ActivationType outliers = ActivationOf(type, true);
+    if (outliers != kinds.back().rows) kinds.push_back({type, outliers});
+  }
+  return kinds;
+}
+
+std::string Name(const ProductKind& kind) {
+  const char* rows[] = {"f32", "int8", "int16"};
+  return std::string(Name(FileType(kind.weights))) + " rows " + rows[static_cast<int>(kind.rows)];
+}
+
+int WholeBlocks(WeightType type, int n) {
+  const int inputs = FormatOf(type).inputs;
+  return (n + inputs - 1) / inputs * inputs;
+}
+
+BytePart PartOf(WeightType type, size_t at) {
+  switch (type) {
+    case WeightType::kF32:
+    case WeightType::kBF16:
+      return BytePart::kQuants;
+    case WeightType::kQ4_1:
+    case WeightType::kQ5_1:
+      return at < 4 ? BytePart::kHalf : BytePart::kQuants;
+    case WeightType::kQ4_K:
+    case WeightType::kQ5_K:
+      if (at < 4) return BytePart::kHalf;
+      return at < 16 ? BytePart::kSmallScale : BytePart::kQuants;
+    case WeightType::kQ6_K:
+      if (at >= 208) return BytePart::kHalf;
+      return at < 192 ? BytePart::kQuants : BytePart::kSmallScale;
+    case WeightType::kQ2_K:
+      if (at >= 80) return BytePart::kHalf;
+      return at < 16 ? BytePart::kSmallScale : BytePart::kQuants;
+    case WeightType::kQ3_K:
+      if (at >= 108) return BytePart::kHalf;
+      return at < 96 ? BytePart::kQuants : BytePart::kSmallScale;
+    case WeightType::kIQ4_XS:
+      if (at < 2) return BytePart::kHalf;
+      return at < 8 ? BytePart::kSmallScale : BytePart::kQuants;
+    default:
+      return at < 2 ? BytePart::kHalf : BytePart::kQuants;
+  }
+}
 
 std::vector<float> RandomRow(int n, uint64_t seed, float deviation) {
   std::vector<float> row(static_cast<size_t>(n));
@@ -47,28 +148,16 @@ RandomMatrix MakeMatrix(WeightType type, ActivationType activation, int n_out, i
   RandomMatrix m;
   m.w = {type, activation, n_out, n_in, nullptr};
   SeededRandom random(seed);
-  const int inputs = IsQuantized(type) ? kBlock : 1;
   for (int row = 0; row < n_out; ++row) {
-    for (int b = 0; b < n_in / inputs; ++b) {
+    for (int b = 0; b < n_in / FormatOf(type).inputs; ++b) {
       const auto at = static_cast<uint64_t>(row) * 100000 + static_cast<uint64_t>(b);
+      if (IsQuantized(type)) {
+        AppendRandomBlock(type, seed, at, random, m.file);
+        continue;
+      }
       const float value = (UniformDraw(seed, 2, at, 0) - 0.5f) * 0.2f;
-      if (type == WeightType::kF32) {
-        const auto bits = std::bit_cast<uint32_t>(value);
-        for (int i = 0; i < 4; ++i) m.file.push_back(static_cast<uint8_t>(bits >> (8 * i)));
-        continue;
-      }
-      if (type == WeightType::kBF16) {
-        const uint32_t bits = std::bit_cast<uint32_t>(value);
-        m.file.push_back(static_cast<uint8_t>(bits >> 16));
-        m.file.push_back(static_cast<uint8_t>(bits >> 24));
-        continue;
-      }
-      PutHalf(m.file, value);
-      if (type == WeightType::kF16) continue;
-      if (type == WeightType::kQ4_1) PutHalf(m.file, (UniformDraw(seed, 3, at, 0) - 0.5f) * 0.5f);
-      std::vector<uint8_t> quants(type == WeightType::kQ8_0 ? 32 : 16);
-      random.Fill(quants.data(), static_cast<int>(quants.size()));  // -128 among them
-      m.file.insert(m.file.end(), quants.begin(), quants.end());
+      const std::vector<uint8_t> bytes = EncodeTensor(FileType(type), {&value, 1});
+      m.file.insert(m.file.end(), bytes.begin(), bytes.end());
     }
   }
   m.packed.resize(m.w.bytes());
@@ -77,33 +166,8 @@ RandomMatrix MakeMatrix(WeightType type, ActivationType activation, int n_out, i
   return m;
 }
 
-double FileWeight(const RandomMatrix& m, int row, int k) {
-  const uint8_t* line = m.file.data() + FileRowBytes(m.w.type, m.w.n_in) * static_cast<size_t>(row);
-  const int b = k / kBlock;
-  const int i = k % kBlock;
-  switch (m.w.type) {
-    case WeightType::kF32:
-      return static_cast<double>(LoadF32(line + 4 * k));
-    case WeightType::kF16:
-      return HalfAt(line + 2 * k);
-    case WeightType::kBF16:
-      return static_cast<double>(Bf16ToFloat(LoadU16(line + 2 * k)));
-    case WeightType::kQ8_0: {
-      const uint8_t* block = line + 34 * b;
-      return HalfAt(block) * static_cast<int8_t>(block[2 + i]);
-    }
-    case WeightType::kQ4_0: {
-      const uint8_t* block = line + 18 * b;
-      const int byte = block[2 + i % 16];
-      return HalfAt(block) * ((i < 16 ? byte & 15 : byte >> 4) - 8);
-    }
-    case WeightType::kQ4_1: {
-      const uint8_t* block = line + 20 * b;
-      const int byte = block[4 + i % 16];
-      return HalfAt(block) * (i < 16 ? byte & 15 : byte >> 4) + HalfAt(block + 2);
-    }
-  }
-  return 0;
+std::vector<double> FileWeights(const RandomMatrix& m) {
+  return DecodeTensor(FileType(m.w.type), m.file);
 }
 
 std::vector<const KernelTable*> OtherKernels() {

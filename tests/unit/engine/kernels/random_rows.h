@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/gguf/gguf.h"
 #include "engine/kernels/kernels.h"
 
 namespace mortar {
@@ -16,7 +17,7 @@ std::vector<float> RandomRow(int n, uint64_t seed, float deviation = 1.0f);
 // Numbers that find mistakes: zeros of both signs, subnormals, tiny, huge, equal magnitudes.
 std::vector<float> ExtremeRow(int n, uint64_t seed);
 
-// A matrix as a GGUF file holds it, with random quants and f16 scales; packed beside it.
+// A matrix as a GGUF file holds it, with random quants and scales; packed beside it.
 struct RandomMatrix {
   std::vector<uint8_t> file;  // [n_out] rows of blocks
   std::vector<uint8_t> packed;
@@ -30,14 +31,23 @@ struct ProductKind {
   WeightType weights;
   ActivationType rows;
 };
-inline constexpr ProductKind kProductKinds[] = {
-    {WeightType::kF32, ActivationType::kF32},    {WeightType::kF16, ActivationType::kF32},
-    {WeightType::kBF16, ActivationType::kF32},   {WeightType::kQ4_0, ActivationType::kInt8},
-    {WeightType::kQ4_0, ActivationType::kInt16}, {WeightType::kQ4_1, ActivationType::kInt8},
-    {WeightType::kQ4_1, ActivationType::kInt16}, {WeightType::kQ8_0, ActivationType::kInt16}};
+std::vector<ProductKind> ProductKinds();
 
-// Element [row][k] in f64, decoded from `file` by the definition of the format.
-double FileWeight(const RandomMatrix& m, int row, int k);
+// The type of the file that is packed as `type`.
+TensorType FileType(WeightType type);
+
+// The type's name, and the width of rows where there are two.
+std::string Name(const ProductKind& kind);
+
+// n inputs, or the next whole number of the type's blocks.
+int WholeBlocks(WeightType type, int n);
+
+// What byte `at` of a block of the file belongs to.
+enum class BytePart { kHalf, kSmallScale, kQuants };
+BytePart PartOf(WeightType type, size_t at);
+
+// All elements in f64, [n_out, n_in], decoded from `file` by the definition of the format.
+std::vector<double> FileWeights(const RandomMatrix& m);
 
 // The instruction sets of this CPU beside scalar.
 std::vector<const KernelTable*> OtherKernels();
@@ -47,17 +57,21 @@ template <typename Quant>
 struct Rounded {
   std::vector<Quant> q;
   std::vector<float> d, s;
-  std::vector<int32_t> sum;
+  std::vector<int32_t> sum, low;
 
   Rounded(const KernelTable& kernels, const std::vector<float>& x)
-      : q(x.size()), d(x.size() / kBlock), s(x.size() / kBlock), sum(x.size() / kBlock) {
+      : q(x.size()),
+        d(x.size() / kBlock),
+        s(x.size() / kBlock),
+        sum(x.size() / kBlock),
+        low(x.size() / kBlock) {
     if constexpr (sizeof(Quant) == 1) {
       kernels.quantize(x.data(), static_cast<int>(x.size()), rows());
     } else {
       kernels.quantize_wide(x.data(), static_cast<int>(x.size()), rows());
     }
   }
-  RoundedRows<Quant> rows() { return {q.data(), d.data(), s.data(), sum.data()}; }
+  RoundedRows<Quant> rows() { return {q.data(), d.data(), s.data(), sum.data(), low.data()}; }
   double Element(size_t i) const { return static_cast<double>(d[i / kBlock]) * q[i]; }
 };
 

@@ -14,7 +14,7 @@ void ExpectSameRounding(const KernelTable& other, const std::vector<float>& x) {
   const Rounded<Quant> a(Scalar(), x);
   const Rounded<Quant> b(other, x);
   EXPECT_TRUE(SameBits(a.q, b.q) && SameBits(a.d, b.d) && SameBits(a.s, b.s) &&
-              SameBits(a.sum, b.sum))
+              SameBits(a.sum, b.sum) && SameBits(a.low, b.low))
       << sizeof(Quant) << " bytes";
 }
 
@@ -38,7 +38,11 @@ TEST(Quantize, TiesGoToEvenAndTheSumIsExact) {
   EXPECT_EQ(z.q[1], 0);
   EXPECT_EQ(z.q[2], 2);
   EXPECT_EQ(z.q[3], -2);
+  x[16] = 1.0f;
+  const Rounded<int8_t> halves(Scalar(), x);
   EXPECT_EQ(z.sum[0], 127);
+  EXPECT_EQ(halves.sum[0], 128);
+  EXPECT_EQ(halves.low[0], 127);  // inputs 0 to 15
   EXPECT_EQ(z.s[0], 127.0f);
 }
 
@@ -81,6 +85,7 @@ TEST(QuantizeWide, TheSumIsExactAtItsLargest) {
   const Rounded<int16_t> z(Scalar(), std::vector<float>(32, 32767.0f));
   EXPECT_EQ(z.d[0], 1.0f);
   EXPECT_EQ(z.sum[0], 32 * 32767);
+  EXPECT_EQ(z.low[0], 16 * 32767);
   EXPECT_EQ(z.s[0], 32.0f * 32767.0f);  // below 2^24: float holds it
 }
 
