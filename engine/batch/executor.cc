@@ -28,27 +28,33 @@ LinearInput InputOf(const ScratchRows& rows, int n_rows) {
 // quantise them.
 int HeadsPerTask(int head_dim) { return kBlock / std::gcd(kBlock, head_dim); }
 
+// The first of the keys that a position sees, itself the last.
+int FirstKey(int position, int window) {
+  return window == 0 ? 0 : std::max(0, position + 1 - window);
+}
+
 }  // namespace
 
 Executor::Executor(const ModelConfig& config, const KvShape& kv, int rows_max, int logit_rows_max,
-                   RopeTable rope, const KernelTable& kernels, ThreadPool& pool)
+                   const KernelTable& kernels, ThreadPool& pool)
     : config_(config),
       kv_(kv),
       rows_max_(rows_max),
       logit_rows_max_(logit_rows_max),
       kernels_(kernels),
-      pool_(pool),
-      rope_(std::move(rope)) {}
+      pool_(pool) {}
 
 absl::StatusOr<std::unique_ptr<Executor>> Executor::Create(const ModelConfig& config,
                                                            const KvShape& kv, int rows_max,
                                                            int logit_rows_max, int positions_max,
                                                            const KernelTable& kernels,
                                                            ThreadPool& pool) {
-  ASSIGN_OR_RETURN(RopeTable rope,
-                   MakeRopeTable(positions_max, config.rope_dims, config.rope_base));
   std::unique_ptr<Executor> executor(
-      new Executor(config, kv, rows_max, logit_rows_max, std::move(rope), kernels, pool));
+      new Executor(config, kv, rows_max, logit_rows_max, kernels, pool));
+  ASSIGN_OR_RETURN(executor->rope_, MakeRopeTable(positions_max, config.rope));
+  if (!(config.local_rope == config.rope)) {
+    ASSIGN_OR_RETURN(executor->local_rope_, MakeRopeTable(positions_max, config.local_rope));
+  }
   executor->PlaceAll();
   const size_t bytes = executor->placed_bytes_;
   void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
@@ -71,6 +77,7 @@ Executor::~Executor() {
 void Executor::PlaceAll() {
   placed_bytes_ = 0;
   x_ = PlaceFloats(rows_max_, config_.n_embd);
+  branch_ = PlaceFloats(config_.traits.norms_after ? rows_max_ : 0, config_.n_embd);
   normed_ = PlaceRows(rows_max_, config_.n_embd);
   qkv_ = PlaceFloats(rows_max_, QkvWidth(config_));
   attended_ = PlaceRows(rows_max_, config_.n_heads * config_.head_dim);
@@ -140,11 +147,13 @@ void Executor::Execute(const Op& op, const Batch& batch, int thread) {
     case OpKind::kAttention:
       return Attention(op, batch, thread);
     case OpKind::kOutput:
-      return Product(op.layer->o, attended_, x_, true, n, thread);
+      return Branch(op.layer->o, attended_, n, thread);
     case OpKind::kGateUp:
       return GateUp(op, n, thread);
     case OpKind::kDown:
-      return Product(op.layer->down, hidden_, x_, true, n, thread);
+      return Branch(op.layer->down, hidden_, n, thread);
+    case OpKind::kAddNormed:
+      return AddNormed(op, n, thread);
     case OpKind::kGiveRows:
       return CopyRows(x_, batch.rows_out, n, thread);
     case OpKind::kHeadNorm:
@@ -152,6 +161,8 @@ void Executor::Execute(const Op& op, const Batch& batch, int thread) {
     case OpKind::kLogits:
       return Product(*op.matrix, head_, batch.logits, false,
                      static_cast<int>(batch.logit_rows.size()), thread);
+    case OpKind::kCapLogits:
+      return CapLogits(batch, thread);
   }
 }
 
@@ -160,7 +171,10 @@ void Executor::Embed(const Op& op, const Batch& batch, int thread) {
   for (int row = share.begin; row < share.end; ++row) {
     const int32_t token = batch.tokens[static_cast<size_t>(row)];
     DCHECK(token >= 0 && token < config_.n_vocab);
-    kernels_.unpack_row(*op.matrix, token, x_ + static_cast<size_t>(row) * config_.n_embd);
+    float* x = x_ + static_cast<size_t>(row) * config_.n_embd;
+    kernels_.unpack_row(*op.matrix, token, x);
+    if (config_.embedding_scale == 1) continue;
+    for (int i = 0; i < config_.n_embd; ++i) x[i] *= config_.embedding_scale;
   }
 }
 
@@ -210,19 +224,43 @@ void Executor::Qkv(const Op& op, int n_rows, int thread) {
   }
 }
 
+void Executor::BiasAndNormHeads(const LayerWeights& w, float* qkv) {
+  const int q_width = config_.n_heads * config_.head_dim;
+  const int kv_width = config_.n_kv_heads * config_.head_dim;
+  if (w.q_bias != nullptr) {
+    for (int i = 0; i < q_width; ++i) qkv[i] += w.q_bias[i];
+    for (int i = 0; i < kv_width; ++i) qkv[q_width + i] += w.k_bias[i];
+    for (int i = 0; i < kv_width; ++i) qkv[q_width + kv_width + i] += w.v_bias[i];
+  }
+  if (w.q_norm == nullptr) return;
+  for (int h = 0; h < config_.n_heads + config_.n_kv_heads; ++h) {
+    float* head = qkv + static_cast<size_t>(h) * config_.head_dim;
+    kernels_.rms_norm(head, h < config_.n_heads ? w.q_norm : w.k_norm, config_.head_dim,
+                      config_.rms_eps, head);
+  }
+}
+
+void Executor::RotateHeads(const RopeTable& rope, int position, int n_heads, float* heads) {
+  DCHECK(position >= 0 && position < rope.n_positions);
+  const size_t at = static_cast<size_t>(position) * rope.n_pairs;
+  const auto rotate =
+      config_.traits.pairing == RopePairing::kHalves ? kernels_.rope_halves : kernels_.rope;
+  for (int h = 0; h < n_heads; ++h) {
+    rotate(heads + static_cast<size_t>(h) * config_.head_dim, rope.cos.get() + at,
+           rope.sin.get() + at, rope.n_pairs);
+  }
+}
+
 void Executor::Rotate(const Op& op, const Batch& batch, int thread) {
   const int n_rows = static_cast<int>(batch.rows.size());
-  const int n_heads = config_.n_heads + config_.n_kv_heads;  // v does not rotate
+  const bool local = op.window != 0 && local_rope_.n_positions != 0;
   const Share share = ShareOf(n_rows, 1, thread, pool_.n_threads());
   for (int row = share.begin; row < share.end; ++row) {
     const BatchRow& place = batch.rows[static_cast<size_t>(row)];
     float* q = qkv_ + static_cast<size_t>(row) * QkvWidth(config_);
-    DCHECK(place.position >= 0 && place.position < rope_.n_positions);
-    const size_t at = static_cast<size_t>(place.position) * rope_.n_pairs;
-    for (int h = 0; h < n_heads; ++h) {
-      kernels_.rope(q + static_cast<size_t>(h) * config_.head_dim, rope_.cos.get() + at,
-                    rope_.sin.get() + at, rope_.n_pairs);
-    }
+    BiasAndNormHeads(*op.layer, q);
+    RotateHeads(local ? local_rope_ : rope_, place.position, config_.n_heads + config_.n_kv_heads,
+                q);  // v does not rotate
     const float* k = q + static_cast<size_t>(config_.n_heads) * config_.head_dim;
     const float* v = k + static_cast<size_t>(config_.n_kv_heads) * config_.head_dim;
     uint8_t* page = place.kv->pages[static_cast<size_t>(place.position / kKvPagePositions)];
@@ -237,7 +275,6 @@ void Executor::Attention(const Op& op, const Batch& batch, int thread) {
   const int heads_per_task = HeadsPerTask(config_.head_dim);
   const int tasks_per_row = (config_.n_heads + heads_per_task - 1) / heads_per_task;
   const int heads_per_kv = config_.n_heads / config_.n_kv_heads;
-  const float scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim));
   for (int task = thread; task < n_rows * tasks_per_row; task += pool_.n_threads()) {
     const int row = task / tasks_per_row;
     const int first = task % tasks_per_row * heads_per_task;
@@ -249,8 +286,10 @@ void Executor::Attention(const Op& op, const Batch& batch, int thread) {
                        .pages = place.kv->pages.data(),
                        .layer_offset = op.kv_offset,
                        .kv_head = h / heads_per_kv,
+                       .first_key = FirstKey(place.position, op.window),
                        .n_keys = place.position + 1,
-                       .scale = scale,
+                       .scale = config_.attention_scale,
+                       .cap = config_.attention_cap,
                        .q = qkv_ + static_cast<size_t>(row) * QkvWidth(config_) + head,
                        .out = attended_.x + static_cast<size_t>(row) * attended_.width + head,
                        .scores = scores_ + static_cast<size_t>(thread) * kSpan});
@@ -266,6 +305,22 @@ void Executor::Product(const PackedMatrix& w, const ScratchRows& in, float* y, b
   kernels_.linear(w, share.begin, share.end, InputOf(in, n_rows), {y, w.n_out, add});
 }
 
+void Executor::Branch(const PackedMatrix& w, const ScratchRows& in, int n_rows, int thread) {
+  const bool aside = config_.traits.norms_after;
+  Product(w, in, aside ? branch_ : x_, !aside, n_rows, thread);
+}
+
+void Executor::AddNormed(const Op& op, int n_rows, int thread) {
+  const int width = config_.n_embd;
+  const Share share = ShareOf(n_rows, 1, thread, pool_.n_threads());
+  for (int row = share.begin; row < share.end; ++row) {
+    float* x = x_ + static_cast<size_t>(row) * width;
+    float* branch = branch_ + static_cast<size_t>(row) * width;
+    kernels_.rms_norm(branch, op.norm, width, config_.rms_eps, branch);
+    for (int i = 0; i < width; ++i) x[i] += branch[i];
+  }
+}
+
 // A thread makes whole blocks of 32 outputs, so that it can quantise them itself.
 void Executor::GateUp(const Op& op, int n_rows, int thread) {
   const Share share = ShareOf(config_.n_ff, kBlock, thread, pool_.n_threads());
@@ -273,11 +328,13 @@ void Executor::GateUp(const Op& op, int n_rows, int thread) {
   const int group_begin = share.begin / kLanes;
   const int group_end = (share.end + kLanes - 1) / kLanes;
   const LinearInput in = InputOf(normed_, n_rows);
+  const auto gate_mul =
+      config_.traits.gate == Gate::kGeluTanh ? kernels_.gelu_mul : kernels_.silu_mul;
   kernels_.linear(op.layer->gate, group_begin, group_end, in, {hidden_.x, config_.n_ff, false});
   kernels_.linear(op.layer->up, group_begin, group_end, in, {up_, config_.n_ff, false});
   for (int row = 0; row < n_rows; ++row) {
     const size_t at = static_cast<size_t>(row) * config_.n_ff + share.begin;
-    kernels_.silu_mul(hidden_.x + at, up_ + at, share.end - share.begin, hidden_.x + at);
+    gate_mul(hidden_.x + at, up_ + at, share.end - share.begin, hidden_.x + at);
     RoundRange(hidden_, op.rounding, row, share.begin, share.end);
   }
 }
@@ -288,6 +345,14 @@ void Executor::HeadNorm(const Op& op, const Batch& batch, int thread) {
   for (int i = share.begin; i < share.end; ++i) {
     const size_t row = static_cast<size_t>(batch.logit_rows[static_cast<size_t>(i)]);
     NormRow(op, x_ + row * config_.n_embd, head_, i);
+  }
+}
+
+void Executor::CapLogits(const Batch& batch, int thread) {
+  const Share share = ShareOf(config_.n_vocab, 1, thread, pool_.n_threads());
+  for (size_t i = 0; i < batch.logit_rows.size(); ++i) {
+    float* logits = batch.logits + i * static_cast<size_t>(config_.n_vocab) + share.begin;
+    kernels_.soft_cap(logits, share.end - share.begin, config_.logit_cap);
   }
 }
 

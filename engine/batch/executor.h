@@ -64,7 +64,7 @@ class Executor {
 
  private:
   Executor(const ModelConfig& config, const KvShape& kv, int rows_max, int logit_rows_max,
-           RopeTable rope, const KernelTable& kernels, ThreadPool& pool);
+           const KernelTable& kernels, ThreadPool& pool);
   // Gives every piece of scratch its place; before there is memory this only counts.
   void PlaceAll();
 
@@ -75,11 +75,18 @@ class Executor {
   void Norm(const Op& op, int n_rows, int thread);
   void Qkv(const Op& op, int n_rows, int thread);
   void Rotate(const Op& op, const Batch& batch, int thread);
+  // Row of q, k and v: biases, then norms of heads.
+  void BiasAndNormHeads(const LayerWeights& w, float* qkv);
+  void RotateHeads(const RopeTable& rope, int position, int n_heads, float* heads);
   void Attention(const Op& op, const Batch& batch, int thread);
   void Product(const PackedMatrix& w, const ScratchRows& in, float* y, bool add, int n_rows,
                int thread);
+  // A product that ends a branch: added to x, or put aside where a norm follows.
+  void Branch(const PackedMatrix& w, const ScratchRows& in, int n_rows, int thread);
+  void AddNormed(const Op& op, int n_rows, int thread);
   void GateUp(const Op& op, int n_rows, int thread);
   void HeadNorm(const Op& op, const Batch& batch, int thread);
+  void CapLogits(const Batch& batch, int thread);
 
   void NormRow(const Op& op, const float* x, const ScratchRows& to, int row);
   // Rounds elements [begin, end) of a row, whole blocks, to the forms asked for.
@@ -97,16 +104,18 @@ class Executor {
   const int logit_rows_max_;
   const KernelTable& kernels_;
   ThreadPool& pool_;
-  const RopeTable rope_;
+  RopeTable rope_;
+  RopeTable local_rope_;  // of layers with a window; empty where it is the same
 
   uint8_t* memory_ = nullptr;
   size_t memory_bytes_ = 0;
   size_t placed_bytes_ = 0;
   float* x_ = nullptr;       // [rows, n_embd]
+  float* branch_ = nullptr;  // [rows, n_embd], where norms follow attention and feed-forward
   ScratchRows normed_;       // of n_embd
   float* qkv_ = nullptr;     // [rows, (n_heads + 2 n_kv_heads) * head_dim]
   ScratchRows attended_;     // of n_heads * head_dim
-  ScratchRows hidden_;       // of n_ff; x holds the gate, then silu(gate) * up
+  ScratchRows hidden_;       // of n_ff; x holds the gate, then f(gate) * up
   float* up_ = nullptr;      // [rows, n_ff]
   ScratchRows head_;         // [logit rows] of n_embd
   float* scores_ = nullptr;  // [threads, kSpan]

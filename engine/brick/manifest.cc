@@ -73,6 +73,16 @@ Brick* BrickOf(std::string_view name, int n_layers, std::vector<Brick>& bricks) 
   return &bricks[static_cast<size_t>(*layer) + 1];
 }
 
+// Factors of the rotation's frequencies are read by every layer: each layer's brick holds them, so
+// that its digest tells other factors apart. They are small, or none: a brick's digest reads them
+// once for each layer.
+bool IsOfEveryLayer(const TensorInfo& info) {
+  constexpr uint64_t kBytesMax = 4096;
+  return info.bytes <= kBytesMax &&
+         (info.name == "rope_freqs.weight" || info.name == "rope_factors_short.weight" ||
+          info.name == "rope_factors_long.weight");
+}
+
 std::string TextOf(const GgufFile& file, std::string_view key) {
   const auto value = file.GetString(key);
   return value.ok() ? *value : std::string();
@@ -114,6 +124,13 @@ absl::StatusOr<Manifest> BuildManifest(const GgufFile& file, int n_layers) {
                     EmptyBricks(n_layers)};
   std::vector<std::string> strays;
   for (const TensorInfo& info : file.tensors()) {
+    if (IsOfEveryLayer(info)) {
+      for (Brick& brick : manifest.bricks) {
+        if (brick.kind == BrickKind::kLayers) Add(info, brick);
+      }
+      manifest.bytes += info.bytes;
+      continue;
+    }
     Brick* const brick = BrickOf(info.name, n_layers, manifest.bricks);
     if (brick == nullptr) {
       strays.push_back(info.name);

@@ -54,8 +54,9 @@ struct Manifest {
 
 // The bricks of a file, without digests: `embedding` has token_embd.*, `layers.N` has blk.N.*,
 // `head` has output_norm.* and output.*, or token_embd.* as well where there is no output.*
-// (a tied head: the tensor then belongs to two bricks).
-// InvalidArgument names the tensors that belong to no brick, or the brick that has none.
+// (a tied head: the tensor then belongs to two bricks). The factors of the rotation, rope_freqs.*
+// and rope_factors_*, belong to every layer. InvalidArgument names the tensors that belong to no
+// brick, or the brick that has none.
 absl::StatusOr<Manifest> BuildManifest(const GgufFile& file, int n_layers);
 
 // A heading, one line for each brick, and one indented line for each of its tensors.

@@ -85,8 +85,10 @@ struct AttendArgs {
   const uint8_t* const* pages = nullptr;  // page i holds positions [64 i, 64 i + 64)
   size_t layer_offset = 0;                // of this layer inside each page
   int kv_head = 0;
-  int n_keys = 0;            // positions [0, n_keys) are seen
+  int first_key = 0;  // positions [first_key, n_keys) are seen, at least one
+  int n_keys = 0;
   float scale = 0;           // of q . k
+  float cap = 0;             // scores are cap * tanh(score / cap); 0: they are not
   const float* q = nullptr;  // [head_dim], rotated
   float* out = nullptr;      // [head_dim]
   float* scores = nullptr;   // scratch, [kSpan]
@@ -109,8 +111,17 @@ struct KernelTable {
   // y = silu(g) * u.  [n]; y may be g or u.
   void (*silu_mul)(const float* g, const float* u, int n, float* y);
 
+  // y = gelu(g) * u with the tanh form of gelu.  [n]; y may be g or u.
+  void (*gelu_mul)(const float* g, const float* u, int n, float* y);
+
+  // x = cap * tanh(x / cap), in place.  [n]; cap > 0.
+  void (*soft_cap)(float* x, int n, float cap);
+
   // Rotates pairs (2 i, 2 i + 1) of one head in place.  cos, sin: [n_pairs].
   void (*rope)(float* x, const float* cos, const float* sin, int n_pairs);
+
+  // The same for pairs (i, n_pairs + i).
+  void (*rope_halves)(float* x, const float* cos, const float* sin, int n_pairs);
 
   // Groups [group_begin, group_end) of y = W x, for all rows of `x`.
   void (*linear)(const PackedMatrix& w, int group_begin, int group_end, const LinearInput& x,

@@ -16,6 +16,15 @@ static inline void RopeLoop(float* x, const float* cos, const float* sin, int n_
   }
 }
 
+static inline void RopeHalvesLoop(float* x, const float* cos, const float* sin, int n_pairs) {
+  for (int i = 0; i < n_pairs; ++i) {
+    const float a = x[i];
+    const float b = x[n_pairs + i];
+    x[i] = a * cos[i] - b * sin[i];
+    x[n_pairs + i] = a * sin[i] + b * cos[i];
+  }
+}
+
 // Element k of row `lane` of a float matrix's group.
 static inline float FloatWeight(WeightType type, const uint8_t* group, int k, int lane) {
   const size_t at = static_cast<size_t>(k) * kLanes + lane;

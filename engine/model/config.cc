@@ -5,6 +5,8 @@
 
 #include "engine/gguf/reader.h"
 #include "engine/kernels/kernels.h"
+#include "engine/model/key_reader.h"
+#include "engine/model/rope_config.h"
 #include "engine/model/tensor_names.h"
 
 namespace mortar {
@@ -17,67 +19,48 @@ constexpr uint32_t kHeadsMax = 1024;
 constexpr uint32_t kVocabMax = 1 << 22;
 constexpr uint32_t kContextMax = 1 << 20;  // positions; the rotation table is exact to here
 
-// Reads <architecture>.<name>, checked against [min, max].
-class Reader {
- public:
-  Reader(const GgufFile& file, std::string architecture)
-      : file_(file), prefix_(std::move(architecture) + '.') {}
-
-  bool Has(const std::string& name) const { return file_.metadata().contains(prefix_ + name); }
-
-  absl::StatusOr<int> Int(const std::string& name, uint32_t min, uint32_t max) const {
-    ASSIGN_OR_RETURN(const uint32_t value, file_.GetUint32(prefix_ + name));
-    if (value < min || value > max) {
-      return InvalidArgument(prefix_ + name + ": expected " + std::to_string(min) + " to " +
-                             std::to_string(max) + ", got " + std::to_string(value));
-    }
-    return static_cast<int>(value);
-  }
-
-  absl::StatusOr<float> Positive(const std::string& name) const {
-    ASSIGN_OR_RETURN(const float value, file_.GetFloat(prefix_ + name));
-    if (!(value > 0) || std::isinf(value)) {
-      return InvalidArgument(prefix_ + name + ": expected a positive number, got " +
-                             std::to_string(value));
-    }
-    return value;
-  }
-
-  // Features that would change the result if they were passed over.
-  absl::Status RefuseUnknownFeatures() const {
-    const std::string scaling = prefix_ + "rope.scaling.type";
-    if (file_.metadata().contains(scaling)) {
-      ASSIGN_OR_RETURN(const std::string type, file_.GetString(scaling));
-      if (type != "none") {
-        return Unimplemented(scaling + " " + Quoted(type) + " is not supported; known is none");
-      }
-    }
-    for (const char* const name : {"rope.scaling.factor", "rope.scale_linear"}) {
-      if (!Has(name)) continue;
-      ASSIGN_OR_RETURN(const float factor, file_.GetFloat(prefix_ + name));
-      if (factor != 1) {
-        return Unimplemented(prefix_ + name + ": expected 1 (no scaling), got " +
-                             std::to_string(factor));
-      }
-    }
-    const std::string experts = prefix_ + "expert_count";
-    if (file_.metadata().contains(experts)) {
-      ASSIGN_OR_RETURN(const uint32_t n, file_.GetUint32(experts));
-      if (n != 0) return Unimplemented(experts + ": models with experts are not supported yet");
-    }
-    return absl::OkStatus();
-  }
-
-  absl::Status Contradiction(const std::string& name, const std::string& what) const {
-    return InvalidArgument(prefix_ + name + ": " + what);
-  }
-
- private:
-  const GgufFile& file_;
-  std::string prefix_;
+// Keys that change a result, and the number at which they do not. What an architecture heeds is
+// read; the others are refused rather than passed over.
+struct Feature {
+  const char* key;
+  double neutral;
+};
+constexpr Feature kForeignFeatures[] = {
+    {"attention.causal", 1},
+    {"attention.clamp_kqv", 0},
+    {"attention.max_alibi_bias", 0},
+    {"attention.shared_kv_layers", 0},
+    {"attention.temperature_length", 0},
+    {"attention.temperature_scale", 0},
+    {"embedding_length_per_layer_input", 0},
+    {"embedding_scale", 1},
+    {"expert_count", 0},
+    {"logit_scale", 1},
+    {"pooling_type", 0},
+    {"residual_scale", 1},
+    {"rope.scaling.yarn_ext_factor", 0},
+    {"use_parallel_residual", 0},
 };
 
-absl::Status ReadHeads(const Reader& reader, ModelConfig& c) {
+absl::Status RefuseForeignFeatures(const KeyReader& reader, const Architecture& traits) {
+  for (const Feature& feature : kForeignFeatures) {
+    RETURN_IF_ERROR(reader.ExpectNeutral(feature.key, feature.neutral));
+  }
+  if (!traits.window) RETURN_IF_ERROR(reader.ExpectNeutral("attention.sliding_window", 0));
+  if (traits.full_every == 0) {
+    RETURN_IF_ERROR(reader.ExpectNeutral("attention.sliding_window_pattern", 1));
+  }
+  if (traits.local_rope_base == 0) {
+    RETURN_IF_ERROR(reader.ExpectNeutral("rope.freq_base_swa", 0));
+  }
+  if (!traits.soft_caps) {
+    RETURN_IF_ERROR(reader.ExpectNeutral("attn_logit_softcapping", 0));
+    RETURN_IF_ERROR(reader.ExpectNeutral("final_logit_softcapping", 0));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadHeads(const KeyReader& reader, ModelConfig& c) {
   ASSIGN_OR_RETURN(c.n_heads, reader.Int("attention.head_count", 1, kHeadsMax));
   c.n_kv_heads = c.n_heads;
   if (reader.Has("attention.head_count_kv")) {
@@ -108,16 +91,38 @@ absl::Status ReadHeads(const Reader& reader, ModelConfig& c) {
       return Unimplemented("keys and values of different width are not supported");
     }
   }
-  c.rope_dims = c.head_dim;
-  if (reader.Has("rope.dimension_count")) {
-    ASSIGN_OR_RETURN(c.rope_dims, reader.Int("rope.dimension_count", 2, kHeadDimMax));
+  return absl::OkStatus();
+}
+
+// 0 where the key is absent or says 0, which files write for "none".
+absl::StatusOr<float> ReadCap(const KeyReader& reader, const std::string& name, bool needed) {
+  if (!reader.Has(name) && !needed) return 0;
+  ASSIGN_OR_RETURN(const float cap, reader.file().GetFloat(reader.Key(name)));
+  if (cap == 0 && !needed) return 0;
+  return reader.Positive(name);
+}
+
+// Windows, caps and scales: what attention and the ends of the model do beside their products.
+absl::Status ReadAttention(const KeyReader& reader, ModelConfig& c) {
+  const Architecture& t = c.traits;
+  if (t.window && (t.needs_window || reader.Has("attention.sliding_window"))) {
+    ASSIGN_OR_RETURN(c.window,
+                     reader.Int("attention.sliding_window", t.needs_window ? 1 : 0, kContextMax));
   }
-  if (c.rope_dims > c.head_dim || c.rope_dims % 2 != 0) {
-    return reader.Contradiction("rope.dimension_count",
-                                "expected an even number up to the head's " +
-                                    std::to_string(c.head_dim) + ", got " +
-                                    std::to_string(c.rope_dims));
+  c.full_every = t.full_every;
+  if (t.full_every != 0 && reader.Has("attention.sliding_window_pattern")) {
+    ASSIGN_OR_RETURN(c.full_every, reader.Int("attention.sliding_window_pattern", 1, kLayersMax));
   }
+  if (t.soft_caps) {
+    ASSIGN_OR_RETURN(c.attention_cap, ReadCap(reader, "attn_logit_softcapping", t.needs_soft_caps));
+    ASSIGN_OR_RETURN(c.logit_cap, ReadCap(reader, "final_logit_softcapping", t.needs_soft_caps));
+  }
+  const bool wide = t.layers_of_wide_scale != 0 && c.n_layers == t.layers_of_wide_scale;
+  const float width = wide ? static_cast<float>(c.n_embd) / static_cast<float>(c.n_heads)
+                           : static_cast<float>(c.head_dim);
+  ASSIGN_OR_RETURN(c.attention_scale,
+                   reader.PositiveOr("attention.scale", 1.0f / std::sqrt(width)));
+  if (t.scaled_embedding) c.embedding_scale = std::sqrt(static_cast<float>(c.n_embd));
   return absl::OkStatus();
 }
 
@@ -139,7 +144,7 @@ absl::Status ReadVocabulary(const GgufFile& file, ModelConfig& c) {
 
 // Of the whole file: whoever loads a few layers refuses what whoever loads the others would.
 absl::Status RefuseUnknownTensors(const GgufFile& file, const ModelConfig& c) {
-  const std::set<std::string> known = TensorNames(c.n_layers);
+  const std::set<std::string> known = TensorNames(c.traits, c.n_layers);
   for (const TensorInfo& tensor : file.tensors()) {
     if (known.contains(tensor.name)) continue;
     return Unimplemented("tensor " + Quoted(tensor.name) + " is none of a " + c.architecture +
@@ -151,30 +156,30 @@ absl::Status RefuseUnknownTensors(const GgufFile& file, const ModelConfig& c) {
 
 }  // namespace
 
+int WindowOf(const ModelConfig& config, int index) {
+  const bool full = config.full_every != 0 && (index + 1) % config.full_every == 0;
+  return full ? 0 : config.window;
+}
+
 absl::StatusOr<ModelConfig> ReadModelConfig(const GgufFile& file) {
   ModelConfig c;
   ASSIGN_OR_RETURN(c.architecture, file.GetString("general.architecture"));
-  if (c.architecture != "llama") {
+  const Architecture* traits = FindArchitecture(c.architecture);
+  if (traits == nullptr) {
     return Unimplemented("architecture " + Quoted(c.architecture) +
-                         " is not supported; known is llama");
+                         " is not supported; known are " + KnownArchitectures());
   }
-  const Reader reader(file, c.architecture);
-  RETURN_IF_ERROR(reader.RefuseUnknownFeatures());
+  c.traits = *traits;
+  const KeyReader reader(file, c.architecture);
+  RETURN_IF_ERROR(RefuseForeignFeatures(reader, c.traits));
   ASSIGN_OR_RETURN(c.n_layers, reader.Int("block_count", 1, kLayersMax));
   ASSIGN_OR_RETURN(c.n_embd, reader.Int("embedding_length", 1, kWidthMax));
   ASSIGN_OR_RETURN(c.n_ff, reader.Int("feed_forward_length", 1, kWidthMax));
   ASSIGN_OR_RETURN(c.n_ctx_train, reader.Int("context_length", 1, kContextMax));
   ASSIGN_OR_RETURN(c.rms_eps, reader.Positive("attention.layer_norm_rms_epsilon"));
-  if (reader.Has("rope.freq_base")) {
-    ASSIGN_OR_RETURN(const float base, reader.Positive("rope.freq_base"));
-    // Then no angle is larger than its position, and the rotation table is exact for all.
-    if (base < 1) {
-      return reader.Contradiction("rope.freq_base",
-                                  "expected at least 1, got " + std::to_string(base));
-    }
-    c.rope_base = static_cast<double>(base);
-  }
   RETURN_IF_ERROR(ReadHeads(reader, c));
+  RETURN_IF_ERROR(ReadRope(reader, c));
+  RETURN_IF_ERROR(ReadAttention(reader, c));
   RETURN_IF_ERROR(ReadVocabulary(file, c));
   RETURN_IF_ERROR(RefuseUnknownTensors(file, c));
   return c;

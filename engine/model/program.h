@@ -17,18 +17,20 @@ namespace mortar {
 
 // In the order in which a token meets them. x is the residual stream, [n, n_embd].
 enum class OpKind {
-  kEmbed,      // x = embedding rows of the tokens
+  kEmbed,      // x = embedding rows of the tokens, scaled
   kTakeRows,   // x = rows that came in
   kNorm,       // normed = rms_norm(x), rounded as the next matrices want it
   kQkv,        // q, k, v = W normed
-  kRotate,     // rotates q and k; stores k and v in the pages
+  kRotate,     // biases, norms of heads, rotation of q and k; stores k and v in the pages
   kAttention,  // attended = attention(q, pages), rounded likewise
-  kOutput,     // x += W attended
-  kGateUp,     // hidden = silu(gate) * up, rounded likewise
-  kDown,       // x += W hidden
+  kOutput,     // x += W attended, or branch = W attended where a norm follows
+  kGateUp,     // hidden = f(gate) * up, rounded likewise
+  kDown,       // x += W hidden, or branch = W hidden
+  kAddNormed,  // x += rms_norm(branch)
   kGiveRows,   // rows out = x
   kHeadNorm,   // the rows whose logits are wanted, normed and rounded
   kLogits,     // logits = W those rows
+  kCapLogits,  // logits = cap tanh(logits / cap)
 };
 
 // The forms in which a product reads its rows beside f32: one matrix may want int8, another of
@@ -41,10 +43,11 @@ struct Rounding {
 struct Op {
   OpKind kind;
   const LayerWeights* layer = nullptr;   // of ops inside a layer
-  const float* norm = nullptr;           // [n_embd], of kNorm and kHeadNorm
+  const float* norm = nullptr;           // [n_embd], of kNorm, kAddNormed and kHeadNorm
   Rounding rounding{};                   // of the result, for the product that reads it
   const PackedMatrix* matrix = nullptr;  // of kEmbed and kLogits
   size_t kv_offset = 0;                  // of this layer inside each page
+  int window = 0;                        // of this layer; 0: it sees all keys
 };
 
 struct Program {

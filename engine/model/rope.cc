@@ -8,13 +8,14 @@
 
 namespace mortar {
 
-absl::StatusOr<RopeTable> MakeRopeTable(int n_positions, int rope_dims, double base) {
+absl::StatusOr<RopeTable> MakeRopeTable(int n_positions, const RopeSpec& spec) {
   RopeTable table;
   table.n_positions = n_positions;
-  table.n_pairs = rope_dims / 2;
+  table.n_pairs = spec.dims / 2;
   std::vector<double> frequency(static_cast<size_t>(table.n_pairs));
   for (int i = 0; i < table.n_pairs; ++i) {
-    frequency[i] = ExpTable(-2.0 * i / rope_dims * LogTable(base));
+    const double factor = spec.factors.empty() ? 1 : static_cast<double>(spec.factors[i]);
+    frequency[i] = ExpTable(-2.0 * i / spec.dims * LogTable(spec.base)) / (spec.divisor * factor);
   }
   const size_t n = static_cast<size_t>(n_positions) * table.n_pairs;
   table.cos.reset(new (std::nothrow) float[n]);
@@ -28,8 +29,8 @@ absl::StatusOr<RopeTable> MakeRopeTable(int n_positions, int rope_dims, double b
     for (int i = 0; i < table.n_pairs; ++i) {
       const size_t at = static_cast<size_t>(p) * table.n_pairs + i;
       const double theta = p * frequency[i];
-      table.cos[at] = static_cast<float>(CosTable(theta));
-      table.sin[at] = static_cast<float>(SinTable(theta));
+      table.cos[at] = static_cast<float>(CosTable(theta) * spec.magnitude);
+      table.sin[at] = static_cast<float>(SinTable(theta) * spec.magnitude);
     }
   }
   return table;

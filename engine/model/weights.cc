@@ -68,14 +68,22 @@ class WeightLoader {
   // y = W x with W of n_out rows and n_in columns. `outliers`: as of ActivationOf.
   absl::Status AddMatrix(const std::string& name, int n_out, int n_in, PackedMatrix* to,
                          bool outliers = false) {
-    ASSIGN_OR_RETURN(const TensorInfo* tensor, Find(name, n_out, n_in));
+    return AddRows(name, n_out, 0, n_out, n_in, to, outliers);
+  }
+
+  // Rows [first_row, first_row + n_out) of a tensor of n_rows: one of several that it holds.
+  absl::Status AddRows(const std::string& name, int n_rows, int first_row, int n_out, int n_in,
+                       PackedMatrix* to, bool outliers = false) {
+    ASSIGN_OR_RETURN(const TensorInfo* tensor, Find(name, n_rows, n_in));
     const WeightType type = PackedTypeOf(tensor->type);
     // The file's reader and the kernels each have a table of blocks; a tensor's size is by the
     // first.
     CHECK(FormatOf(type).inputs == BlockElements(tensor->type) &&
           FormatOf(type).bytes() == BlockBytes(tensor->type));
     *to = {type, ActivationOf(type, outliers), n_out, n_in, nullptr};
-    items_.push_back({tensor, to, nullptr, Place(to->bytes())});
+    const uint64_t row_bytes = tensor->bytes / static_cast<uint64_t>(n_rows);
+    items_.push_back(
+        {tensor, static_cast<uint64_t>(first_row) * row_bytes, to, nullptr, Place(to->bytes())});
     return absl::OkStatus();
   }
 
@@ -84,7 +92,7 @@ class WeightLoader {
     if (tensor->type != TensorType::kF32) {
       return InvalidArgument("tensor '" + name + "': expected F32, got " + Name(tensor->type));
     }
-    items_.push_back({tensor, nullptr, to, Place(sizeof(float) * static_cast<uint64_t>(n))});
+    items_.push_back({tensor, 0, nullptr, to, Place(sizeof(float) * static_cast<uint64_t>(n))});
     return absl::OkStatus();
   }
 
@@ -108,6 +116,7 @@ class WeightLoader {
  private:
   struct Item {
     const TensorInfo* tensor;
+    uint64_t first_byte;   // of the tensor's
     PackedMatrix* matrix;  // or
     const float** vector;
     uint64_t offset;
@@ -124,7 +133,7 @@ class WeightLoader {
     return t;
   }
 
-  // A norm meets every value of its layer, so that one bad element would spoil them all.
+  // A norm or a bias meets every row of its layer, so that one bad element would spoil them all.
   static absl::Status CheckFinite(const TensorInfo& tensor, const float* values) {
     for (uint64_t i = 0; i < tensor.n_elements(); ++i) {
       if (IsFinite(values[i])) continue;
@@ -141,7 +150,7 @@ class WeightLoader {
   }
 
   absl::Status FillOne(const Item& item, uint8_t* dst) {
-    const uint8_t* src = file_.Data(*item.tensor).data();
+    const uint8_t* src = file_.Data(*item.tensor).data() + item.first_byte;
     if (item.vector != nullptr) {
       std::memcpy(dst, src, item.tensor->bytes);
       *item.vector = reinterpret_cast<const float*>(dst);
@@ -166,20 +175,52 @@ class WeightLoader {
 
 namespace {
 
-absl::Status AddLayer(WeightLoader& loader, const ModelConfig& c, int index, LayerWeights& w) {
-  const std::string blk = LayerPrefix(index);
+absl::Status AddAttention(WeightLoader& loader, const ModelConfig& c, const std::string& blk,
+                          LayerWeights& w) {
   const int q_width = c.n_heads * c.head_dim;
   const int kv_width = c.n_kv_heads * c.head_dim;
   RETURN_IF_ERROR(loader.AddVector(blk + kAttnNormTensor, c.n_embd, &w.attn_norm));
-  RETURN_IF_ERROR(loader.AddMatrix(blk + kAttnQTensor, q_width, c.n_embd, &w.q));
-  RETURN_IF_ERROR(loader.AddMatrix(blk + kAttnKTensor, kv_width, c.n_embd, &w.k));
-  RETURN_IF_ERROR(loader.AddMatrix(blk + kAttnVTensor, kv_width, c.n_embd, &w.v));
+  if (c.traits.fused_qkv) {
+    const std::string name = blk + kAttnQkvTensor;
+    const int n_rows = q_width + 2 * kv_width;
+    RETURN_IF_ERROR(loader.AddRows(name, n_rows, 0, q_width, c.n_embd, &w.q));
+    RETURN_IF_ERROR(loader.AddRows(name, n_rows, q_width, kv_width, c.n_embd, &w.k));
+    RETURN_IF_ERROR(loader.AddRows(name, n_rows, q_width + kv_width, kv_width, c.n_embd, &w.v));
+  } else {
+    RETURN_IF_ERROR(loader.AddMatrix(blk + kAttnQTensor, q_width, c.n_embd, &w.q));
+    RETURN_IF_ERROR(loader.AddMatrix(blk + kAttnKTensor, kv_width, c.n_embd, &w.k));
+    RETURN_IF_ERROR(loader.AddMatrix(blk + kAttnVTensor, kv_width, c.n_embd, &w.v));
+  }
+  if (c.traits.qkv_bias) {
+    RETURN_IF_ERROR(loader.AddVector(blk + kAttnQBiasTensor, q_width, &w.q_bias));
+    RETURN_IF_ERROR(loader.AddVector(blk + kAttnKBiasTensor, kv_width, &w.k_bias));
+    RETURN_IF_ERROR(loader.AddVector(blk + kAttnVBiasTensor, kv_width, &w.v_bias));
+  }
+  if (c.traits.qk_norm) {
+    RETURN_IF_ERROR(loader.AddVector(blk + kAttnQNormTensor, c.head_dim, &w.q_norm));
+    RETURN_IF_ERROR(loader.AddVector(blk + kAttnKNormTensor, c.head_dim, &w.k_norm));
+  }
   RETURN_IF_ERROR(loader.AddMatrix(blk + kAttnOutputTensor, c.n_embd, q_width, &w.o));
+  if (!c.traits.norms_after) return absl::OkStatus();
+  return loader.AddVector(blk + kAttnPostNormTensor, c.n_embd, &w.attn_post_norm);
+}
+
+absl::Status AddFeedForward(WeightLoader& loader, const ModelConfig& c, const std::string& blk,
+                            LayerWeights& w) {
   RETURN_IF_ERROR(loader.AddVector(blk + kFfnNormTensor, c.n_embd, &w.ffn_norm));
-  RETURN_IF_ERROR(loader.AddMatrix(blk + kFfnGateTensor, c.n_ff, c.n_embd, &w.gate));
-  RETURN_IF_ERROR(loader.AddMatrix(blk + kFfnUpTensor, c.n_ff, c.n_embd, &w.up));
+  const std::string up = blk + kFfnUpTensor;
+  if (c.traits.fused_gate_up) {
+    RETURN_IF_ERROR(loader.AddRows(up, 2 * c.n_ff, 0, c.n_ff, c.n_embd, &w.gate));
+    RETURN_IF_ERROR(loader.AddRows(up, 2 * c.n_ff, c.n_ff, c.n_ff, c.n_embd, &w.up));
+  } else {
+    RETURN_IF_ERROR(loader.AddMatrix(blk + kFfnGateTensor, c.n_ff, c.n_embd, &w.gate));
+    RETURN_IF_ERROR(loader.AddMatrix(up, c.n_ff, c.n_embd, &w.up));
+  }
   // The product of two activations, gate and up: where both are large it stands far out.
-  return loader.AddMatrix(blk + kFfnDownTensor, c.n_embd, c.n_ff, &w.down, /*outliers=*/true);
+  RETURN_IF_ERROR(
+      loader.AddMatrix(blk + kFfnDownTensor, c.n_embd, c.n_ff, &w.down, /*outliers=*/true));
+  if (!c.traits.norms_after) return absl::OkStatus();
+  return loader.AddVector(blk + kFfnPostNormTensor, c.n_embd, &w.ffn_post_norm);
 }
 
 }  // namespace
@@ -198,7 +239,9 @@ absl::StatusOr<std::unique_ptr<Weights>> Weights::Load(const GgufFile& file,
   }
   for (int i = 0; i < config.n_layers; ++i) {
     if (!selection.layers[static_cast<size_t>(i)]) continue;
-    RETURN_IF_ERROR(AddLayer(loader, config, i, weights->layers_[static_cast<size_t>(i)]));
+    LayerWeights& layer = weights->layers_[static_cast<size_t>(i)];
+    RETURN_IF_ERROR(AddAttention(loader, config, LayerPrefix(i), layer));
+    RETURN_IF_ERROR(AddFeedForward(loader, config, LayerPrefix(i), layer));
   }
   if (selection.head) {
     RETURN_IF_ERROR(loader.AddVector(kOutputNormTensor, config.n_embd, &weights->output_norm_));

@@ -14,16 +14,24 @@
 
 namespace mortar {
 
+// Null where the architecture has none.
 struct LayerWeights {
-  const float* attn_norm = nullptr;  // [n_embd]
-  PackedMatrix q;                    // [n_heads * head_dim, n_embd]
-  PackedMatrix k;                    // [n_kv_heads * head_dim, n_embd]
-  PackedMatrix v;                    // [n_kv_heads * head_dim, n_embd]
-  PackedMatrix o;                    // [n_embd, n_heads * head_dim]
-  const float* ffn_norm = nullptr;   // [n_embd]
-  PackedMatrix gate;                 // [n_ff, n_embd]
-  PackedMatrix up;                   // [n_ff, n_embd]
-  PackedMatrix down;                 // [n_embd, n_ff]
+  const float* attn_norm = nullptr;       // [n_embd]
+  PackedMatrix q;                         // [n_heads * head_dim, n_embd]
+  PackedMatrix k;                         // [n_kv_heads * head_dim, n_embd]
+  PackedMatrix v;                         // [n_kv_heads * head_dim, n_embd]
+  PackedMatrix o;                         // [n_embd, n_heads * head_dim]
+  const float* q_bias = nullptr;          // [n_heads * head_dim]
+  const float* k_bias = nullptr;          // [n_kv_heads * head_dim]
+  const float* v_bias = nullptr;          // [n_kv_heads * head_dim]
+  const float* q_norm = nullptr;          // [head_dim], of each head
+  const float* k_norm = nullptr;          // [head_dim]
+  const float* attn_post_norm = nullptr;  // [n_embd]
+  const float* ffn_norm = nullptr;        // [n_embd]
+  PackedMatrix gate;                      // [n_ff, n_embd]
+  PackedMatrix up;                        // [n_ff, n_embd]
+  PackedMatrix down;                      // [n_embd, n_ff]
+  const float* ffn_post_norm = nullptr;   // [n_embd]
 };
 
 // What of a model is wanted.
@@ -38,7 +46,7 @@ class Weights {
  public:
   // Packs the selected tensors one after the other, all threads on each, and gives the file's
   // pages back after each, so that at no time the model is held twice. InvalidArgument names
-  // a tensor that is missing, has another shape or, a norm, a value that is not finite;
+  // a tensor that is missing, has another shape or, a norm or a bias, a value that is not finite;
   // ResourceExhausted says how much memory was wanted.
   static absl::StatusOr<std::unique_ptr<Weights>> Load(const GgufFile& file,
                                                        const ModelConfig& config,

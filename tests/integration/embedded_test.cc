@@ -176,8 +176,8 @@ TEST(Embedded, AStopStringAndAFullContextEndTheAnswer) {
   EXPECT_EQ(full.tokens.size(), 6u);
 }
 
-TEST(Embedded, AWorkerThatDiesIsReplacedByASpareAndTheTokensAreTheSame) {
-  const std::shared_ptr<GgufFile> file = SmallFile();
+// Sampled tokens of a request whose worker dies at the tenth: its spare is sent everything again.
+void ExpectTheSameTokensFromASpare(const std::shared_ptr<GgufFile>& file) {
   EmbeddedCluster cluster(file, {.n_workers = 2, .workers_expected = 1});
   const GenerateRequest request = SampledRequest(40, 30, 11);
   // Until the placement stands, worker-1 is the only one who can have been chosen.
@@ -202,6 +202,32 @@ TEST(Embedded, AWorkerThatDiesIsReplacedByASpareAndTheTokensAreTheSame) {
   ASSERT_EQ(routes.size(), 2u);
   EXPECT_NE(routes[0], routes[1]);
   EXPECT_EQ(tokens, DecodeAlone(*file, request)) << "seed 11";
+}
+
+TEST(Embedded, AWorkerThatDiesIsReplacedByASpareAndTheTokensAreTheSame) {
+  ExpectTheSameTokensFromASpare(SmallFile());
+}
+
+TEST(Embedded, EveryArchitectureKeepsItsTokensSplitChunkedAndReplayed) {
+  for (NamedTinyModel& model : TinyModelOfEveryArchitecture()) {
+    SCOPED_TRACE(model.name);
+    model.options.n_ctx = 512;  // LongRoPE's short factors serve half of it
+    model.options.type = TensorType::kQ4_1;
+    model.options.head_dim = 32;
+    const std::shared_ptr<GgufFile> file = TinyFile(model.options);
+    const std::vector<Token> want = DecodeAlone(*file, SampledRequest(50, 16, 78));
+    for (const ClusterOptions& options :
+         {ClusterOptions{.n_workers = 2, .front = 1, .back = 1},
+          ClusterOptions{.n_workers = 1, .front = 2, .back = 3, .n_threads = 2}}) {
+      EmbeddedCluster cluster(file, options);
+      for (const int chunk : {0, 7}) {
+        GenerateRequest request = SampledRequest(50, 16, 78);
+        request.chunk_rows = chunk;
+        EXPECT_EQ(cluster.Run(request).tokens, want) << Describe(options, chunk);
+      }
+    }
+    ExpectTheSameTokensFromASpare(file);
+  }
 }
 
 TEST(Embedded, AWorkerThatCannotLoadFailsTheRequestWithItsReason) {

@@ -7,6 +7,7 @@
 
 #include "common/check.h"
 #include "common/random.h"
+#include "engine/model/architectures.h"
 
 namespace mortar {
 namespace {
@@ -84,27 +85,57 @@ void AddTokenizer(int n_vocab, GgufWriter& writer) {
 
 int HeadDim(const TinyModelOptions& o) { return o.head_dim ? o.head_dim : o.n_embd / o.n_heads; }
 
+int RopeDims(const TinyModelOptions& o) { return o.rope_dims ? o.rope_dims : HeadDim(o); }
+
+const Architecture& TraitsOf(const TinyModelOptions& o) {
+  const Architecture* traits = FindArchitecture(o.architecture);
+  CHECK(traits != nullptr);
+  return *traits;
+}
+
+// Keys of what not every model has.
+void AddFeatures(const TinyModelOptions& o, GgufWriter& writer) {
+  const std::string prefix = o.architecture + '.';
+  const auto add = [&](const char* name, float value) {
+    if (value != 0) writer.AddFloat(prefix + name, value);
+  };
+  const auto add_count = [&](const char* name, int value) {
+    if (value != 0) writer.AddUint32(prefix + name, static_cast<uint32_t>(value));
+  };
+  add_count("attention.sliding_window", o.window);
+  add_count("attention.sliding_window_pattern", o.full_every);
+  add("attn_logit_softcapping", o.attention_cap);
+  add("final_logit_softcapping", o.logit_cap);
+  if (o.linear_factor != 0) writer.AddString(prefix + "rope.scaling.type", "linear");
+  add("rope.scaling.factor", o.linear_factor);
+  if (o.rope_factors && TraitsOf(o).factors == RopeFactors::kShortLong) {
+    writer.AddString(prefix + "rope.scaling.type", "longrope");
+    add("rope.scaling.attn_factor", 1.0954451f);  // sqrt(1 + ln 2 / ln 32)
+    add_count("rope.scaling.original_context_length", o.n_ctx / 2);
+  }
+}
+
 void AddShape(const TinyModelOptions& options, GgufWriter& writer) {
   const auto count = [](int n) { return static_cast<uint32_t>(n); };
-  writer.AddString("general.architecture", "llama");
+  const std::string prefix = options.architecture + '.';
+  writer.AddString("general.architecture", options.architecture);
   writer.AddString("general.type", "model");
-  writer.AddString("general.name", "Tiny random llama");
-  writer.AddUint32("llama.block_count", count(options.n_layers));
-  writer.AddUint32("llama.context_length", count(options.n_ctx));
-  writer.AddUint32("llama.embedding_length", count(options.n_embd));
-  writer.AddUint32("llama.feed_forward_length", count(options.n_ff));
-  writer.AddUint32("llama.attention.head_count", count(options.n_heads));
-  writer.AddUint32("llama.attention.head_count_kv", count(options.n_kv_heads));
-  writer.AddFloat("llama.rope.freq_base", options.rope_base);
-  writer.AddFloat("llama.attention.layer_norm_rms_epsilon", options.rms_eps);
-  writer.AddUint32("llama.vocab_size", count(options.n_vocab));
-  const int head_dim = HeadDim(options);
-  writer.AddUint32("llama.rope.dimension_count",
-                   count(options.rope_dims ? options.rope_dims : head_dim));
+  writer.AddString("general.name", "Tiny random " + options.architecture);
+  writer.AddUint32(prefix + "block_count", count(options.n_layers));
+  writer.AddUint32(prefix + "context_length", count(options.n_ctx));
+  writer.AddUint32(prefix + "embedding_length", count(options.n_embd));
+  writer.AddUint32(prefix + "feed_forward_length", count(options.n_ff));
+  writer.AddUint32(prefix + "attention.head_count", count(options.n_heads));
+  writer.AddUint32(prefix + "attention.head_count_kv", count(options.n_kv_heads));
+  writer.AddFloat(prefix + "rope.freq_base", options.rope_base);
+  writer.AddFloat(prefix + "attention.layer_norm_rms_epsilon", options.rms_eps);
+  writer.AddUint32(prefix + "vocab_size", count(options.n_vocab));
+  writer.AddUint32(prefix + "rope.dimension_count", count(RopeDims(options)));
   if (options.head_dim) {
-    writer.AddUint32("llama.attention.key_length", count(head_dim));
-    writer.AddUint32("llama.attention.value_length", count(head_dim));
+    writer.AddUint32(prefix + "attention.key_length", count(options.head_dim));
+    writer.AddUint32(prefix + "attention.value_length", count(options.head_dim));
   }
+  AddFeatures(options, writer);
 }
 
 // FNV-1a: tells the streams of a seed apart by the tensor's name.
@@ -114,9 +145,10 @@ uint64_t HashName(std::string_view name) {
   return hash;
 }
 
-// `n` draws of mean `mean` and deviation 0.05. A sum of 12 uniform numbers has variance 1 and
-// is close enough to a bell curve; it needs no function whose last bit depends on the machine.
-std::vector<float> Draw(uint64_t n, float mean, uint64_t seed, std::string_view name) {
+// `n` draws of mean `mean` and deviation `deviation`. A sum of 12 uniform numbers has variance 1
+// and is close enough to a bell curve; it needs no function whose last bit depends on the machine.
+std::vector<float> Draw(uint64_t n, float mean, float deviation, uint64_t seed,
+                        std::string_view name) {
   const uint64_t key = seed * 0x9e3779b97f4a7c15 + HashName(name);
   std::vector<float> values(n);
   for (uint64_t i = 0; i < n; ++i) {
@@ -125,7 +157,7 @@ std::vector<float> Draw(uint64_t n, float mean, uint64_t seed, std::string_view 
       const auto index = static_cast<uint32_t>(i);
       for (const uint32_t bits : Philox({index, part, 0, 0}, key)) sum += bits >> 8;
     }
-    values[i] = mean + 0.05f * (static_cast<float>(sum) * 0x1p-24f - 6);
+    values[i] = mean + deviation * (static_cast<float>(sum) * 0x1p-24f - 6);
   }
   return values;
 }
@@ -136,9 +168,19 @@ class TensorMaker {
   TensorMaker(const TinyModelOptions& options, GgufWriter& writer)
       : options_(options), writer_(writer) {}
 
-  void Norm(const std::string& name) {
-    const auto n = static_cast<uint64_t>(options_.n_embd);
-    writer_.AddTensor(name, TensorType::kF32, {n}, Draw(n, 1, options_.seed, name));
+  void Norm(const std::string& name) { Vector(name, options_.n_embd, 1); }
+  // `n` values about `mean`.
+  void Vector(const std::string& name, int n, float mean) {
+    const auto count = static_cast<uint64_t>(n);
+    writer_.AddTensor(name, TensorType::kF32, {count},
+                      Draw(count, mean, options_.deviation, options_.seed, name));
+  }
+  // `n` values of 1 and more.
+  void Factors(const std::string& name, int n) {
+    const auto count = static_cast<uint64_t>(n);
+    std::vector<float> values = Draw(count, 0, options_.deviation, options_.seed, name);
+    for (float& value : values) value = 1 + 8 * (value < 0 ? -value : value);
+    writer_.AddTensor(name, TensorType::kF32, {count}, values);
   }
   void Matrix(const std::string& name, TensorType type, int n_in, int n_out) {
     if (!options_.mixed_types.empty()) {
@@ -147,7 +189,8 @@ class TensorMaker {
     }
     const auto in = static_cast<uint64_t>(n_in);
     const auto out = static_cast<uint64_t>(n_out);
-    writer_.AddTensor(name, type, {in, out}, Draw(in * out, 0, options_.seed, name));
+    writer_.AddTensor(name, type, {in, out},
+                      Draw(in * out, 0, options_.deviation, options_.seed, name));
   }
 
  private:
@@ -155,6 +198,54 @@ class TensorMaker {
   GgufWriter& writer_;
   size_t n_matrices_ = 0;
 };
+
+void AddAttention(const TinyModelOptions& o, const std::string& block, TensorMaker& make) {
+  const Architecture& traits = TraitsOf(o);
+  const int n_q = HeadDim(o) * o.n_heads;
+  const int n_kv = HeadDim(o) * o.n_kv_heads;
+  make.Norm(block + "attn_norm.weight");
+  if (traits.fused_qkv) {
+    make.Matrix(block + "attn_qkv.weight", o.type, o.n_embd, n_q + 2 * n_kv);
+  } else {
+    make.Matrix(block + "attn_q.weight", o.type, o.n_embd, n_q);
+    make.Matrix(block + "attn_k.weight", o.type, o.n_embd, n_kv);
+    make.Matrix(block + "attn_v.weight", o.type, o.n_embd, n_kv);
+  }
+  if (traits.qkv_bias) {
+    make.Vector(block + "attn_q.bias", n_q, 0);
+    make.Vector(block + "attn_k.bias", n_kv, 0);
+    make.Vector(block + "attn_v.bias", n_kv, 0);
+  }
+  if (traits.qk_norm) {
+    make.Vector(block + "attn_q_norm.weight", HeadDim(o), 1);
+    make.Vector(block + "attn_k_norm.weight", HeadDim(o), 1);
+  }
+  make.Matrix(block + "attn_output.weight", o.type, n_q, o.n_embd);
+  if (traits.norms_after) make.Norm(block + "post_attention_norm.weight");
+}
+
+void AddFeedForward(const TinyModelOptions& o, const std::string& block, TensorMaker& make) {
+  const Architecture& traits = TraitsOf(o);
+  make.Norm(block + "ffn_norm.weight");
+  if (!traits.fused_gate_up) make.Matrix(block + "ffn_gate.weight", o.type, o.n_embd, o.n_ff);
+  make.Matrix(block + "ffn_up.weight", o.type, o.n_embd, (traits.fused_gate_up ? 2 : 1) * o.n_ff);
+  make.Matrix(block + "ffn_down.weight", o.type, o.n_ff, o.n_embd);
+  if (traits.norms_after) make.Norm(block + "post_ffw_norm.weight");
+}
+
+void AddRopeFactors(const TinyModelOptions& o, TensorMaker& make) {
+  const int n_pairs = RopeDims(o) / 2;
+  switch (TraitsOf(o).factors) {
+    case RopeFactors::kNone:
+      break;
+    case RopeFactors::kFreqs:
+      return make.Factors("rope_freqs.weight", n_pairs);
+    case RopeFactors::kShortLong:
+      make.Factors("rope_factors_short.weight", n_pairs);
+      return make.Factors("rope_factors_long.weight", n_pairs);
+  }
+  CHECK(false);
+}
 
 }  // namespace
 
@@ -166,24 +257,64 @@ GgufWriter MakeTinyModel(const TinyModelOptions& o) {
   AddTokenizer(o.n_vocab, writer);
   TensorMaker make(o, writer);
   const TensorType embedding_type = o.embedding_type.value_or(o.type);
-  const int n_q = HeadDim(o) * o.n_heads;
-  const int n_kv = HeadDim(o) * o.n_kv_heads;
   make.Matrix("token_embd.weight", embedding_type, o.n_embd, o.n_vocab);
+  if (o.rope_factors) AddRopeFactors(o, make);
   for (int layer = 0; layer < o.n_layers; ++layer) {
     const std::string block = "blk." + std::to_string(layer) + ".";
-    make.Norm(block + "attn_norm.weight");
-    make.Matrix(block + "attn_q.weight", o.type, o.n_embd, n_q);
-    make.Matrix(block + "attn_k.weight", o.type, o.n_embd, n_kv);
-    make.Matrix(block + "attn_v.weight", o.type, o.n_embd, n_kv);
-    make.Matrix(block + "attn_output.weight", o.type, n_q, o.n_embd);
-    make.Norm(block + "ffn_norm.weight");
-    make.Matrix(block + "ffn_gate.weight", o.type, o.n_embd, o.n_ff);
-    make.Matrix(block + "ffn_up.weight", o.type, o.n_embd, o.n_ff);
-    make.Matrix(block + "ffn_down.weight", o.type, o.n_ff, o.n_embd);
+    AddAttention(o, block, make);
+    AddFeedForward(o, block, make);
   }
   make.Norm("output_norm.weight");
   if (!o.tied_head) make.Matrix("output.weight", embedding_type, o.n_embd, o.n_vocab);
   return writer;
+}
+
+std::vector<NamedTinyModel> TinyModelOfEveryArchitecture() {
+  const auto base = [](const char* architecture) {
+    TinyModelOptions o;
+    o.n_layers = 6;
+    o.n_ctx = 64;
+    o.deviation = 0.2f;
+    o.architecture = architecture;
+    return o;
+  };
+  std::vector<NamedTinyModel> models;
+  TinyModelOptions o = base("llama");
+  o.tied_head = false;
+  models.push_back({"llama", o});
+  o.linear_factor = 4;
+  models.push_back({"llama-linear", o});
+  o.linear_factor = 0;
+  o.rope_factors = true;
+  models.push_back({"llama-factors", o});
+  o = base("mistral");
+  o.head_dim = 24;
+  o.window = 7;
+  o.tied_head = false;
+  models.push_back({"mistral", o});
+  models.push_back({"qwen2", base("qwen2")});
+  o = base("qwen3");
+  o.head_dim = 32;
+  models.push_back({"qwen3", o});
+  o = base("phi3");
+  o.rope_dims = 12;
+  o.window = 7;
+  o.tied_head = false;
+  o.rope_factors = true;
+  models.push_back({"phi3", o});
+  o = base("gemma2");
+  o.head_dim = 32;
+  o.window = 7;
+  o.attention_cap = 2;
+  o.logit_cap = 3;
+  models.push_back({"gemma2", o});
+  o = base("gemma3");
+  o.head_dim = 24;
+  o.rope_base = 1000000;
+  o.window = 7;
+  o.linear_factor = 8;
+  models.push_back({"gemma3", o});
+  return models;
 }
 
 void WriteTinyModel(const TinyModelOptions& options, const std::string& path) {

@@ -1,4 +1,5 @@
-// A llama model small enough for unit tests, with every key and tensor that a real one has.
+// A model small enough for unit tests, of any architecture, with every key and tensor that a real
+// one has.
 #pragma once
 
 #include <cstdint>
@@ -36,12 +37,29 @@ struct TinyModelOptions {
   std::vector<TensorType> mixed_types = {};
   bool tied_head = true;  // no output.weight
   uint64_t seed = 1;
+  float deviation = 0.05f;             // of what is drawn
+  std::string architecture = "llama";  // engine/model/architectures.h
+  int window = 0;                      // attention.sliding_window; 0: no such key
+  int full_every = 0;                  // attention.sliding_window_pattern; 0: no such key
+  float attention_cap = 0;             // attn_logit_softcapping; 0: no such key
+  float logit_cap = 0;                 // final_logit_softcapping; 0: no such key
+  float linear_factor = 0;             // rope.scaling.factor, of type linear; 0: no such keys
+  bool rope_factors = false;           // the architecture's tensors of factors
 };
 
-// Matrices are drawn from a bell curve of deviation 0.05 and norms from 1 + that, each tensor
-// from its own stream of the seed and its name: the same bytes on every machine, and a tensor
-// does not change when others are left out.
+// Matrices are drawn from a bell curve about 0, norms and factors from one about 1 (factors not
+// below it), biases about 0, each tensor from its own stream of the seed and its name: the same
+// bytes on every machine, and a tensor does not change when others are left out.
 GgufWriter MakeTinyModel(const TinyModelOptions& options);
+
+// A model for each way in which the forward passes differ, of six layers with large weights, so
+// that every trait shows in the logits: windows of 7 keys, caps that scores and logits reach.
+// Positions: 64. `name` is that of its reference logits in tests/data/architectures.
+struct NamedTinyModel {
+  std::string name;
+  TinyModelOptions options;
+};
+std::vector<NamedTinyModel> TinyModelOfEveryArchitecture();
 
 // MakeTinyModel, written to `path`.
 void WriteTinyModel(const TinyModelOptions& options, const std::string& path);

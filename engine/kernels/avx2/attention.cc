@@ -3,6 +3,7 @@
 
 #include "engine/kernels/avx2/avx2.h"
 #include "engine/kernels/avx2/exp.h"
+#include "engine/kernels/avx2/tanh.h"
 #include "engine/kernels/shared.h"
 
 namespace mortar {
@@ -28,17 +29,26 @@ struct SpanResult {
   float sum;
 };
 
-// scores[0, end - begin) of keys [begin, end), begin a multiple of 8, the last block padded
-// with -infinity; returns their maximum.
+// The keys of a span that are seen: [from, end). `aligned`, a multiple of 16, is the first whose
+// score is computed; scores[0] is that of `begin`.
+struct SpanKeys {
+  int begin;
+  int aligned;
+  int from;
+  int end;
+};
+
+// Scores of keys [aligned, end) and their maximum; those that are not seen, and the rest of the
+// last block of 8, are -infinity.
 template <KvType kType>
-float Scores(const AttendArgs& a, int begin, int end) {
+float Scores(const AttendArgs& a, const SpanKeys& keys) {
   const int head_dim = a.shape.head_dim;
   const size_t head = a.shape.head_elements() * a.kv_head;
   const __m256 scale = _mm256_set1_ps(a.scale);
   const __m256 nothing = _mm256_set1_ps(-__builtin_inff());
   const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
   __m256 max = nothing;
-  for (int p = begin; p < end; p += 8) {
+  for (int p = keys.aligned; p < keys.end; p += 8) {
     const uint8_t* k = a.pages[p / kKvPagePositions] + a.layer_offset;
     const size_t block = head + static_cast<size_t>(p % kKvPagePositions) * head_dim;
     __m256 dot = _mm256_setzero_ps();
@@ -47,11 +57,16 @@ float Scores(const AttendArgs& a, int begin, int end) {
                             LoadKv8<kType>(k, block + static_cast<size_t>(d) * 8), dot);
     }
     dot = _mm256_mul_ps(dot, scale);
-    if (end - p < 8) {
-      const __m256i seen = _mm256_cmpgt_epi32(_mm256_set1_epi32(end - p), lane);
+    if (a.cap > 0) dot = SoftCap8(dot, _mm256_set1_ps(a.cap));
+    if (keys.end - p < 8) {
+      const __m256i seen = _mm256_cmpgt_epi32(_mm256_set1_epi32(keys.end - p), lane);
       dot = _mm256_blendv_ps(nothing, dot, _mm256_castsi256_ps(seen));
     }
-    _mm256_storeu_ps(a.scores + (p - begin), dot);
+    if (p < keys.from) {
+      const __m256i hidden = _mm256_cmpgt_epi32(_mm256_set1_epi32(keys.from - p), lane);
+      dot = _mm256_blendv_ps(dot, nothing, _mm256_castsi256_ps(hidden));
+    }
+    _mm256_storeu_ps(a.scores + (p - keys.begin), dot);
     max = _mm256_max_ps(dot, max);
   }
   __m128 m = _mm_max_ps(_mm256_castps256_ps128(max), _mm256_extractf128_ps(max, 1));
@@ -59,7 +74,7 @@ float Scores(const AttendArgs& a, int begin, int end) {
   return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
 }
 
-// scores := exp(scores - max); their sum by rule 5. The lanes beyond `n` hold -infinity and
+// scores := exp(scores - max); their sum by rule 5. Those that are not seen hold -infinity and
 // become exactly 0, which adds nothing.
 float ExpAndSum(float* scores, int n, float max) {
   __m256 partial[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
@@ -75,17 +90,17 @@ float ExpAndSum(float* scores, int n, float max) {
   return FoldSixteen(folded);
 }
 
-// acc[kVectors * 8] = sum of e v over keys [begin, end), for elements from `first` on.
+// acc[kVectors * 8] = sum of e v over the keys seen, for elements from `first` on.
 template <KvType kType, int kVectors>
-void WeighValues(const AttendArgs& a, int begin, int end, int first, float* out) {
+void WeighValues(const AttendArgs& a, const SpanKeys& keys, int first, float* out) {
   const int head_dim = a.shape.head_dim;
   const size_t head = a.shape.head_elements() * a.kv_head + first;
   __m256 acc[kVectors];
   for (int i = 0; i < kVectors; ++i) acc[i] = _mm256_setzero_ps();
-  for (int p = begin; p < end; ++p) {
+  for (int p = keys.from; p < keys.end; ++p) {
     const uint8_t* v = a.pages[p / kKvPagePositions] + a.layer_offset + a.shape.k_bytes();
     const size_t row = head + static_cast<size_t>(p % kKvPagePositions) * head_dim;
-    const __m256 e = _mm256_set1_ps(a.scores[p - begin]);
+    const __m256 e = _mm256_set1_ps(a.scores[p - keys.begin]);
     for (int i = 0; i < kVectors; ++i) {
       acc[i] = _mm256_fmadd_ps(e, LoadKv8<kType>(v, row + 8 * static_cast<size_t>(i)), acc[i]);
     }
@@ -95,15 +110,17 @@ void WeighValues(const AttendArgs& a, int begin, int end, int first, float* out)
 
 template <KvType kType>
 SpanResult AttendSpan(const AttendArgs& a, int begin, int end, float* acc) {
-  const float max = Scores<kType>(a, begin, end);
-  const float sum = ExpAndSum(a.scores, end - begin, max);
+  const int from = a.first_key > begin ? a.first_key : begin;
+  const SpanKeys keys = {begin, from / 16 * 16, from, end};
+  const float max = Scores<kType>(a, keys);
+  const float sum = ExpAndSum(a.scores + (keys.aligned - begin), end - keys.aligned, max);
   const int head_dim = a.shape.head_dim;
   int first = 0;
-  for (; first + 64 <= head_dim; first += 64) WeighValues<kType, 8>(a, begin, end, first, acc);
-  for (; first + 8 <= head_dim; first += 8) WeighValues<kType, 1>(a, begin, end, first, acc);
+  for (; first + 64 <= head_dim; first += 64) WeighValues<kType, 8>(a, keys, first, acc);
+  for (; first + 8 <= head_dim; first += 8) WeighValues<kType, 1>(a, keys, first, acc);
   for (; first < head_dim; ++first) {
     acc[first] = 0;
-    for (int p = begin; p < end; ++p) {
+    for (int p = from; p < end; ++p) {
       const uint8_t* v = a.pages[p / kKvPagePositions] + a.layer_offset + a.shape.k_bytes();
       const size_t at = a.shape.head_elements() * a.kv_head +
                         static_cast<size_t>(p % kKvPagePositions) * head_dim + first;
@@ -117,9 +134,10 @@ template <KvType kType>
 void AttendOf(const AttendArgs& a) {
   float acc[kHeadDimMax];
   SpanResult whole{};
-  for (int begin = 0; begin < a.n_keys; begin += kSpan) {
+  const int first = a.first_key / kSpan * kSpan;
+  for (int begin = first; begin < a.n_keys; begin += kSpan) {
     const int end = begin + kSpan < a.n_keys ? begin + kSpan : a.n_keys;
-    if (begin == 0) {
+    if (begin == first) {
       whole = AttendSpan<kType>(a, begin, end, a.out);
       continue;
     }

@@ -3,6 +3,7 @@
 
 #include "engine/kernels/avx2/avx2.h"
 #include "engine/kernels/avx2/exp.h"
+#include "engine/kernels/avx2/tanh.h"
 #include "engine/kernels/shared.h"
 
 namespace mortar {
@@ -128,6 +129,22 @@ void SiluMul(const float* g, const float* u, int n, float* y) {
   for (; i < n; ++i) y[i] = SiluScalar(g[i]) * u[i];
 }
 
+void GeluMul(const float* g, const float* u, int n, float* y) {
+  int i = 0;
+  for (; i + 8 <= n; i += 8) {
+    const __m256 gelu = Gelu8(_mm256_loadu_ps(g + i));
+    _mm256_storeu_ps(y + i, _mm256_mul_ps(gelu, _mm256_loadu_ps(u + i)));
+  }
+  for (; i < n; ++i) y[i] = GeluScalar(g[i]) * u[i];
+}
+
+void SoftCap(float* x, int n, float cap) {
+  const __m256 caps = _mm256_set1_ps(cap);
+  int i = 0;
+  for (; i + 8 <= n; i += 8) _mm256_storeu_ps(x + i, SoftCap8(_mm256_loadu_ps(x + i), caps));
+  for (; i < n; ++i) x[i] = SoftCapScalar(x[i], cap);
+}
+
 }  // namespace avx2
 
 const KernelTable& Avx2Kernels() {
@@ -137,7 +154,10 @@ const KernelTable& Avx2Kernels() {
       .quantize_wide = avx2::QuantizeWide,
       .rms_norm = avx2::RmsNorm,
       .silu_mul = avx2::SiluMul,
+      .gelu_mul = avx2::GeluMul,
+      .soft_cap = avx2::SoftCap,
       .rope = RopeLoop,
+      .rope_halves = RopeHalvesLoop,
       .linear = avx2::Linear,
       .unpack_row = UnpackRowLoop,
       .store_kv = avx2::StoreKv,

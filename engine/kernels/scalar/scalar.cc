@@ -7,6 +7,7 @@
 #include "engine/kernels/arith.h"
 #include "engine/kernels/exp.h"
 #include "engine/kernels/shared.h"
+#include "engine/kernels/tanh.h"
 
 namespace mortar {
 namespace {
@@ -53,6 +54,14 @@ void RmsNorm(const float* x, const float* w, int n, float eps, float* y) {
 
 void SiluMul(const float* g, const float* u, int n, float* y) {
   for (int i = 0; i < n; ++i) y[i] = SiluScalar(g[i]) * u[i];
+}
+
+void GeluMul(const float* g, const float* u, int n, float* y) {
+  for (int i = 0; i < n; ++i) y[i] = GeluScalar(g[i]) * u[i];
+}
+
+void SoftCap(float* x, int n, float cap) {
+  for (int i = 0; i < n; ++i) x[i] = SoftCapScalar(x[i], cap);
 }
 
 // Rows that meet an unpacked block before the next one is unpacked.
@@ -177,8 +186,9 @@ struct SpanResult {
 SpanResult AttendSpan(const AttendArgs& a, int begin, int end, float* acc) {
   const KvShape& shape = a.shape;
   const size_t head = shape.head_elements() * a.kv_head;
+  const int from = a.first_key > begin ? a.first_key : begin;
   float max = -__builtin_inff();
-  for (int p = begin; p < end; ++p) {
+  for (int p = from; p < end; ++p) {
     const uint8_t* k = a.pages[p / kKvPagePositions] + a.layer_offset;
     const int slot = p % kKvPagePositions;
     float dot = 0;
@@ -186,13 +196,14 @@ SpanResult AttendSpan(const AttendArgs& a, int begin, int end, float* acc) {
       const size_t at = head + (static_cast<size_t>(slot / 8) * shape.head_dim + d) * 8 + slot % 8;
       dot = Fma(a.q[d], LoadKv(shape.type, k, at), dot);
     }
-    const float score = dot * a.scale;
+    const float scaled = dot * a.scale;
+    const float score = a.cap > 0 ? SoftCapScalar(scaled, a.cap) : scaled;
     a.scores[p - begin] = score;
     if (score > max) max = score;
   }
   float partial[16] = {};
   for (int d = 0; d < shape.head_dim; ++d) acc[d] = 0;
-  for (int p = begin; p < end; ++p) {
+  for (int p = from; p < end; ++p) {
     const float e = ExpScalar(a.scores[p - begin] - max);
     partial[p % 16] += e;
     const uint8_t* v = a.pages[p / kKvPagePositions] + a.layer_offset + shape.k_bytes();
@@ -204,13 +215,14 @@ SpanResult AttendSpan(const AttendArgs& a, int begin, int end, float* acc) {
   return {max, FoldSixteen(partial)};
 }
 
-// Spans in ascending order, merged by the online-softmax formula.
+// Spans in ascending order, from the first that is seen, merged by the online-softmax formula.
 void Attend(const AttendArgs& a) {
   float acc[kHeadDimMax];
   SpanResult whole{};
-  for (int begin = 0; begin < a.n_keys; begin += kSpan) {
+  const int first = a.first_key / kSpan * kSpan;
+  for (int begin = first; begin < a.n_keys; begin += kSpan) {
     const int end = begin + kSpan < a.n_keys ? begin + kSpan : a.n_keys;
-    if (begin == 0) {
+    if (begin == first) {
       whole = AttendSpan(a, begin, end, a.out);
       continue;
     }
@@ -235,7 +247,10 @@ const KernelTable& ScalarKernels() {
       .quantize_wide = Quantize<int16_t>,
       .rms_norm = RmsNorm,
       .silu_mul = SiluMul,
+      .gelu_mul = GeluMul,
+      .soft_cap = SoftCap,
       .rope = RopeLoop,
+      .rope_halves = RopeHalvesLoop,
       .linear = Linear,
       .unpack_row = UnpackRowLoop,
       .store_kv = StoreKv,

@@ -59,8 +59,8 @@ class Definition {
 
   void Rotate(Vector& heads, int position) const {
     for (size_t h = 0; h < heads.size(); h += c_.head_dim) {
-      for (int i = 0; i < c_.rope_dims / 2; ++i) {
-        const double theta = position * std::pow(c_.rope_base, -2.0 * i / c_.rope_dims);
+      for (int i = 0; i < c_.rope.dims / 2; ++i) {
+        const double theta = position * std::pow(c_.rope.base, -2.0 * i / c_.rope.dims);
         const double a = heads[h + 2 * i], b = heads[h + 2 * i + 1];
         heads[h + 2 * i] = a * std::cos(theta) - b * std::sin(theta);
         heads[h + 2 * i + 1] = a * std::sin(theta) + b * std::cos(theta);

@@ -68,7 +68,7 @@ TEST(Manifest, ATiedHeadHoldsTheEmbeddingsTensorAsWell) {
 }
 
 TEST(Manifest, NamesTheTensorsThatBelongToNoBrick) {
-  for (const char* stray : {"rope_freqs.weight", "blk.x.attn_q.weight", "blk.00.attn_q.weight",
+  for (const char* stray : {"rope_freqs.bias", "blk.x.attn_q.weight", "blk.00.attn_q.weight",
                             "blk.0", "blk.0.", "blk.-1.a", "blk.4.attn_q.weight",
                             "blk.99999999999.a", "output_extra.weight", "token_embd"}) {
     GgufWriter writer = MakeTinyModel({});
@@ -78,6 +78,24 @@ TEST(Manifest, NamesTheTensorsThatBelongToNoBrick) {
     EXPECT_EQ(Message(status), "model.gguf: manifest: no brick of a model with 4 layers holds '" +
                                    std::string(stray) + "'");
   }
+}
+
+TEST(Manifest, FactorsOfTheRotationBelongToEveryLayerAndCountOnce) {
+  GgufWriter writer = MakeTinyModel({});
+  const uint64_t bytes = Build(writer, 4)->bytes;
+  writer.AddTensor("rope_freqs.weight", TensorType::kF32, {8}, std::vector<float>(8, 1));
+  const Manifest manifest = *Build(writer, 4);
+  EXPECT_EQ(manifest.bytes, bytes + 32);
+  for (const Brick& brick : manifest.bricks) {
+    const auto names = TensorNames(brick);
+    EXPECT_EQ(std::ranges::count(names, "rope_freqs.weight"),
+              brick.kind == BrickKind::kLayers ? 1 : 0)
+        << brick.name;
+  }
+  // Too large to be read once for each layer.
+  writer.FindTensor("rope_freqs.weight").shape = {2048};
+  writer.FindTensor("rope_freqs.weight").data.resize(2048 * sizeof(float));
+  EXPECT_THAT(Message(Build(writer, 4).status()), HasSubstr("holds 'rope_freqs.weight'"));
 }
 
 TEST(Manifest, CountsTheStraysThatItDoesNotList) {

@@ -34,19 +34,39 @@ struct Keys {
 };
 
 std::vector<float> Attend(const KernelTable& kernels, const Keys& keys, int n_keys, int kv_head,
-                          const std::vector<float>& q) {
+                          const std::vector<float>& q, int first_key = 0, float cap = 0) {
   std::vector<float> out(q.size());
   std::vector<float> scores(kSpan);
   kernels.attend({.shape = keys.shape,
                   .pages = keys.pages.data(),
                   .layer_offset = 0,
                   .kv_head = kv_head,
+                  .first_key = first_key,
                   .n_keys = n_keys,
                   .scale = 0.3f,
+                  .cap = cap,
                   .q = q.data(),
                   .out = out.data(),
                   .scores = scores.data()});
   return out;
+}
+
+// Softmax of head 1 of 2, 64 wide, over keys [first, n), with scores capped where cap is not 0.
+std::vector<double> Softmax(const Keys& keys, int first, int n, const std::vector<float>& q,
+                            double cap) {
+  std::vector<double> weight(static_cast<size_t>(n)), want(64);
+  double sum = 0;
+  for (int p = first; p < n; ++p) {
+    double dot = 0;
+    for (int d = 0; d < 64; ++d) dot += static_cast<double>(q[d]) * keys.k[p * 128 + 64 + d];
+    const double score = dot * static_cast<double>(0.3f);
+    weight[p] = std::exp(cap == 0 ? score : cap * std::tanh(score / cap));
+    sum += weight[p];
+  }
+  for (int p = first; p < n; ++p) {
+    for (int d = 0; d < 64; ++d) want[d] += weight[p] / sum * keys.v[p * 128 + 64 + d];
+  }
+  return want;
 }
 
 TEST(Attend, AgreesWithSoftmaxInBinary64) {
@@ -54,20 +74,38 @@ TEST(Attend, AgreesWithSoftmaxInBinary64) {
     const KvShape shape = {KvType::kF32, 2, 64};
     const Keys keys(Scalar(), shape, n, 40);
     const std::vector<float> q = RandomRow(64, 41);
-    const std::vector<float> out = Attend(Scalar(), keys, n, 1, q);
-    std::vector<double> weight(static_cast<size_t>(n)), want(64);
-    double sum = 0;
-    for (int p = 0; p < n; ++p) {
-      double dot = 0;
-      for (int d = 0; d < 64; ++d) dot += static_cast<double>(q[d]) * keys.k[p * 128 + 64 + d];
-      weight[p] = std::exp(dot * static_cast<double>(0.3f));
-      sum += weight[p];
+    for (const int window : {n, 1, 17, 600}) {
+      const int first = std::max(0, n - window);
+      for (const float cap : {0.0f, 1.5f}) {
+        const std::vector<float> out = Attend(Scalar(), keys, n, 1, q, first, cap);
+        const std::vector<double> want = Softmax(keys, first, n, q, static_cast<double>(cap));
+        // Values are of order 1; scores up to 10 carry 2^-21 of error into exp.
+        for (int d = 0; d < 64; ++d) {
+          ASSERT_NEAR(out[d], want[d], 2e-5) << n << " keys from " << first << ", cap " << cap;
+        }
+      }
     }
-    for (int p = 0; p < n; ++p) {
-      for (int d = 0; d < 64; ++d) want[d] += weight[p] / sum * keys.v[p * 128 + 64 + d];
+  }
+}
+
+TEST(Attend, SeesNoKeyBeforeItsWindow) {
+  for (const KernelTable* kernels : {&Scalar(), *SelectKernels("")}) {
+    const KvShape shape = {KvType::kF16, 1, 64};
+    const Keys more(*kernels, shape, 1100, 52);
+    const std::vector<float> q = RandomRow(64, 53);
+    for (const int first : {1, 7, 8, 15, 16, 100, 511, 512, 513, 1099}) {
+      Keys cut = more;  // the same keys, with everything before them unset
+      for (int p = 0; p < first; ++p) {
+        const std::vector<float> nan(64, NAN);
+        kernels->store_kv(shape, cut.memory[p / 64].data(), p % 64, nan.data(), nan.data());
+      }
+      cut.pages.clear();
+      for (const auto& page : cut.memory) cut.pages.push_back(page.data());
+      const std::vector<float> a = Attend(*kernels, more, 1100, 0, q, first);
+      ASSERT_TRUE(SameBits(a, Attend(*kernels, cut, 1100, 0, q, first)))
+          << kernels->name << ' ' << first;
+      ASSERT_FALSE(std::isnan(a[0]));
     }
-    // Values are of order 1; scores up to 10 carry 2^-21 of error into exp.
-    for (int d = 0; d < 64; ++d) ASSERT_NEAR(out[d], want[d], 2e-5) << n << " keys";
   }
 }
 
@@ -104,6 +142,12 @@ TEST(Attend, EveryInstructionSetGivesTheScalarBits) {
         for (const int keys : {1, 2, 7, 8, 9, 15, 16, 17, 63, 64, 65, 511, 512, 513, 529, n}) {
           ASSERT_TRUE(SameBits(Attend(Scalar(), a, keys, 2, q), Attend(*other, b, keys, 2, q)))
               << other->name << " head_dim " << head_dim << " keys " << keys;
+          for (const int window : {1, 5, 40, 513}) {
+            const int first = std::max(0, keys - window);
+            ASSERT_TRUE(SameBits(Attend(Scalar(), a, keys, 2, q, first, 1.5f),
+                                 Attend(*other, b, keys, 2, q, first, 1.5f)))
+                << other->name << " head_dim " << head_dim << " keys " << first << " to " << keys;
+          }
         }
       }
     }

@@ -10,6 +10,7 @@
 #include "common/random.h"
 #include "engine/kernels/arith.h"
 #include "engine/kernels/float_environment.h"
+#include "engine/kernels/tanh.h"
 
 namespace mortar {
 namespace {
@@ -100,6 +101,26 @@ TEST(Exp, HasRightLimits) {
   EXPECT_EQ(Exp(-std::numeric_limits<float>::infinity()), 0.0f);
   EXPECT_EQ(Exp(89.0f), std::numeric_limits<float>::infinity());
   EXPECT_TRUE(std::isnan(Exp(std::numeric_limits<float>::quiet_NaN())));
+}
+
+TEST(Tanh, StaysWithinItsStatedError) {
+  double worst = 0;
+  for (int i = 1; i <= 4'000'000; ++i) {
+    const float x = 9.5f * (static_cast<float>(i) / 4e6f);
+    worst = std::max(worst, Ulps(TanhScalar(x), std::tanh(static_cast<double>(x))));
+    ASSERT_EQ(TanhScalar(-x), -TanhScalar(x)) << x;
+  }
+  RecordProperty("worst_ulp", std::to_string(worst));
+  EXPECT_LT(worst, 2.0);
+}
+
+TEST(Tanh, HasRightLimits) {
+  EXPECT_EQ(TanhScalar(0.0f), 0.0f);
+  EXPECT_TRUE(std::signbit(TanhScalar(-0.0f)));
+  EXPECT_EQ(TanhScalar(1e-40f), 1e-40f);
+  EXPECT_EQ(TanhScalar(30.0f), 1.0f);
+  EXPECT_EQ(TanhScalar(-std::numeric_limits<float>::infinity()), -1.0f);
+  EXPECT_TRUE(std::isnan(TanhScalar(std::numeric_limits<float>::quiet_NaN())));
 }
 
 TEST(Tables, AgreeWithLibmInBinary64) {

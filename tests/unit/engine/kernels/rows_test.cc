@@ -117,6 +117,50 @@ TEST(SiluMul, AgreesWithItsDefinition) {
   }
 }
 
+TEST(GeluMul, AgreesWithItsDefinition) {
+  std::vector<float> g = RandomRow(1000, 15, 4.0f);
+  g[0] = -200;
+  g[1] = 200;
+  g[2] = -1e30f;
+  g[3] = -0.0f;
+  const std::vector<float> u = RandomRow(1000, 16);
+  std::vector<float> y(1000);
+  Scalar().gelu_mul(g.data(), u.data(), 1000, y.data());
+  for (size_t i = 0; i < 1000; ++i) {
+    const double x = static_cast<double>(g[i]);
+    const double twice = 2 * std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x);
+    const double want = x / (1 + std::exp(-twice)) * u[i];
+    // A dozen roundings; those of exp's argument, at most 88 here, are multiplied by it.
+    const double roundings = 12 + 4 * std::min(88.0, std::abs(twice));
+    ASSERT_NEAR(y[i], want, std::abs(want) * roundings * 0x1p-24 + 1e-35) << g[i];
+  }
+}
+
+TEST(SoftCap, AgreesWithItsDefinitionAndStaysBelowTheCap) {
+  std::vector<float> x = RandomRow(2000, 17, 60.0f);
+  x[0] = 1e30f;
+  x[1] = -1e30f;
+  x[2] = 1e-30f;
+  x[3] = -0.0f;
+  std::vector<float> y = x;
+  Scalar().soft_cap(y.data(), 2000, 50);
+  for (size_t i = 0; i < 2000; ++i) {
+    const double want = 50 * std::tanh(static_cast<double>(x[i]) / 50);
+    // The quotient, two units of the last place of tanh, and the product.
+    ASSERT_NEAR(y[i], want, std::abs(want) * 6 * 0x1p-24) << x[i];
+    ASSERT_LE(std::abs(y[i]), 50.0f);
+  }
+  EXPECT_TRUE(std::signbit(y[3]));
+}
+
+TEST(RopeHalves, RotatesElementsHalfARotationApart) {
+  std::vector<float> x = {1, 3, 0, 4, 5};
+  const std::vector<float> cos = {0, 1};
+  const std::vector<float> sin = {1, 0};
+  Scalar().rope_halves(x.data(), cos.data(), sin.data(), 2);
+  EXPECT_EQ(x, (std::vector<float>{0, 3, 1, 4, 5}));
+}
+
 TEST(Rope, RotatesNeighbouringPairs) {
   std::vector<float> x = {1, 0, 3, 4};
   const std::vector<float> cos = {0, 1};
@@ -143,12 +187,25 @@ TEST(RowKernels, EveryInstructionSetGivesTheScalarBits) {
         Scalar().silu_mul(x.data(), w.data(), length, y.data());
         other->silu_mul(x.data(), w.data(), length, z.data());
         ASSERT_TRUE(SameBits(y, z)) << "silu_mul of " << length;
+        Scalar().gelu_mul(x.data(), w.data(), length, y.data());
+        other->gelu_mul(x.data(), w.data(), length, z.data());
+        ASSERT_TRUE(SameBits(y, z)) << "gelu_mul of " << length;
+        for (const float cap : {1.0f, 30.0f}) {
+          y.assign(x.begin(), x.begin() + length);
+          z = y;
+          Scalar().soft_cap(y.data(), length, cap);
+          other->soft_cap(z.data(), length, cap);
+          ASSERT_TRUE(SameBits(y, z)) << "soft_cap of " << length << " by " << cap;
+        }
       }
       std::vector<float> y = x, z = x;
       const std::vector<float> cos = RandomRow(n / 2, seed + 7), sin = RandomRow(n / 2, seed + 8);
       Scalar().rope(y.data(), cos.data(), sin.data(), n / 2);
       other->rope(z.data(), cos.data(), sin.data(), n / 2);
       ASSERT_TRUE(SameBits(y, z)) << "rope";
+      Scalar().rope_halves(y.data(), cos.data(), sin.data(), n / 2);
+      other->rope_halves(z.data(), cos.data(), sin.data(), n / 2);
+      ASSERT_TRUE(SameBits(y, z)) << "rope_halves";
     }
   }
 }

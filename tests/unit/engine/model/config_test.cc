@@ -39,7 +39,7 @@ TEST(ModelConfig, HoldsWhatTheMetadataSays) {
   EXPECT_EQ(c->n_ff, 96);
   EXPECT_EQ(c->n_vocab, kTinyVocab);
   EXPECT_EQ(c->n_ctx_train, 512);
-  EXPECT_EQ(c->rope_dims, 16);
+  EXPECT_EQ(c->rope.dims, 16);
   EXPECT_TRUE(c->tied_head);
 }
 
@@ -52,7 +52,9 @@ TEST(ModelConfig, AnUnknownArchitectureIsRefusedWithTheKnownOnes) {
   std::erase_if(writer.keys,
                 [](const GgufWriter::Key& k) { return k.name == "general.architecture"; });
   writer.AddString("general.architecture", "mamba");
-  EXPECT_EQ(ErrorOf(writer), "architecture 'mamba' is not supported; known is llama");
+  EXPECT_EQ(ErrorOf(writer),
+            "architecture 'mamba' is not supported; known are llama, mistral, qwen2, qwen3, phi3, "
+            "gemma2, gemma3");
 }
 
 TEST(ModelConfig, NamesOfAMegabyteDoNotFloodTheLine) {
@@ -82,25 +84,30 @@ TEST(ModelConfig, FeaturesThatWouldChangeTheResultAreRefusedByName) {
   GgufWriter writer = MakeTinyModel({});
   writer.AddString("llama.rope.scaling.type", "yarn");
   EXPECT_THAT(ErrorOf(writer), HasSubstr("rope.scaling.type 'yarn' is not supported"));
-  EXPECT_THAT(ErrorOf(With("llama.expert_count", 8)), HasSubstr("experts are not supported"));
+  EXPECT_THAT(ErrorOf(With("llama.expert_count", 8)),
+              HasSubstr("llama.expert_count is not supported for this architecture: expected 0"));
 }
 
-TEST(ModelConfig, ScaledPositionsAreRefusedWithOrWithoutAType) {
+TEST(ModelConfig, PositionsAreDividedByAFactorOfLinearScalingWithOrWithoutItsType) {
   for (const std::string key : {"llama.rope.scaling.factor", "llama.rope.scale_linear"}) {
     GgufWriter writer = MakeTinyModel({});
-    writer.AddFloat(key, 1);
-    EXPECT_TRUE(ReadConfig(writer).ok()) << key;
-    writer = MakeTinyModel({});
     writer.AddFloat(key, 4);
-    EXPECT_EQ(ErrorOf(writer), key + ": expected 1 (no scaling), got 4.000000");
+    EXPECT_EQ(ReadConfig(writer)->rope.divisor, 4) << key;
+    writer.AddString("llama.rope.scaling.type", "linear");
+    EXPECT_EQ(ReadConfig(writer)->rope.divisor, 4) << key;
+    std::erase_if(writer.keys,
+                  [](const GgufWriter::Key& k) { return k.name == "llama.rope.scaling.type"; });
     writer.AddString("llama.rope.scaling.type", "none");
-    EXPECT_THAT(ErrorOf(writer), HasSubstr(key));
+    EXPECT_EQ(ErrorOf(writer), key + ": expected 1 with scaling of type none, got 4.000000");
+    EXPECT_FALSE(ReadConfig(MakeTinyModel({.linear_factor = -1})).ok());
+    // 512 positions of a thousandth each would turn too far for the table.
+    EXPECT_THAT(ErrorOf(MakeTinyModel({.linear_factor = 1e-4f})), HasSubstr("more than 2^20"));
   }
 }
 
 TEST(ModelConfig, ATensorThatTheArchitectureDoesNotKnowIsRefusedByName) {
   for (const std::string name :
-       {"blk.0.attn_q.bias", "blk.3.ffn_down.scale", "rope_freqs.weight", "output.bias",
+       {"blk.0.attn_q.bias", "blk.3.ffn_down.scale", "rope_factors_long.weight", "output.bias",
         "blk.4.attn_q.weight", "blk.01.attn_q.weight", "attn_q.weight"}) {
     GgufWriter writer = MakeTinyModel({});
     writer.AddTensor(name, TensorType::kF32, {1}, std::vector<float>{1});

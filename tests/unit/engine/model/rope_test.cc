@@ -14,7 +14,7 @@ namespace mortar {
 namespace {
 
 TEST(RopeTable, AgreesWithLibmToHalfAnUlp) {
-  const RopeTable table = *MakeRopeTable(8192, 64, 100000);
+  const RopeTable table = *MakeRopeTable(8192, {.dims = 64, .base = 100000});
   ASSERT_EQ(table.n_pairs, 32);
   for (int p = 0; p < 8192; p += 7) {
     for (int i = 0; i < 32; ++i) {
@@ -28,17 +28,31 @@ TEST(RopeTable, AgreesWithLibmToHalfAnUlp) {
 }
 
 TEST(RopeTable, PositionZeroDoesNotRotate) {
-  const RopeTable table = *MakeRopeTable(1, 16, 10000);
+  const RopeTable table = *MakeRopeTable(1, {.dims = 16});
   for (int i = 0; i < 8; ++i) {
     EXPECT_EQ(table.cos[i], 1.0f);
     EXPECT_EQ(table.sin[i], 0.0f);
   }
 }
 
+TEST(RopeTable, DividesPositionsAndFrequenciesAndScalesBothFunctions) {
+  const RopeSpec spec = {.dims = 8, .divisor = 4, .factors = {1, 2.5f, 1, 8}, .magnitude = 1.5};
+  const RopeTable table = *MakeRopeTable(3000, spec);
+  for (int p = 0; p < 3000; p += 13) {
+    for (int i = 0; i < 4; ++i) {
+      const double factor = static_cast<double>(spec.factors[static_cast<size_t>(i)]);
+      const double theta = p / 4.0 * std::pow(10000.0, -2.0 * i / 8) / factor;
+      const size_t at = static_cast<size_t>(p) * 4 + i;
+      ASSERT_NEAR(table.cos[at], 1.5 * std::cos(theta), 0x1p-24 + 1e-11) << p << ' ' << i;
+      ASSERT_NEAR(table.sin[at], 1.5 * std::sin(theta), 0x1p-24 + 1e-11) << p << ' ' << i;
+    }
+  }
+}
+
 TEST(RopeTable, LackOfMemoryIsAnErrorThatNamesTheSize) {
   const auto make_with_little_memory = [] {
     if (!LimitMemory(1 << 20)) _exit(0);
-    const absl::Status status = MakeRopeTable(1 << 20, 128, 10000).status();
+    const absl::Status status = MakeRopeTable(1 << 20, {.dims = 128}).status();
     std::fputs(Message(status).c_str(), stderr);
     _exit(status.code() == absl::StatusCode::kResourceExhausted ? 0 : 1);
   };

@@ -1,0 +1,176 @@
+// Goal: the forward pass of every architecture equals that of the program its models come from,
+// and keeps the promises of one: any chunking, threads, instruction set, cut and page give the
+// same bits. The reference logits are of tests/data/architectures (README.md there).
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <fstream>
+
+#include "tests/unit/engine/batch/tiny_engine.h"
+
+namespace mortar {
+namespace {
+
+constexpr int kReferenceTokens = 30;
+
+bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), 4 * a.size()) == 0;
+}
+
+// In an engine whose context is as long as the model's.
+TinyEngineOptions OptionsOf(const TinyModelOptions& model) {
+  TinyEngineOptions options;
+  options.model = model;
+  options.parts = {{true, {0, model.n_layers}, true}};
+  // LongRoPE's short factors serve half of it.
+  options.engine.context_max = model.architecture == "phi3" ? model.n_ctx / 2 : model.n_ctx;
+  return options;
+}
+
+// The tokens of the reference: 7, 18, 29, ... by steps of 11, those of the vocabulary.
+std::vector<int32_t> ReferenceTokens() {
+  std::vector<int32_t> tokens;
+  for (int i = 0; i < kReferenceTokens; ++i) tokens.push_back((7 + 11 * i) % kTinyVocab);
+  return tokens;
+}
+
+std::vector<float> ReadFloats(const std::string& path) {
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  std::vector<float> values(file ? static_cast<size_t>(file.tellg()) / sizeof(float) : 0);
+  file.seekg(0);
+  file.read(reinterpret_cast<char*>(values.data()),
+            static_cast<std::streamsize>(values.size() * sizeof(float)));
+  return values;
+}
+
+TEST(Architectures, LogitsEqualTheReferences) {
+  for (const NamedTinyModel& model : TinyModelOfEveryArchitecture()) {
+    const std::vector<float> want =
+        ReadFloats(std::string(MORTAR_TEST_DATA) + "/architectures/" + model.name + ".f32");
+    ASSERT_EQ(want.size(), static_cast<size_t>(kReferenceTokens) * kTinyVocab) << model.name;
+    TinyEngine tiny(OptionsOf(model.options));
+    const std::vector<float> got = AllLogits(*tiny.engine, ReferenceTokens(), 13);
+    double magnitude = 0;
+    double largest = 0;
+    for (size_t i = 0; i < want.size(); ++i) {
+      magnitude += static_cast<double>(want[i]) * want[i];
+      largest = std::max(largest, std::abs(static_cast<double>(got[i]) - want[i]));
+    }
+    RecordProperty(model.name, std::to_string(largest));
+    // Both compute in binary32, each with its own order of sums, over six layers.
+    EXPECT_LT(largest, 1e-4) << model.name;
+    EXPECT_GT(std::sqrt(magnitude / static_cast<double>(want.size())), 0.5)
+        << model.name << ": the logits are too small for this to say anything";
+  }
+}
+
+// What the metadata says shows in the logits, so that the comparison above would miss none of it.
+TEST(Architectures, EveryNumberOfTheMetadataShowsInTheLogits) {
+  using Change = void (*)(TinyModelOptions&);
+  const std::vector<std::pair<std::string, Change>> changes = {
+      {"llama-linear", [](TinyModelOptions& o) { o.linear_factor = 0; }},
+      {"llama-factors", [](TinyModelOptions& o) { o.rope_factors = false; }},
+      {"mistral", [](TinyModelOptions& o) { o.window = 8; }},
+      {"phi3", [](TinyModelOptions& o) { o.window = 8; }},
+      {"phi3", [](TinyModelOptions& o) { o.rope_factors = false; }},
+      {"phi3", [](TinyModelOptions& o) { o.rope_dims = 16; }},
+      {"gemma2", [](TinyModelOptions& o) { o.window = 8; }},
+      {"gemma2", [](TinyModelOptions& o) { o.attention_cap = 3; }},
+      {"gemma2", [](TinyModelOptions& o) { o.logit_cap = 4; }},
+      {"gemma3", [](TinyModelOptions& o) { o.window = 8; }},
+      {"gemma3", [](TinyModelOptions& o) { o.full_every = 3; }},
+      {"gemma3", [](TinyModelOptions& o) { o.linear_factor = 0; }},
+      {"gemma3", [](TinyModelOptions& o) { o.rope_base = 10000; }},
+  };
+  for (const NamedTinyModel& model : TinyModelOfEveryArchitecture()) {
+    TinyEngine tiny(OptionsOf(model.options));
+    const std::vector<float> logits = AllLogits(*tiny.engine, ReferenceTokens(), 30);
+    for (size_t i = 0; i < changes.size(); ++i) {
+      if (changes[i].first != model.name) continue;
+      TinyEngineOptions options = OptionsOf(model.options);
+      changes[i].second(options.model);
+      TinyEngine changed(options);
+      const std::vector<float> others = AllLogits(*changed.engine, ReferenceTokens(), 30);
+      float largest = 0;
+      for (size_t k = 0; k < logits.size(); ++k) {
+        largest = std::max(largest, std::abs(logits[k] - others[k]));
+      }
+      EXPECT_GT(largest, 0.01f) << model.name << ", change " << i;  // a hundred tolerances
+    }
+  }
+}
+
+// Logits of `tokens` by the scalar kernels in one chunk after the other; every other way must
+// give their bits.
+void ExpectTheScalarBits(const NamedTinyModel& model, TensorType type, int n_tokens,
+                         std::initializer_list<std::pair<int, int>> threads_and_chunks) {
+  const std::vector<int32_t> tokens = RandomTokens(n_tokens, 31);
+  TinyEngineOptions options = OptionsOf(model.options);
+  options.model.type = type;
+  options.model.head_dim = 32;  // whole blocks
+  options.model.n_ctx = 2048;
+  options.engine.context_max = 600;
+  options.engine.kv_type = KvType::kF16;
+  options.isa = "scalar";
+  TinyEngine reference(options);
+  const std::vector<float> want = AllLogits(*reference.engine, tokens, 128);
+  options.isa = "";
+  for (const auto& [n_threads, chunk] : threads_and_chunks) {
+    options.n_threads = n_threads;
+    TinyEngine tiny(options);
+    ASSERT_TRUE(SameBits(want, AllLogits(*tiny.engine, tokens, chunk)))
+        << model.name << ' ' << Name(type) << ", " << n_threads << " threads, chunks of " << chunk;
+  }
+}
+
+TEST(Architectures, ChunksThreadsAndInstructionSetsGiveTheSameLogits) {
+  for (const NamedTinyModel& model : TinyModelOfEveryArchitecture()) {
+    ExpectTheScalarBits(model, TensorType::kF32, 80, {{1, 1}, {2, 7}, {3, 80}});
+    ExpectTheScalarBits(model, TensorType::kQ4_1, 80, {{1, 1}, {2, 7}, {3, 80}});
+  }
+}
+
+TEST(Architectures, WindowsThatLeaveAWholeSpanBehindGiveTheSameLogits) {
+  for (const NamedTinyModel& model : TinyModelOfEveryArchitecture()) {
+    if (model.options.window == 0) continue;
+    ExpectTheScalarBits(model, TensorType::kQ8_0, 530, {{1, 50}, {2, 128}});
+  }
+}
+
+// What crosses between parts is f32 rows; windows, caps and norms stand wherever the cut is.
+TEST(Architectures, AnyCutGivesTheSameLogits) {
+  const std::vector<int32_t> tokens = RandomTokens(30, 32);
+  for (const NamedTinyModel& model : TinyModelOfEveryArchitecture()) {
+    TinyEngineOptions options = OptionsOf(model.options);
+    TinyEngine whole(options);
+    const std::vector<float> want = AllLogits(*whole.engine, tokens, 30);
+    for (const LayerRange cloud : {LayerRange{1, 5}, {2, 3}, {0, 6}, {5, 6}}) {
+      options.parts = {{true, {0, cloud.begin}, false}, {false, {cloud.end, 6}, true}};
+      TinyEngine edge(options);
+      options.parts = {{false, cloud, false}};
+      TinyEngine worker(options);
+      KvTable edge_kv, worker_kv;
+      ASSERT_TRUE(edge.engine->kv().Reserve(edge_kv, 30).ok());
+      ASSERT_TRUE(worker.engine->kv().Reserve(worker_kv, 30).ok());
+      std::vector<BatchRow> edge_rows, worker_rows;
+      std::vector<int> wanted;
+      for (int p = 0; p < 30; ++p) {
+        edge_rows.push_back({&edge_kv, p});
+        worker_rows.push_back({&worker_kv, p});
+        wanted.push_back(p);
+      }
+      std::vector<float> up(30 * 64), down(30 * 64), logits(want.size());
+      edge.engine->Run(0, {.rows = edge_rows, .tokens = tokens, .rows_out = up.data()});
+      worker.engine->Run(0, {.rows = worker_rows, .rows_in = up.data(), .rows_out = down.data()});
+      edge.engine->Run(1, {.rows = edge_rows,
+                           .rows_in = down.data(),
+                           .logit_rows = wanted,
+                           .logits = logits.data()});
+      ASSERT_TRUE(SameBits(want, logits)) << model.name << ' ' << ToString(cloud);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace mortar
