@@ -7,7 +7,10 @@
 #include "engine/text/byte_alphabet.h"
 #include "engine/text/joined_text.h"
 #include "engine/text/merger.h"
+#include "engine/text/normal_form.h"
 #include "engine/text/pre_tokenizer.h"
+#include "engine/text/utf8.h"
+#include "engine/text/white_space.h"
 
 namespace mortar {
 namespace {
@@ -26,15 +29,28 @@ class BpeTokenizer final : public TableTokenizer {
                            std::vector<Token>* out) const;
 
   std::array<Token, 256> byte_tokens_{};  // -1: the vocabulary has none for this byte
+  // User-defined tokens of white space alone (MPT's runs of spaces): they count in all text, for
+  // nothing can be forged with them.
+  std::unique_ptr<SpecialTokens> spaces_;
   std::unique_ptr<PreTokenizer> pre_tokenizer_;
   Merger merger_;
 };
 
-// A normal token with characters outside the byte alphabet stands for its own text and is no
-// target of merges, as in Hugging Face's tokenizers.
-absl::Status Spell(Token, std::string_view text, TokenType type, std::string* bytes) {
-  if (type != TokenType::kNormal || !DecodeByteAlphabet(text, bytes)) *bytes += text;
-  return absl::OkStatus();
+// A normal token with characters outside the byte alphabet stands for its own text, and no text
+// becomes it, as in Hugging Face's tokenizers (Command R has some).
+absl::StatusOr<bool> Spell(Token, std::string_view text, TokenType type, std::string* bytes) {
+  if (type == TokenType::kNormal && DecodeByteAlphabet(text, bytes)) return true;
+  *bytes += text;
+  return false;
+}
+
+bool IsAllWhiteSpace(std::string_view text) {
+  while (!text.empty()) {
+    const Utf8Step step = NextUtf8(text);
+    if (!IsWhiteSpace(step.code_point)) return false;
+    text.remove_prefix(step.bytes);
+  }
+  return true;
 }
 
 absl::Status BpeTokenizer::Build(const Vocabulary& vocabulary) {
@@ -42,8 +58,16 @@ absl::Status BpeTokenizer::Build(const Vocabulary& vocabulary) {
   RETURN_IF_ERROR(table_.Build(vocabulary, TokenType::kUnused, Spell));
   for (int byte = 0; byte < 256; ++byte) {
     const char c = static_cast<char>(byte);
-    byte_tokens_[byte] = table_.FindNormal({&c, 1});
+    byte_tokens_[byte] = table_.FindPlain({&c, 1});
   }
+  std::vector<SpecialTokens::Entry> spaces;
+  for (Token token = 0; token < n_vocab(); ++token) {
+    const std::string_view text = table_.Text(token);
+    if (table_.type(token) == TokenType::kUserDefined && IsAllWhiteSpace(text)) {
+      spaces.push_back({text, token});
+    }
+  }
+  spaces_ = std::make_unique<SpecialTokens>(std::move(spaces));
   return AddMerges(vocabulary.merges);
 }
 
@@ -51,7 +75,7 @@ absl::StatusOr<Token> BpeTokenizer::FindSpelled(std::string_view spelled,
                                                 size_t merge_index) const {
   std::string bytes;
   if (DecodeByteAlphabet(spelled, &bytes)) {
-    if (const Token found = table_.FindNormal(bytes); found >= 0) return found;
+    if (const Token found = table_.FindPlain(bytes); found >= 0) return found;
   }
   return InvalidArgument(At(kMergesKey, merge_index) + " names \"" +
                          std::string(spelled.substr(0, 100)) + "\", which is no normal token of " +
@@ -75,9 +99,8 @@ absl::Status BpeTokenizer::AddMerges(std::span<const std::string> merges) {
     ASSIGN_OR_RETURN(const Token right, FindSpelled(view.substr(space + 1), i));
     joined.assign(table_.Text(left)).append(table_.Text(right));
     Token result = expected;
-    if (expected >= n_vocab() || table_.type(expected) != TokenType::kNormal ||
-        table_.Text(expected) != joined) {
-      result = table_.FindNormal(joined);
+    if (expected >= n_vocab() || !table_.IsPlain(expected) || table_.Text(expected) != joined) {
+      result = table_.FindPlain(joined);
       if (result < 0) {
         return InvalidArgument(At(kMergesKey, i) + " \"" + merge.substr(0, 100) +
                                "\" makes what is no normal token of " + kTokensKey);
@@ -95,12 +118,17 @@ absl::Status BpeTokenizer::AddMerges(std::span<const std::string> merges) {
 // Text without special tokens, or in which they are plain.
 absl::Status BpeTokenizer::EncodePlain(std::string_view text, Merger::Scratch* scratch,
                                        std::vector<Token>* out) const {
+  std::string composed;
+  if (pre_tokenizer_->composes() && !IsSurelyNfc(text)) {
+    AppendNfc(text, &composed);
+    text = composed;
+  }
   std::vector<std::string_view> pieces;
   RETURN_IF_ERROR(pre_tokenizer_->Split(text, &pieces));
   std::vector<Token> spelled;
   for (const std::string_view piece : pieces) {
     if (pre_tokenizer_->takes_whole_tokens()) {
-      if (const Token whole = table_.FindNormal(piece); whole >= 0) {
+      if (const Token whole = table_.FindPlain(piece); whole >= 0) {
         out->push_back(whole);
         continue;
       }
@@ -120,13 +148,12 @@ absl::StatusOr<std::vector<Token>> BpeTokenizer::Encode(
   ASSIGN_OR_RETURN(const JoinedText joined, Join(pieces));
   std::vector<Token> out;
   Merger::Scratch scratch;
-  const SpecialTokens none({});
   const auto visit = [&](std::string_view plain, Token special) -> absl::Status {
     RETURN_IF_ERROR(EncodePlain(plain, &scratch, &out));
     if (special >= 0) out.push_back(special);
     return absl::OkStatus();
   };
-  RETURN_IF_ERROR(CutAtSpecials(joined, table_.specials(), none, visit));
+  RETURN_IF_ERROR(CutAtSpecials(joined, table_.specials(), *spaces_, visit));
   return out;
 }
 

@@ -17,7 +17,7 @@ bool Later(const ScoreMerger::Candidate& a, const ScoreMerger::Candidate& b) {
 ScoreMerger::ScoreMerger(const TokenTable& table, std::span<const float> scores)
     : table_(table), scores_(scores.begin(), scores.end()) {
   for (Token token = 0; token < table.size(); ++token) {
-    if (table.type(token) == TokenType::kNormal) {
+    if (table.IsPlain(token)) {
       longest_ = std::max(longest_, table.Text(token).size());
     }
   }
@@ -30,7 +30,7 @@ void ScoreMerger::Propose(std::string_view text, int32_t first, Scratch* scratch
   if (symbol.after < 0) return;
   const uint32_t bytes = symbol.bytes + scratch->symbols[symbol.after].bytes;
   if (bytes > longest_) return;
-  const Token token = table_.FindNormal(text.substr(symbol.at, bytes));
+  const Token token = table_.FindPlain(text.substr(symbol.at, bytes));
   if (token < 0) return;
   scratch->heap.push_back({scores_[token], first, bytes});
   std::push_heap(scratch->heap.begin(), scratch->heap.end(), Later);
@@ -69,7 +69,7 @@ void ScoreMerger::Merge(std::string_view text, Scratch* scratch,
   }
   for (int32_t i = 0; i >= 0; i = symbols[i].after) {
     const std::string_view symbol = text.substr(symbols[i].at, symbols[i].bytes);
-    emit(symbol, table_.FindNormal(symbol));
+    emit(symbol, table_.FindPlain(symbol));
   }
 }
 

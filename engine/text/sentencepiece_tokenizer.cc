@@ -84,7 +84,7 @@ std::optional<uint8_t> ParseByte(std::string_view text) {
   return static_cast<uint8_t>(high * 16 + low);
 }
 
-absl::Status Spell(Token token, std::string_view text, TokenType type, std::string* bytes) {
+absl::StatusOr<bool> Spell(Token token, std::string_view text, TokenType type, std::string* bytes) {
   if (type == TokenType::kByte) {
     const std::optional<uint8_t> byte = ParseByte(text);
     if (!byte) {
@@ -97,7 +97,7 @@ absl::Status Spell(Token token, std::string_view text, TokenType type, std::stri
   } else {
     *bytes += text;
   }
-  return absl::OkStatus();
+  return true;
 }
 
 class SentencePieceTokenizer final : public TableTokenizer {

@@ -50,7 +50,7 @@ absl::Status TokenTable::CheckSizes(const Vocabulary& vocabulary) const {
   return absl::OkStatus();
 }
 
-// Fills arena_, begins_ and types_.
+// Fills arena_, begins_, types_ and plain_.
 absl::Status TokenTable::AddTokens(const Vocabulary& vocabulary, TokenType last_type,
                                    const Spell& spell) {
   const size_t n = vocabulary.tokens.size();
@@ -71,22 +71,23 @@ absl::Status TokenTable::AddTokens(const Vocabulary& vocabulary, TokenType last_
     const std::string& text = vocabulary.tokens[i];
     if (text.empty()) return InvalidArgument(At(kTokensKey, i) + " is empty");
     if (FindInvalidUtf8(text)) return InvalidArgument(At(kTokensKey, i) + " is not valid UTF-8");
-    RETURN_IF_ERROR(spell(static_cast<Token>(i), text, types_[i], &arena_));
+    ASSIGN_OR_RETURN(const bool plain, spell(static_cast<Token>(i), text, types_[i], &arena_));
+    plain_.push_back(plain && types_[i] == TokenType::kNormal);
     begins_.push_back(static_cast<uint32_t>(arena_.size()));
   }
   return absl::OkStatus();
 }
 
-// Fills normal_, specials_ and ends_. The arena does not move any more.
+// Fills plain_tokens_, specials_ and ends_. The arena does not move any more.
 absl::Status TokenTable::IndexTokens() {
-  normal_.reserve(size());
+  plain_tokens_.reserve(size());
   ends_.assign(size(), false);
   TokensByText special_texts;
   std::vector<SpecialTokens::Entry> specials;
   for (Token token = 0; token < size(); ++token) {
     const std::string_view text = Text(token);
-    if (types_[token] == TokenType::kNormal) {
-      const auto [first, added] = normal_.emplace(text, token);
+    if (plain_[token]) {
+      const auto [first, added] = plain_tokens_.emplace(text, token);
       if (!added) {
         return InvalidArgument(At(kTokensKey, token) + " repeats token " +
                                std::to_string(first->second));

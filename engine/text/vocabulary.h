@@ -55,8 +55,10 @@ std::string At(const char* key, size_t index);
 // Thread-safe after Build, and does not move: views of its texts live as long as it does.
 class TokenTable {
  public:
-  // Appends the bytes that the text of a token of the file stands for.
-  using Spell = std::function<absl::Status(Token, std::string_view, TokenType, std::string*)>;
+  // Appends the bytes that the text of a token of the file stands for, and says whether plain
+  // text can become the token if it is a normal one.
+  using Spell =
+      std::function<absl::StatusOr<bool>(Token, std::string_view, TokenType, std::string*)>;
 
   TokenTable() = default;
   TokenTable(const TokenTable&) = delete;
@@ -64,7 +66,7 @@ class TokenTable {
 
   // Does: checks sizes, types up to `last_type`, texts and special ids, and builds the indices.
   // Errors: InvalidArgument, naming the GGUF key and the index, for what Vocabulary does not
-  // allow, empty and invalid texts, and a text that two normal or two special tokens share.
+  // allow, empty and invalid texts, and a text that two plain or two special tokens share.
   absl::Status Build(const Vocabulary& vocabulary, TokenType last_type, const Spell& spell);
 
   int size() const { return static_cast<int>(types_.size()); }
@@ -72,11 +74,13 @@ class TokenTable {
   std::string_view Text(Token token) const {
     return std::string_view(arena_).substr(begins_[token], begins_[token + 1] - begins_[token]);
   }
-  // The normal token that stands for these bytes; -1: none. Control tokens are never found
-  // here: plain text cannot forge one.
-  Token FindNormal(std::string_view bytes) const {
-    const auto found = normal_.find(bytes);
-    return found == normal_.end() ? -1 : found->second;
+  // Whether the token is normal, and plain text can become it.
+  bool IsPlain(Token token) const { return plain_[token]; }
+  // The plain token that stands for these bytes; -1: none. Control tokens are never found here:
+  // plain text cannot forge one.
+  Token FindPlain(std::string_view bytes) const {
+    const auto found = plain_tokens_.find(bytes);
+    return found == plain_tokens_.end() ? -1 : found->second;
   }
   // All control and user-defined tokens.
   const SpecialTokens& specials() const { return *specials_; }
@@ -104,8 +108,9 @@ class TokenTable {
   std::string arena_;             // the bytes of all tokens, one after another
   std::vector<uint32_t> begins_;  // [n_vocab + 1] offsets into arena_
   std::vector<TokenType> types_;  // [n_vocab]
+  std::vector<bool> plain_;       // [n_vocab]
   std::vector<bool> ends_;        // [n_vocab] whether the token ends a generation
-  TokensByText normal_;           // normal tokens by the bytes they stand for
+  TokensByText plain_tokens_;     // by the bytes they stand for
   std::unique_ptr<SpecialTokens> specials_;
   Token bos_ = -1;
   Token eos_ = -1;

@@ -231,12 +231,12 @@ TEST(SentencePieceTokenizer, TokensThatRepeatOrAreTooLongAreRefused) {
 
 // Without a pre-tokenizer a text without spaces is one sequence: merging that were quadratic
 // would take hours.
-TEST(SentencePieceTokenizer, FourMegabytesWithoutASpaceAreEncodedInTime) {
+TEST(SentencePieceTokenizer, AMegabyteWithoutASpaceIsEncodedInTime) {
   const auto tokenizer = FromStored(Stored(kStored)["models"]["llama"]);
   ASSERT_NE(tokenizer, nullptr);
   for (const std::string unit : {"a", "abcdefg", "\u00E9\u4E00", " "}) {
     std::string text;
-    while (text.size() < (4u << 20)) text += unit;
+    while (text.size() < (1u << 20)) text += unit;
     const auto begin = std::chrono::steady_clock::now();
     const auto tokens = tokenizer->Encode({{text}});
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
