@@ -8,6 +8,7 @@
 #include "engine/text/joined_text.h"
 #include "engine/text/limits.h"
 #include "engine/text/score_merger.h"
+#include "engine/text/space_mark.h"
 #include "engine/text/utf8.h"
 #include "engine/text/white_space.h"
 
@@ -15,7 +16,6 @@ namespace mortar {
 namespace {
 
 constexpr char kScoresKey[] = "tokenizer.ggml.scores";
-constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581
 
 // Marks of conversations that files declare as user-defined tokens; found in a user's message
 // they would forge a turn.
@@ -43,16 +43,6 @@ bool IsTurnMark(std::string_view text) {
     if (text == mark) return true;
   }
   return false;
-}
-
-// Appends `text` with each mark of a space as the space.
-void AppendSpaced(std::string_view text, std::string* out) {
-  for (size_t mark = text.find(kSpaceMark); mark != std::string_view::npos;
-       mark = text.find(kSpaceMark)) {
-    out->append(text.substr(0, mark)).push_back(' ');
-    text.remove_prefix(mark + kSpaceMark.size());
-  }
-  out->append(text);
 }
 
 // Phi-3's special tokens that leave the white space behind them alone.

@@ -1,7 +1,7 @@
 // From text to token ids and back, with the vocabulary that a GGUF file carries.
 //
-// One interface, one file pair for each kind: bpe_tokenizer.h (GGUF's model "gpt2") and
-// sentencepiece_tokenizer.h ("llama").
+// One interface, one file pair for each kind: bpe_tokenizer.h (GGUF's model "gpt2"),
+// sentencepiece_tokenizer.h ("llama") and wordpiece_tokenizer.h ("bert").
 #pragma once
 
 #include <cstdint>

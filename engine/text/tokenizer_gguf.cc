@@ -1,9 +1,12 @@
 // The one place where the tokenizers know GGUF's keys and their types.
+#include <algorithm>
+
 #include "engine/gguf/reader.h"
 #include "engine/text/bpe_tokenizer.h"
 #include "engine/text/sentencepiece_tokenizer.h"
 #include "engine/text/tokenizer.h"
 #include "engine/text/vocabulary.h"
+#include "engine/text/wordpiece_tokenizer.h"
 
 namespace mortar {
 namespace {
@@ -75,6 +78,40 @@ Made SentencePieceFromGguf(const GgufFile& file) {
   return MakeSentencePieceTokenizer(vocabulary);
 }
 
+// `*token`, when it is none: what another key names, or else the token of this text.
+absl::Status OrElse(const GgufFile& file, std::string_view key, std::string_view text,
+                    const Vocabulary& vocabulary, Token* token) {
+  if (*token >= 0) return absl::OkStatus();
+  ASSIGN_OR_RETURN(*token, OptionalToken(file, key));
+  const auto found = std::find(vocabulary.tokens.begin(), vocabulary.tokens.end(), text);
+  if (*token < 0 && found != vocabulary.tokens.end()) {
+    *token = static_cast<Token>(found - vocabulary.tokens.begin());
+  }
+  return absl::OkStatus();
+}
+
+Made WordPieceFromGguf(const GgufFile& file) {
+  Vocabulary vocabulary;
+  std::vector<int32_t> types;
+  RETURN_IF_ERROR(ReadTokens(file, &types, &vocabulary));
+  RETURN_IF_ERROR(
+      OrElse(file, "tokenizer.ggml.cls_token_id", "[CLS]", vocabulary, &vocabulary.bos));
+  // The key is misspelled in the format.
+  RETURN_IF_ERROR(
+      OrElse(file, "tokenizer.ggml.seperator_token_id", "[SEP]", vocabulary, &vocabulary.eos));
+  RETURN_IF_ERROR(
+      OrElse(file, "tokenizer.ggml.unknown_token_id", "[UNK]", vocabulary, &vocabulary.unknown));
+  ASSIGN_OR_RETURN(vocabulary.adds_bos, Optional<bool>(file.GetBool("tokenizer.ggml.add_bos_token"),
+                                                       vocabulary.bos >= 0));
+  ASSIGN_OR_RETURN(vocabulary.adds_eos, Optional<bool>(file.GetBool("tokenizer.ggml.add_eos_token"),
+                                                       vocabulary.eos >= 0));
+  ASSIGN_OR_RETURN(const bool lowers,
+                   Optional<bool>(file.GetBool("tokenizer.ggml.normalizer.lowercase"), true));
+  ASSIGN_OR_RETURN(const bool strips,
+                   Optional<bool>(file.GetBool("tokenizer.ggml.normalizer.strip_accents"), lowers));
+  return MakeWordPieceTokenizer(vocabulary, lowers, strips);
+}
+
 struct Kind {
   const char* model;  // the value of tokenizer.ggml.model
   const char* about;
@@ -83,6 +120,7 @@ struct Kind {
 constexpr Kind kKinds[] = {
     {"gpt2", "byte-level BPE", BpeFromGguf},
     {"llama", "SentencePiece", SentencePieceFromGguf},
+    {"bert", "WordPiece", WordPieceFromGguf},
 };
 
 }  // namespace
