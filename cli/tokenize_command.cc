@@ -17,6 +17,7 @@ absl::Status TokenizeCommand(const CommandContext& context) {
   const bool special = context.settings.Bool("special");
   ASSIGN_OR_RETURN(std::vector<Token> tokens, tokenizer->Encode({{prompt.text, special}}));
   if (tokenizer->adds_bos()) tokens.insert(tokens.begin(), tokenizer->bos());
+  if (tokenizer->adds_eos()) tokens.push_back(tokenizer->eos());
 
   TokenizeReport report;
   for (const Token token : tokens) {

@@ -142,6 +142,21 @@ absl::StatusOr<std::vector<int32_t>> GgufFile::GetInts(std::string_view key) con
   return ints;
 }
 
+absl::StatusOr<std::vector<float>> GgufFile::GetFloats(std::string_view key) const {
+  constexpr char kWanted[] = "an array of finite numbers of 32 bits";
+  ASSIGN_OR_RETURN(const GgufValue* value, Find(key));
+  const auto* array = std::get_if<GgufArray>(value);
+  const auto* numbers = array ? std::get_if<std::vector<double>>(array) : nullptr;
+  if (numbers == nullptr) return Unfit(key, kWanted, KindName(*value));
+  std::vector<float> floats;
+  floats.reserve(numbers->size());
+  for (const double number : *numbers) {
+    if (!FitsFloat(number)) return Unfit(key, kWanted, std::to_string(number));
+    floats.push_back(static_cast<float>(number));
+  }
+  return floats;
+}
+
 const TensorInfo* GgufFile::FindTensor(std::string_view name) const {
   const auto entry = tensor_index_.find(name);
   return entry == tensor_index_.end() ? nullptr : &tensors_[entry->second];

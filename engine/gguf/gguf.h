@@ -85,13 +85,15 @@ class GgufFile {
 
   // Typed reads of one key. NotFound when it is absent, InvalidArgument (naming the key, the
   // type wanted and the type found) when it has another type or does not fit. Either kind of
-  // integer will do where its value fits; GetFloat refuses what is not finite as a float.
+  // integer will do where its value fits; GetFloat and GetFloats refuse what is not finite as a
+  // float.
   absl::StatusOr<uint32_t> GetUint32(std::string_view key) const;
   absl::StatusOr<float> GetFloat(std::string_view key) const;
   absl::StatusOr<bool> GetBool(std::string_view key) const;
   absl::StatusOr<std::string> GetString(std::string_view key) const;
   absl::StatusOr<const std::vector<std::string>*> GetStrings(std::string_view key) const;
   absl::StatusOr<std::vector<int32_t>> GetInts(std::string_view key) const;
+  absl::StatusOr<std::vector<float>> GetFloats(std::string_view key) const;
 
   const TensorInfo* FindTensor(std::string_view name) const;  // null when absent
   std::span<const uint8_t> Data(const TensorInfo& tensor) const;

@@ -5,7 +5,12 @@ namespace mortar {
 
 // pending_ holds at most the three bytes of a character that has begun and not ended.
 std::string Detokenizer::Push(Token token) {
-  pending_ += tokenizer_.Bytes(token);
+  std::string_view bytes = tokenizer_.Bytes(token);
+  if (drops_space_ && !bytes.empty()) {
+    drops_space_ = false;
+    if (bytes[0] == ' ') bytes.remove_prefix(1);
+  }
+  pending_ += bytes;
   std::string out;
   std::string_view rest = pending_;
   while (!rest.empty()) {

@@ -19,6 +19,12 @@ inline constexpr size_t kVocabularyBytesMax = size_t{1} << 30;
 // Text of one special token. Finding them costs at most this many steps a byte of text.
 inline constexpr size_t kSpecialTokenBytesMax = 1024;
 
+// Text of one token of a SentencePiece or WordPiece vocabulary. Looking one up costs its length.
+inline constexpr size_t kScoredTokenBytesMax = 1024;
+
+// Characters of a word that WordPiece spells; a longer one is unknown, as the models were trained.
+inline constexpr size_t kWordCharactersMax = 100;
+
 // Steps of one search of the pre-tokenizer's pattern, as PCRE2 counts them where it has no
 // just-in-time compiler. A run of white space costs a few steps a character.
 inline constexpr uint32_t kPatternStepsMax = 1u << 30;

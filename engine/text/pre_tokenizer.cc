@@ -1,5 +1,7 @@
+// Names, and which of them share a pattern, are llama.cpp's, which leaves normal form C out.
 // Sources of the patterns: GPT-2's encoder.py (Radford et al. 2019), and the tokenizer.json of
-// SmolLM2, Llama 3 and Qwen2. Characters' classes are those of Unicode 14 (PCRE2 10.42).
+// SmolLM2, Llama 3, Qwen2, Qwen3.5, GPT-4o, Mistral Nemo, DeepSeek Coder and DeepSeek V3.
+// Characters' classes are those of Unicode 14 (PCRE2 10.42).
 #include "engine/text/pre_tokenizer.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -17,24 +19,69 @@ constexpr char kSpaces[] = R"(\x{9}-\x{d}\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{2
 
 // In the patterns below "_" stands for kSpaces.
 constexpr char kDigit[] = R"(\p{N})";
+constexpr char kDigits3[] = R"(\p{N}{1,3})";
+constexpr char kLine[] = R"([\r\n])";
 constexpr char kGpt2[] =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^_\p{L}\p{N}]+|[_]+(?![^_])|[_]+)";
 constexpr char kLlama3[] = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3})"
                            R"(| ?[^_\p{L}\p{N}]+[\r\n]*|[_]*[\r\n]+|[_]+(?![^_])|[_]+)";
 constexpr char kQwen2[] = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N})"
                           R"(| ?[^_\p{L}\p{N}]+[\r\n]*|[_]*[\r\n]+|[_]+(?![^_])|[_]+)";
+constexpr char kQwen35[] = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N})"
+                           R"(| ?[^_\p{L}\p{M}\p{N}]+[\r\n]*|[_]*[\r\n]+|[_]+(?![^_])|[_]+)";
+constexpr char kGpt4o[] =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
+    R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)"
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3})"
+    R"(| ?[^_\p{L}\p{N}]+[\r\n/]*|[_]*[\r\n]+|[_]+(?![^_])|[_]+)";
+constexpr char kTekken[] =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
+    R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N})"
+    R"(| ?[^_\p{L}\p{N}]+[\r\n/]*|[_]*[\r\n]+|[_]+(?![^_])|[_]+)";
+constexpr char kSpacedLetters[] = R"([_]?\p{L}+)";
+constexpr char kSpacedMarks[] = R"([_]?\p{P}+)";
+constexpr char kEastAsian[] = R"([\x{4e00}-\x{9fa5}\x{800}-\x{4e00}\x{ac00}-\x{d7ff}]+)";
+constexpr char kHanKana[] = R"([\x{4e00}-\x{9fa5}\x{3040}-\x{30ff}]+)";
+constexpr char kDeepSeek3[] =
+    R"([!-/:-@\[-`{-~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*)"
+    R"(|[_]*[\r\n]+|[_]+(?![^_])|[_]+)";
 
 // Each pattern cuts every piece that the one before it left; null after the last.
+constexpr size_t kPatternsMax = 5;
+using Patterns = const char* [kPatternsMax];
 struct Recipe {
   const char* name;
-  const char* patterns[2];
+  Patterns patterns;
+  bool composes;  // the text is brought into normal form C before
   bool takes_whole_tokens;
 };
 constexpr Recipe kRecipes[] = {
-    {"gpt-2", {kGpt2, nullptr}, false},
-    {"llama-bpe", {kLlama3, nullptr}, true},
-    {"qwen2", {kQwen2, nullptr}, false},
-    {"smollm", {kDigit, kGpt2}, false},
+    {"chatglm-bpe", {kLlama3}, false, false},
+    {"command-r", {kDigit, kGpt2}, true, false},
+    {"dbrx", {kLlama3}, false, false},
+    {"deepseek-coder", {kLine, kSpacedLetters, kSpacedMarks, kEastAsian, kDigit}, false, false},
+    {"deepseek-r1-qwen", {kQwen2}, true, false},
+    {"deepseek-v3", {kDigits3, kHanKana, kDeepSeek3}, false, false},
+    {"falcon3", {kLlama3}, false, true},
+    {"glm4", {kLlama3}, false, true},
+    {"gpt-2", {kGpt2}, false, false},
+    {"gpt-4o", {kGpt4o}, false, false},
+    {"llama-bpe", {kLlama3}, false, true},
+    {"llama-v3", {kLlama3}, false, true},
+    {"llama3", {kLlama3}, false, true},
+    {"llama4", {kGpt4o}, false, false},
+    {"modern-bert", {kGpt2}, true, false},
+    {"mpt", {kGpt2}, true, false},
+    {"olmo", {kGpt2}, true, false},
+    {"phi-2", {kGpt2}, false, false},
+    {"qwen2", {kQwen2}, true, false},
+    {"qwen35", {kQwen35}, true, false},
+    {"refact", {kDigit, kGpt2}, false, false},
+    {"smaug-bpe", {kLlama3}, false, false},
+    {"smollm", {kDigit, kGpt2}, false, false},
+    {"starcoder", {kDigit, kGpt2}, false, false},
+    {"tekken", {kTekken}, false, true},
 };
 
 struct FreeCode {
@@ -81,13 +128,14 @@ absl::StatusOr<Code> Compile(std::string_view pattern) {
 
 class PatternPreTokenizer final : public PreTokenizer {
  public:
-  PatternPreTokenizer(std::vector<Code> patterns, bool takes_whole_tokens)
-      : patterns_(std::move(patterns)), takes_whole_tokens_(takes_whole_tokens) {}
+  PatternPreTokenizer(std::vector<Code> patterns, const Recipe& recipe)
+      : patterns_(std::move(patterns)), recipe_(recipe) {}
 
   absl::Status Split(std::string_view text, std::vector<std::string_view>* pieces) const override {
     return SplitBy(0, text, pieces);
   }
-  bool takes_whole_tokens() const override { return takes_whole_tokens_; }
+  bool composes() const override { return recipe_.composes; }
+  bool takes_whole_tokens() const override { return recipe_.takes_whole_tokens; }
 
  private:
   // Cuts `text` with pattern `level`, and each part with the patterns after it.
@@ -122,7 +170,7 @@ class PatternPreTokenizer final : public PreTokenizer {
   }
 
   const std::vector<Code> patterns_;
-  const bool takes_whole_tokens_;
+  const Recipe& recipe_;
 };
 
 }  // namespace
@@ -137,8 +185,7 @@ absl::StatusOr<std::unique_ptr<PreTokenizer>> PreTokenizer::Make(const std::stri
         ASSIGN_OR_RETURN(Code code, Compile(pattern));
         patterns.push_back(std::move(code));
       }
-      return std::unique_ptr<PreTokenizer>(
-          new PatternPreTokenizer(std::move(patterns), recipe.takes_whole_tokens));
+      return std::make_unique<PatternPreTokenizer>(std::move(patterns), recipe);
     }
     known += (known.empty() ? "" : ", ") + std::string(recipe.name);
   }

@@ -17,7 +17,7 @@ namespace mortar {
 // Thread-safe after construction.
 class PreTokenizer {
  public:
-  // By the value of the GGUF key tokenizer.ggml.pre: "smollm", "gpt-2", "llama-bpe", "qwen2".
+  // By the value of the GGUF key tokenizer.ggml.pre: "smollm", "gpt-2", "llama-bpe", "qwen2", ...
   // Unimplemented, with the list of those known, for any other.
   static absl::StatusOr<std::unique_ptr<PreTokenizer>> Make(const std::string& name);
   virtual ~PreTokenizer() = default;
@@ -27,6 +27,8 @@ class PreTokenizer {
   virtual absl::Status Split(std::string_view text,
                              std::vector<std::string_view>* pieces) const = 0;
 
+  // Whether a text is brought into Unicode's normal form C before it is cut.
+  virtual bool composes() const = 0;
   // Whether a piece that is a token as a whole is taken without merging.
   virtual bool takes_whole_tokens() const = 0;
 };

@@ -1,10 +1,17 @@
-// The one place where the tokenizer knows GGUF's keys and their types.
+// The one place where the tokenizers know GGUF's keys and their types.
+#include <algorithm>
+
 #include "engine/gguf/reader.h"
 #include "engine/text/bpe_tokenizer.h"
+#include "engine/text/sentencepiece_tokenizer.h"
 #include "engine/text/tokenizer.h"
+#include "engine/text/vocabulary.h"
+#include "engine/text/wordpiece_tokenizer.h"
 
 namespace mortar {
 namespace {
+
+using Made = absl::StatusOr<std::unique_ptr<Tokenizer>>;
 
 // `value` when the key stands in the file, `absent` when not; other errors stay errors.
 template <typename T>
@@ -23,31 +30,109 @@ absl::StatusOr<Token> OptionalToken(const GgufFile& file, std::string_view key) 
   return static_cast<Token>(id);
 }
 
-}  // namespace
+// What each kind of tokenizer reads: tokens, types and special ids. The lists outlive the use of
+// `vocabulary`, which views them.
+absl::Status ReadTokens(const GgufFile& file, std::vector<int32_t>* types, Vocabulary* vocabulary) {
+  ASSIGN_OR_RETURN(const std::vector<std::string>* tokens, file.GetStrings(kTokensKey));
+  ASSIGN_OR_RETURN(*types, file.GetInts(kTypesKey));
+  vocabulary->tokens = *tokens;
+  vocabulary->types = *types;
+  ASSIGN_OR_RETURN(vocabulary->bos, OptionalToken(file, "tokenizer.ggml.bos_token_id"));
+  ASSIGN_OR_RETURN(vocabulary->eos, OptionalToken(file, "tokenizer.ggml.eos_token_id"));
+  ASSIGN_OR_RETURN(vocabulary->unknown, OptionalToken(file, "tokenizer.ggml.unknown_token_id"));
+  ASSIGN_OR_RETURN(vocabulary->adds_eos,
+                   Optional<bool>(file.GetBool("tokenizer.ggml.add_eos_token"), false));
+  return absl::OkStatus();
+}
 
-absl::StatusOr<std::unique_ptr<Tokenizer>> Tokenizer::FromGguf(const GgufFile& file) {
-  ASSIGN_OR_RETURN(const std::string model, file.GetString("tokenizer.ggml.model"));
-  if (std::string_view(model) != "gpt2") {
-    return Unimplemented("tokenizer.ggml.model is " + Quoted(model) +
-                         "; known is gpt2 (byte-level BPE)");
-  }
+Made BpeFromGguf(const GgufFile& file) {
   Vocabulary vocabulary;
-  ASSIGN_OR_RETURN(const std::vector<std::string>* tokens,
-                   file.GetStrings("tokenizer.ggml.tokens"));
-  ASSIGN_OR_RETURN(const std::vector<int32_t> types, file.GetInts("tokenizer.ggml.token_type"));
+  std::vector<int32_t> types;
+  RETURN_IF_ERROR(ReadTokens(file, &types, &vocabulary));
   ASSIGN_OR_RETURN(const std::vector<std::string>* merges,
                    file.GetStrings("tokenizer.ggml.merges"));
-  vocabulary.tokens = *tokens;
-  vocabulary.types = types;
   vocabulary.merges = *merges;
   ASSIGN_OR_RETURN(vocabulary.pre_tokenizer, file.GetString("tokenizer.ggml.pre"));
-  ASSIGN_OR_RETURN(vocabulary.bos, OptionalToken(file, "tokenizer.ggml.bos_token_id"));
-  ASSIGN_OR_RETURN(vocabulary.eos, OptionalToken(file, "tokenizer.ggml.eos_token_id"));
   // Older Llama 3 files lack the key; their tokenizer begins every text with its bos.
   const bool adds_by_default = vocabulary.pre_tokenizer == "llama-bpe";
   ASSIGN_OR_RETURN(vocabulary.adds_bos,
                    Optional<bool>(file.GetBool("tokenizer.ggml.add_bos_token"), adds_by_default));
   return MakeBpeTokenizer(vocabulary);
+}
+
+Made SentencePieceFromGguf(const GgufFile& file) {
+  Vocabulary vocabulary;
+  std::vector<int32_t> types;
+  RETURN_IF_ERROR(ReadTokens(file, &types, &vocabulary));
+  ASSIGN_OR_RETURN(const std::vector<float> scores, file.GetFloats("tokenizer.ggml.scores"));
+  vocabulary.scores = scores;
+  // The two keys came later than the format; before them, every such model was a Llama.
+  ASSIGN_OR_RETURN(vocabulary.adds_bos, Optional<bool>(file.GetBool("tokenizer.ggml.add_bos_token"),
+                                                       vocabulary.bos >= 0));
+  ASSIGN_OR_RETURN(vocabulary.adds_space,
+                   Optional<bool>(file.GetBool("tokenizer.ggml.add_space_prefix"), true));
+  // Phi-3's special tokens take the white space behind them; no key of the format says so.
+  ASSIGN_OR_RETURN(const std::string architecture,
+                   Optional<std::string>(file.GetString("general.architecture"), std::string()));
+  vocabulary.specials_take_space = std::string_view(architecture) == "phi3";
+  return MakeSentencePieceTokenizer(vocabulary);
+}
+
+// `*token`, when it is none: what another key names, or else the token of this text.
+absl::Status OrElse(const GgufFile& file, std::string_view key, std::string_view text,
+                    const Vocabulary& vocabulary, Token* token) {
+  if (*token >= 0) return absl::OkStatus();
+  ASSIGN_OR_RETURN(*token, OptionalToken(file, key));
+  const auto found = std::find(vocabulary.tokens.begin(), vocabulary.tokens.end(), text);
+  if (*token < 0 && found != vocabulary.tokens.end()) {
+    *token = static_cast<Token>(found - vocabulary.tokens.begin());
+  }
+  return absl::OkStatus();
+}
+
+Made WordPieceFromGguf(const GgufFile& file) {
+  Vocabulary vocabulary;
+  std::vector<int32_t> types;
+  RETURN_IF_ERROR(ReadTokens(file, &types, &vocabulary));
+  RETURN_IF_ERROR(
+      OrElse(file, "tokenizer.ggml.cls_token_id", "[CLS]", vocabulary, &vocabulary.bos));
+  // The key is misspelled in the format.
+  RETURN_IF_ERROR(
+      OrElse(file, "tokenizer.ggml.seperator_token_id", "[SEP]", vocabulary, &vocabulary.eos));
+  RETURN_IF_ERROR(
+      OrElse(file, "tokenizer.ggml.unknown_token_id", "[UNK]", vocabulary, &vocabulary.unknown));
+  ASSIGN_OR_RETURN(vocabulary.adds_bos, Optional<bool>(file.GetBool("tokenizer.ggml.add_bos_token"),
+                                                       vocabulary.bos >= 0));
+  ASSIGN_OR_RETURN(vocabulary.adds_eos, Optional<bool>(file.GetBool("tokenizer.ggml.add_eos_token"),
+                                                       vocabulary.eos >= 0));
+  ASSIGN_OR_RETURN(const bool lowers,
+                   Optional<bool>(file.GetBool("tokenizer.ggml.normalizer.lowercase"), true));
+  ASSIGN_OR_RETURN(const bool strips,
+                   Optional<bool>(file.GetBool("tokenizer.ggml.normalizer.strip_accents"), lowers));
+  return MakeWordPieceTokenizer(vocabulary, lowers, strips);
+}
+
+struct Kind {
+  const char* model;  // the value of tokenizer.ggml.model
+  const char* about;
+  Made (*make)(const GgufFile& file);
+};
+constexpr Kind kKinds[] = {
+    {"gpt2", "byte-level BPE", BpeFromGguf},
+    {"llama", "SentencePiece", SentencePieceFromGguf},
+    {"bert", "WordPiece", WordPieceFromGguf},
+};
+
+}  // namespace
+
+Made Tokenizer::FromGguf(const GgufFile& file) {
+  ASSIGN_OR_RETURN(const std::string model, file.GetString("tokenizer.ggml.model"));
+  std::string known;
+  for (const Kind& kind : kKinds) {
+    if (std::string_view(model) == kind.model) return kind.make(file);
+    known += (known.empty() ? "" : ", ") + std::string(kind.model) + " (" + kind.about + ")";
+  }
+  return Unimplemented("tokenizer.ggml.model is " + Quoted(model) + "; known are " + known);
 }
 
 }  // namespace mortar

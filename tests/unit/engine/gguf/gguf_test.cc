@@ -50,6 +50,7 @@ TEST(Gguf, ReadsEveryKindOfValueExactly) {
   EXPECT_THAT(*file->GetInts("ints"), ElementsAre(-1, 0, 2147483647));
   const auto& floats = std::get<GgufArray>(file->metadata().at("floats"));
   EXPECT_THAT(std::get<std::vector<double>>(floats), ElementsAre(-0.5, 1e-40f));
+  EXPECT_THAT(*file->GetFloats("floats"), ElementsAre(-0.5f, 1e-40f));
 }
 
 TEST(Gguf, KeepsZeroBytesAndInvalidUtf8InStrings) {
@@ -131,6 +132,8 @@ TEST(Gguf, TypedReadsNameTheKeyTheWantedAndTheFound) {
   EXPECT_FALSE(file->GetStrings("ints").ok());
   EXPECT_FALSE(file->GetInts("floats").ok());
   EXPECT_FALSE(file->GetInts("i32").ok());
+  EXPECT_FALSE(file->GetFloats("ints").ok());
+  EXPECT_FALSE(file->GetFloats("f64").ok());
 }
 
 TEST(Gguf, RefusesANumberThatDoesNotFit) {

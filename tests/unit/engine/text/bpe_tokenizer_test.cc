@@ -123,6 +123,40 @@ TEST(BpeTokenizer, LlamaBpeTakesAPieceThatIsATokenWithoutMerging) {
   }
 }
 
+TEST(BpeTokenizer, Qwen2ComposesCharactersAndGpt2DoesNot) {
+  SmallVocabulary vocabulary;
+  const Token composed = vocabulary.Merge("\u00C3", "\u00A9");  // spells the bytes of U+00E9
+  for (const char* const name : {"qwen2", "gpt-2"}) {
+    vocabulary.view.pre_tokenizer = name;
+    const auto tokenizer = vocabulary.Make();
+    ASSERT_TRUE(tokenizer.ok());
+    EXPECT_EQ(Encode(**tokenizer, {{"e\u0301", false}}),
+              std::string(name) == "qwen2" ? Tokens{composed} : Tokens({'e', 0xCC, 0x81}));
+  }
+}
+
+TEST(BpeTokenizer, ATokenOutsideTheByteAlphabetIsShownButNeverMade) {
+  SmallVocabulary vocabulary;
+  const Token spelled = vocabulary.Merge("\u00C3", "\u00A9");  // spells the bytes of U+00E9
+  const Token space = vocabulary.Add(" ", 1);
+  const auto tokenizer = vocabulary.Make();
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
+  EXPECT_EQ(Encode(**tokenizer, {{"\u00E9 ", false}}), (Tokens{spelled, ' '}));
+  EXPECT_EQ((*tokenizer)->Bytes(space, false), " ");
+}
+
+TEST(BpeTokenizer, UserDefinedWhiteSpaceIsATokenInAllText) {
+  SmallVocabulary vocabulary;
+  const Token two = vocabulary.Add("  ", 4);
+  const Token four = vocabulary.Add("    ", 4);
+  const Token call = vocabulary.Add("<call>", 4);
+  const auto tokenizer = vocabulary.Make();
+  ASSERT_TRUE(tokenizer.ok());
+  EXPECT_EQ(Encode(**tokenizer, {{"a      b c", false}}), (Tokens{'a', four, two, 'b', ' ', 'c'}));
+  EXPECT_EQ(Encode(**tokenizer, {{"<call> ", true}, {" <", false}}), (Tokens{call, two, '<'}));
+  EXPECT_NE(Encode(**tokenizer, {{"<call>", false}}), Tokens{call});
+}
+
 TEST(BpeTokenizer, TablesThatDoNotFitAreRefusedByKeyAndIndex) {
   SmallVocabulary few_types;
   few_types.types.pop_back();
