@@ -71,20 +71,12 @@ absl::StatusOr<ExprPtr> ExpressionParser::ParseFilter(ExprPtr expr) {
   if (!stream_.Is(LexemeKind::kName)) return stream_.Unexpected("the name of a filter");
   ExprPtr node = New(ExprKind::kFilter);
   const std::string name = stream_.current().text;
-  // What 'safe' gives escapes what is added to it: printed alone it is the text itself.
-  if (name == "safe") {
-    stream_.Take();
-    if (!stream_.Is(LexemeKind::kOutputEnd)) {
-      return stream_.Unsupported("the filter 'safe' other than at the end of an output");
-    }
-    return ParseNamedFilter(std::move(node), std::move(expr), "string", {});
-  }
   constexpr std::string_view kOverItems[] = {"map", "select", "reject", "selectattr", "rejectattr"};
   bool over_items = false;
   for (const std::string_view one : kOverItems) over_items |= name == one;
   if (!over_items && FindFilter(name) == nullptr) {
     return stream_.Unsupported("the filter '" + name + "' (known: " + FilterNames() +
-                               ", map, reject, rejectattr, safe, select, selectattr)");
+                               ", map, reject, rejectattr, select, selectattr)");
   }
   stream_.Take();
   Arguments arguments;

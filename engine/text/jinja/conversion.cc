@@ -30,6 +30,24 @@ absl::StatusOr<List> Characters(const Text& text) {
   return out;
 }
 
+std::string Hexadecimal(char32_t c) {
+  char buffer[16];
+  std::snprintf(buffer, sizeof(buffer), "%04X", static_cast<unsigned>(c));
+  return buffer;
+}
+
+// Characters outside ASCII that Python writes as they are, as far as scripts in wide use need it:
+// blocks of Unicode that are whole and without controls, spaces and what only formats.
+bool IsPlain(char32_t c) {
+  constexpr std::pair<char32_t, char32_t> kRanges[] = {
+      {0xA1, 0xAC},       {0xAE, 0x377},      {0x400, 0x482},    {0x48A, 0x52F},   {0x2010, 0x2027},
+      {0x2030, 0x205E},   {0x20A0, 0x20BF},   {0x2190, 0x23FF},  {0x2500, 0x27BF}, {0x3001, 0x303F},
+      {0x3041, 0x3096},   {0x30A1, 0x30FF},   {0x4E00, 0x9FA5},  {0xAC00, 0xD7A3}, {0xFF01, 0xFF5E},
+      {0x1F300, 0x1F64F}, {0x1F680, 0x1F6C5}, {0x1F900, 0x1F9FF}};
+  return std::any_of(std::begin(kRanges), std::end(kRanges),
+                     [c](const auto& range) { return c >= range.first && c <= range.second; });
+}
+
 // Python's repr of a text: its bytes keep their trust, an escape has that of its character.
 absl::Status Quote(const Text& text, Text* out) {
   constexpr char kHex[] = "0123456789abcdef";
@@ -45,7 +63,14 @@ absl::Status Quote(const Text& text, Text* out) {
       const char c = bytes[at];
       const auto byte = static_cast<uint8_t>(c);
       if (byte >= 0x80) {
-        return Unimplemented("printing a list or dict with text outside ASCII is not supported");
+        const Utf8Step step = NextUtf8(std::string_view(bytes).substr(at));
+        if (!IsPlain(step.code_point)) {
+          return Unimplemented("printing a list or dict with U+" + Hexadecimal(step.code_point) +
+                               " is not supported");
+        }
+        written += std::string_view(bytes).substr(at, step.bytes);
+        at += step.bytes - 1;
+        continue;
       }
       if (c == quote || c == '\\') {
         written += {'\\', c};
@@ -82,6 +107,7 @@ absl::Status RepresentItems(const List& items, Text* out) {
 
 // Python's repr. The depth of values is bounded, and so is their printing's.
 absl::Status Represent(const Value& value, Text* out) {
+  if (value.is_markup()) return Unimplemented("printing a list with what 'safe' gave");
   if (value.text() != nullptr) return Quote(*value.text(), out);
   if (value.Is(Sequence::kList) || value.Is(Sequence::kTuple)) {
     const bool tuple = value.Is(Sequence::kTuple);

@@ -11,7 +11,7 @@
 namespace mortar::jinja {
 
 // The text that printing a value gives; lists and dicts as Python writes them. Unimplemented for
-// what Python prints with an address, and for texts outside ASCII in a list or dict.
+// what Python prints with an address, and for characters in a list or dict that it might escape.
 absl::StatusOr<Text> Print(const Value& value);
 
 // Python's shortest form: "1.0", "1e-05", "1e+16", "inf", "nan".

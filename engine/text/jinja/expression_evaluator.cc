@@ -4,6 +4,19 @@
 #include "engine/text/jinja/operators.h"
 
 namespace mortar::jinja {
+namespace {
+
+// Python would go on with a text of another kind, and escape what is added to it.
+absl::Status RefuseMarkup(const std::vector<Value>& args) {
+  for (const Value& arg : args) {
+    if (arg.is_markup()) {
+      return Unimplemented("more than printing what the filter 'safe' gave is not supported");
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
 
 absl::StatusOr<Value> Interpreter::Run(const Expr& expr) {
   const Deeper deeper(&depth_);
@@ -76,6 +89,8 @@ absl::StatusOr<Value> Interpreter::RunUnplaced(const Expr& expr) {
 // The kinds that need no more than their arguments' values.
 absl::StatusOr<Value> Interpreter::RunOnArguments(const Expr& expr) {
   ASSIGN_OR_RETURN(std::vector<Value> args, RunAll(expr));
+  const bool collects = expr.kind == ExprKind::kList || expr.kind == ExprKind::kTuple;
+  if (!collects) RETURN_IF_ERROR(RefuseMarkup(args));
   switch (expr.kind) {
     case ExprKind::kAttribute:
       return RunAttribute(expr, args[0]);
@@ -178,6 +193,7 @@ absl::StatusOr<Value> Interpreter::RunConcat(const Expr& expr) {
 
 absl::StatusOr<Value> Interpreter::RunFilter(const Expr& expr) {
   ASSIGN_OR_RETURN(const std::vector<Value> args, RunAll(expr));
+  RETURN_IF_ERROR(RefuseMarkup(args));
   uint64_t weight = 0;
   for (const Value& arg : args) weight += arg.weight();
   RETURN_IF_ERROR(Charge(weight));
@@ -188,6 +204,7 @@ absl::StatusOr<Value> Interpreter::RunFilter(const Expr& expr) {
 
 absl::StatusOr<Value> Interpreter::RunMethod(const Expr& expr) {
   ASSIGN_OR_RETURN(const std::vector<Value> args, RunAll(expr));
+  RETURN_IF_ERROR(RefuseMarkup(args));
   uint64_t weight = 0;
   for (const Value& arg : args) weight += arg.weight();
   RETURN_IF_ERROR(Charge(weight));
@@ -211,6 +228,7 @@ absl::StatusOr<Value> Interpreter::RunMap(const Expr& expr) {
   List mapped;
   for (const Value& item : items) {
     args[0] = item;
+    RETURN_IF_ERROR(RefuseMarkup(args));
     uint64_t weight = 0;
     for (const Value& arg : args) weight += arg.weight();
     RETURN_IF_ERROR(Charge(weight));

@@ -68,6 +68,11 @@ absl::StatusOr<Value> Replace(const Args& args) {
 
 absl::StatusOr<Value> String(const Args& args) { return AsValue(Print(args[0])); }
 
+absl::StatusOr<Value> Safe(const Args& args) {
+  ASSIGN_OR_RETURN(Text text, Print(args[0]));
+  return Value::Markup(std::move(text));
+}
+
 // Lines after the first get an indent, those without a character only where `blank`.
 absl::StatusOr<Value> Indent(const Args& args) {
   if (args[0].text() == nullptr) {
@@ -196,6 +201,7 @@ constexpr Filter kFilters[] = {
     {"replace", "old, new, count=none", Replace},
     {"reverse", "", Reversed},
     {"round", "precision=0, method='common'", Round},
+    {"safe", "", Safe},
     {"sort", "reverse=false, case_sensitive=false, attribute=none", SortItems},
     {"string", "", String},
     {"sum", "attribute=none, start=0", SumItems},

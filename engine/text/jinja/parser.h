@@ -12,7 +12,7 @@ namespace mortar::jinja {
 // name, several, a namespace's attribute, a block), macro, call, generation; names, texts, numbers,
 // lists, tuples, dicts, true, false, none; . [] [:] + - * / // % ~ == != < <= > >= in, not in, and,
 // or, not, x if y else z; the filters, tests and methods of filters.h, and map, select, reject,
-// selectattr, rejectattr, safe; dict, namespace, raise_exception, range, strftime_now.
+// selectattr, rejectattr; dict, namespace, raise_exception, range, strftime_now.
 // Errors, each with line and column: InvalidArgument for what is no Jinja, Unimplemented
 // (naming it) for Jinja outside this set, ResourceExhausted for kSourceBytesMax and kNestingMax.
 absl::StatusOr<Body> ParseTemplate(std::string_view source);

@@ -47,7 +47,13 @@ absl::StatusOr<ExprPtr> ExpressionParser::ParsePostfix(ExprPtr expr) {
 absl::StatusOr<ExprPtr> ExpressionParser::ParseAttribute(ExprPtr expr) {
   ExprPtr attribute = New(ExprKind::kAttribute);
   stream_.Take();
-  if (stream_.Is(LexemeKind::kInteger)) return stream_.Unsupported("a number as an attribute");
+  if (stream_.Is(LexemeKind::kInteger)) {  // a.0 is a[0]
+    attribute->kind = ExprKind::kItem;
+    RETURN_IF_ERROR(Adopt(attribute.get(), std::move(expr)));
+    ASSIGN_OR_RETURN(ExprPtr index, ParseInteger());
+    RETURN_IF_ERROR(Adopt(attribute.get(), std::move(index)));
+    return attribute;
+  }
   if (!stream_.Is(LexemeKind::kName)) return stream_.Unexpected("the name of an attribute");
   attribute->name = stream_.current().text;
   const bool of_loop = expr->kind == ExprKind::kName && expr->name == "loop";

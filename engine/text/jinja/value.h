@@ -73,6 +73,15 @@ class Value {
   }
   const Dict* dict() const { return Shared<Dict>(); }
 
+  // What the filter 'safe' gives: a text that escapes what is added to it. It can be printed,
+  // compared and tested; the rest is refused.
+  static Value Markup(Text text) {
+    Value value(std::move(text));
+    value.is_markup_ = true;
+    return value;
+  }
+  bool is_markup() const { return is_markup_; }
+
   // Whether the value is a sequence of this kind.
   bool Is(Sequence sequence) const {
     const auto* const run = std::get_if<std::shared_ptr<const Run>>(&value_);
@@ -106,6 +115,7 @@ class Value {
       value_;
   uint64_t weight_ = 1;
   int depth_ = 0;
+  bool is_markup_ = false;
 };
 
 // The kind as jinja2's messages name it: "str object", "None".

@@ -118,7 +118,9 @@ TEST(Evaluator, IntegersDoNotWrap) {
 
 TEST(Evaluator, OperationsOutsideTheSetAreRefusedNotGuessed) {
   const std::pair<const char*, const char*> kCases[] = {
-      {"{{ [city] }}", "line 1, column 1: printing a list or dict with text outside ASCII"},
+      {"{{ ['\\u200b'] }}", "line 1, column 1: printing a list or dict with U+200B"},
+      {"{{ ('a'|safe) + '<' }}", "more than printing what the filter 'safe' gave"},
+      {"{{ 'a'|safe|upper }}", "more than printing what the filter 'safe' gave"},
       {"{{ d.items() }}", "printing a view object"},
       {"{{ 'a' ~ [1]|map('string') }}", "printing a generator object"},
       {"{{ d.items }}", "the method 'items' without a call"},
