@@ -174,7 +174,8 @@ absl::StatusOr<Value> Round(const Args& args) {
   if (method != "ceil" && method != "floor") {
     return InvalidArgument("method must be common, ceil or floor");
   }
-  const double scale = std::pow(10.0, static_cast<double>(*digits));
+  double scale = 1;  // exact: at most 1e15
+  for (int64_t i = 0; i < *digits; ++i) scale *= 10;
   return Value((method == "ceil" ? std::ceil(*number * scale) : std::floor(*number * scale)) /
                scale);
 }
