@@ -4,15 +4,21 @@
     apt-get install python3-jinja2      (3.1.2)
     tools/make_template_vectors.py
 
-Writes tests/data/text/templates.json: what Hugging Face's environment (the immutable sandbox,
-trim_blocks, lstrip_blocks, raise_exception) renders for each template of templates.txt and each
-message list below, or the exception's name and message. The templates put out no letter q, so
-that the test can tell apart what came from a message of nothing else.
+Writes what an environment set up as Hugging Face's (the immutable sandbox, trim_blocks,
+lstrip_blocks, loop controls, the tag generation, tojson without HTML escapes, raise_exception,
+strftime_now) renders, or the exception's name and message:
+
+- tests/data/text/templates.json: each template of templates.txt over each message list below. The
+  templates put out no letter q, so that the test can tell apart what came from a message of
+  nothing else.
+- tests/data/text/families.json: each template of families/ over each request of requests.json.
 """
+import datetime
 import json
 import pathlib
 
 import jinja2
+import jinja2.ext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 DATA = pathlib.Path(__file__).resolve().parent.parent / "tests/data/text"
@@ -42,38 +48,88 @@ def templates():
                         if line and not line.startswith("##")]
 
 
+NOW = datetime.datetime(2026, 3, 5, 14, 7, 9)  # what strftime_now tells of
+
+
+class Generation(jinja2.ext.Extension):
+    """The tag generation: a block of its own whose text is put out as it is."""
+
+    tags = {"generation"}
+
+    def parse(self, parser):
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(["name:endgeneration"], drop_needle=True)
+        call = self.call_method("put_out")
+        return jinja2.nodes.CallBlock(call, [], [], body).set_lineno(line)
+
+    @staticmethod
+    def put_out(caller):
+        return caller()
+
+
+def tojson(value, ensure_ascii=False, indent=None, separators=None, sort_keys=False):
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators,
+                      sort_keys=sort_keys)
+
+
 def environment():
-    env = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    env = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True,
+                                        extensions=[jinja2.ext.loopcontrols, Generation])
 
     def raise_exception(message):
         raise jinja2.exceptions.TemplateError(message)
 
+    env.filters["tojson"] = tojson
     env.globals["raise_exception"] = raise_exception
+    env.globals["strftime_now"] = NOW.strftime
     return env
 
 
-def render(env, template, messages, generation):
+def render(env, template, variables):
     try:
         text = env.from_string(template).render(
-            messages=messages, tools=None, documents=None, add_generation_prompt=generation,
-            bos_token="<s>", eos_token="</s>")
+            **{"tools": None, "documents": None, "bos_token": "<s>", "eos_token": "</s>",
+               **variables})
         return {"text": text}
     except Exception as error:  # whatever jinja2 or Python raises is the answer
         return {"error": type(error).__name__, "message": str(error)}
 
 
-def main():
-    env = environment()
+def write(name, content):
+    out = {"made_by": "tools/make_template_vectors.py", "versions": {"jinja2": jinja2.__version__},
+           "now": NOW.isoformat(), **content}
+    (DATA / name).write_text(json.dumps(out, indent=1) + "\n")
+
+
+def write_templates(env):
     cases = []
     for template in templates():
-        outputs = [render(env, template, messages, generation)
+        outputs = [render(env, template,
+                          {"messages": messages, "add_generation_prompt": generation})
                    for messages in MESSAGES for generation in (False, True)]
         if all(output == outputs[0] for output in outputs):
             outputs = outputs[:1]  # the same for every message list
         cases.append({"template": template, "outputs": outputs})
-    out = {"made_by": "tools/make_template_vectors.py", "versions": {"jinja2": jinja2.__version__},
-           "message_lists": MESSAGES, "cases": cases}
-    (DATA / "templates.json").write_text(json.dumps(out, indent=1) + "\n")
+    write("templates.json", {"message_lists": MESSAGES, "cases": cases})
+
+
+def write_families(env):
+    requests = json.loads((DATA / "requests.json").read_text())
+    cases = []
+    for path in sorted((DATA / "families").glob("*.jinja")):
+        template = path.read_text()
+        for name, request in requests.items():
+            variables = {"add_generation_prompt": True, **request}
+            variables.update(variables.pop("variables", {}))
+            cases.append({"template": path.name, "request": name,
+                          **render(env, template, variables)})
+    write("families.json", {"cases": cases})
+
+
+def main():
+    env = environment()
+    write_templates(env)
+    write_families(env)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "engine/text/jinja/evaluator.h"
+#include "engine/text/jinja/expression_parser.h"
+#include "engine/text/jinja/json_reader.h"
 #include "engine/text/jinja/parser.h"
 #include "engine/text/utf8.h"
 
@@ -11,26 +13,92 @@ namespace {
 
 constexpr char kContext[] = "chat template";
 
-jinja::Value Trusted(const std::string& text) { return jinja::Text(text, true); }
-jinja::Value Untrusted(const std::string& text) { return jinja::Text(text, false); }
-
 absl::Status CheckUtf8(const std::string& text, const std::string& what) {
   const auto at = FindInvalidUtf8(text);
   if (!at) return absl::OkStatus();
   return InvalidArgument(what + " is not valid UTF-8 at byte " + std::to_string(*at));
 }
 
+std::tm LocalTime() {
+  const std::time_t seconds = std::time(nullptr);
+  std::tm now{};
+  localtime_r(&seconds, &now);
+  return now;
+}
+
+// Hugging Face passes tools and documents as None when there are none, and a token that the model
+// does not have not at all.
+absl::StatusOr<jinja::Variables> CommonVariables(bool add_generation_prompt, const std::string& bos,
+                                                 const std::string& eos) {
+  RETURN_IF_ERROR(CheckUtf8(bos, "the text of the bos token"));
+  RETURN_IF_ERROR(CheckUtf8(eos, "the text of the eos token"));
+  jinja::Variables variables;
+  variables["add_generation_prompt"] = add_generation_prompt;
+  variables["tools"] = jinja::Value();
+  variables["documents"] = jinja::Value();
+  if (!bos.empty()) variables["bos_token"] = jinja::Text(bos, true);
+  if (!eos.empty()) variables["eos_token"] = jinja::Text(eos, true);
+  return variables;
+}
+
+absl::Status AddLists(const ChatRequest& request, jinja::Variables* variables) {
+  const std::pair<const char*, const std::string*> kLists[] = {{"messages", &request.messages},
+                                                               {"tools", &request.tools},
+                                                               {"documents", &request.documents}};
+  for (const auto& [name, json] : kLists) {
+    if (json->empty()) continue;
+    absl::StatusOr<jinja::Value> value = jinja::ReadJson(*json);
+    if (!value.ok()) return WithContext(value.status(), name);
+    const bool nothing = value->is_none() && json != &request.messages;
+    if (value->list() == nullptr && !nothing) {
+      return InvalidArgument(std::string(name) + ": expected a list, got a " +
+                             jinja::KindName(*value));
+    }
+    (*variables)[name] = *std::move(value);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AddVariables(const std::string& json, jinja::Variables* variables) {
+  if (json.empty()) return absl::OkStatus();
+  absl::StatusOr<jinja::Value> value = jinja::ReadJson(json);
+  if (!value.ok()) return WithContext(value.status(), "variables");
+  if (value->dict() == nullptr) {
+    return InvalidArgument("variables: expected an object, got a " + jinja::KindName(*value));
+  }
+  for (const auto& [key, variable] : *value->dict()) {
+    const std::string& name = key.bytes();
+    const bool taken = variables->count(name) > 0 || name == "messages" || name == "bos_token" ||
+                       name == "eos_token" || !jinja::ReservedName(name).empty();
+    if (taken) return InvalidArgument("variables: '" + name + "' cannot be set");
+    (*variables)[name] = variable;
+  }
+  return absl::OkStatus();
+}
+
 class ParsedTemplate final : public ChatTemplate {
  public:
   explicit ParsedTemplate(jinja::Body body) : body_(std::move(body)) {}
 
+  absl::StatusOr<std::vector<TextPiece>> Render(const ChatRequest& request) const override;
   absl::StatusOr<std::vector<TextPiece>> Render(const std::vector<ChatMessage>& messages,
                                                 bool add_generation_prompt, const std::string& bos,
                                                 const std::string& eos) const override;
 
  private:
+  absl::StatusOr<std::vector<TextPiece>> RenderOver(jinja::Variables variables,
+                                                    const std::tm& now) const;
+
   const jinja::Body body_;
 };
+
+absl::StatusOr<std::vector<TextPiece>> ParsedTemplate::Render(const ChatRequest& request) const {
+  ASSIGN_OR_RETURN(jinja::Variables variables,
+                   CommonVariables(request.add_generation_prompt, request.bos, request.eos));
+  RETURN_IF_ERROR(AddLists(request, &variables));
+  RETURN_IF_ERROR(AddVariables(request.variables, &variables));
+  return RenderOver(std::move(variables), request.now.has_value() ? *request.now : LocalTime());
+}
 
 absl::StatusOr<std::vector<TextPiece>> ParsedTemplate::Render(
     const std::vector<ChatMessage>& messages, bool add_generation_prompt, const std::string& bos,
@@ -40,22 +108,17 @@ absl::StatusOr<std::vector<TextPiece>> ParsedTemplate::Render(
     const std::string name = "message " + std::to_string(i);
     RETURN_IF_ERROR(CheckUtf8(messages[i].role, "the role of " + name));
     RETURN_IF_ERROR(CheckUtf8(messages[i].content, "the content of " + name));
-    list.push_back(jinja::Dict{{"role", Untrusted(messages[i].role)},
-                               {"content", Untrusted(messages[i].content)}});
+    list.push_back(jinja::Dict{jinja::Entry("role", jinja::Text(messages[i].role, false)),
+                               jinja::Entry("content", jinja::Text(messages[i].content, false))});
   }
-  RETURN_IF_ERROR(CheckUtf8(bos, "the text of the bos token"));
-  RETURN_IF_ERROR(CheckUtf8(eos, "the text of the eos token"));
-  jinja::Variables variables;
+  ASSIGN_OR_RETURN(jinja::Variables variables, CommonVariables(add_generation_prompt, bos, eos));
   variables["messages"] = std::move(list);
-  variables["add_generation_prompt"] = add_generation_prompt;
-  // Hugging Face passes these two as None when there are none, and a token that the model does
-  // not have not at all.
-  variables["tools"] = jinja::Value();
-  variables["documents"] = jinja::Value();
-  if (!bos.empty()) variables["bos_token"] = Trusted(bos);
-  if (!eos.empty()) variables["eos_token"] = Trusted(eos);
+  return RenderOver(std::move(variables), LocalTime());
+}
 
-  absl::StatusOr<jinja::Text> text = jinja::Evaluate(body_, std::move(variables));
+absl::StatusOr<std::vector<TextPiece>> ParsedTemplate::RenderOver(jinja::Variables variables,
+                                                                  const std::tm& now) const {
+  absl::StatusOr<jinja::Text> text = jinja::Evaluate(body_, std::move(variables), now);
   if (!text.ok()) return WithContext(text.status(), kContext);
   std::vector<TextPiece> pieces;
   size_t begin = 0;

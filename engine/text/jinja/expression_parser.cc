@@ -1,9 +1,9 @@
-// Operators, filters and tests; primary_parser.cc has what they stand between.
+// Operators. call_parser.cc has filters, tests and calls, primary_parser.cc what they stand
+// between.
 #include "engine/text/jinja/expression_parser.h"
 
 #include <algorithm>
 
-#include "engine/text/jinja/filters.h"
 #include "engine/text/jinja/limits.h"
 
 namespace mortar::jinja {
@@ -28,6 +28,10 @@ absl::Status TooDeep(int line, int column) {
 
 }  // namespace
 
+absl::Status ExpressionParser::TooDeepHere() const {
+  return TooDeep(stream_.current().line, stream_.current().column);
+}
+
 ExprPtr ExpressionParser::New(ExprKind kind) const {
   auto expr = std::make_unique<Expr>();
   expr->kind = kind;
@@ -45,7 +49,7 @@ absl::Status ExpressionParser::Adopt(Expr* parent, ExprPtr argument) const {
 
 absl::StatusOr<ExprPtr> ExpressionParser::ParseExpression() {
   const Deeper deeper(&nesting_);
-  if (nesting_ > kNestingMax) return TooDeep(stream_.current().line, stream_.current().column);
+  if (nesting_ > kNestingMax) return TooDeepHere();
   ASSIGN_OR_RETURN(ExprPtr value, ParseOr());
   while (stream_.IsName("if")) {
     ExprPtr choice = New(ExprKind::kConditional);
@@ -60,6 +64,21 @@ absl::StatusOr<ExprPtr> ExpressionParser::ParseExpression() {
     value = std::move(choice);
   }
   return value;
+}
+
+absl::StatusOr<ExprPtr> ExpressionParser::ParseTuple() {
+  ASSIGN_OR_RETURN(ExprPtr first, ParseExpression());
+  if (!stream_.IsOperator(",")) return first;
+  ExprPtr tuple = New(ExprKind::kTuple);
+  RETURN_IF_ERROR(Adopt(tuple.get(), std::move(first)));
+  while (stream_.TakeOperator(",")) {
+    const bool ends = stream_.IsOperator(")") || stream_.Is(LexemeKind::kOutputEnd) ||
+                      stream_.Is(LexemeKind::kBlockEnd) || stream_.IsName("in");
+    if (ends) break;
+    ASSIGN_OR_RETURN(ExprPtr item, ParseExpression());
+    RETURN_IF_ERROR(Adopt(tuple.get(), std::move(item)));
+  }
+  return tuple;
 }
 
 absl::StatusOr<ExprPtr> ExpressionParser::ParseChain(Rule operand, std::string_view word,
@@ -86,7 +105,7 @@ absl::StatusOr<ExprPtr> ExpressionParser::ParseAnd() {
 absl::StatusOr<ExprPtr> ExpressionParser::ParseNot() {
   if (!stream_.IsName("not")) return ParseCompare();
   const Deeper deeper(&nesting_);
-  if (nesting_ > kNestingMax) return TooDeep(stream_.current().line, stream_.current().column);
+  if (nesting_ > kNestingMax) return TooDeepHere();
   ExprPtr expr = New(ExprKind::kNot);
   stream_.Take();
   ASSIGN_OR_RETURN(ExprPtr operand, ParseNot());
@@ -157,8 +176,9 @@ absl::StatusOr<ExprPtr> ExpressionParser::ParseConcat() {
 }
 
 absl::StatusOr<ExprPtr> ExpressionParser::ParseProduct() {
-  ASSIGN_OR_RETURN(ExprPtr expr, ParseArithmetic(&ExpressionParser::ParseUnary, {"*", "//", "%"}));
-  if (stream_.IsOperator("/") || stream_.IsOperator("**")) {
+  ASSIGN_OR_RETURN(ExprPtr expr,
+                   ParseArithmetic(&ExpressionParser::ParseUnary, {"*", "/", "//", "%"}));
+  if (stream_.IsOperator("**")) {
     return stream_.Unsupported("the operator '" + stream_.current().text + "'");
   }
   return expr;
@@ -177,70 +197,12 @@ absl::StatusOr<ExprPtr> ExpressionParser::ParseUnaryPlain() {
     return ParsePostfix(std::move(primary));
   }
   const Deeper deeper(&nesting_);
-  if (nesting_ > kNestingMax) return TooDeep(stream_.current().line, stream_.current().column);
+  if (nesting_ > kNestingMax) return TooDeepHere();
   ExprPtr expr = New(minus ? ExprKind::kNegate : ExprKind::kPlus);
   stream_.Take();
   ASSIGN_OR_RETURN(ExprPtr operand, ParseUnaryPlain());
   RETURN_IF_ERROR(Adopt(expr.get(), std::move(operand)));
   return ParsePostfix(std::move(expr));
-}
-
-absl::StatusOr<ExprPtr> ExpressionParser::ParseFilters(ExprPtr expr) {
-  for (;;) {
-    if (stream_.IsOperator("|")) {
-      ASSIGN_OR_RETURN(expr, ParseFilter(std::move(expr)));
-    } else if (stream_.IsName("is")) {
-      ASSIGN_OR_RETURN(expr, ParseTest(std::move(expr)));
-    } else if (stream_.IsOperator("(")) {
-      return stream_.Unsupported("calling the result of a filter");
-    } else {
-      return expr;
-    }
-  }
-}
-
-absl::StatusOr<ExprPtr> ExpressionParser::ParseFilter(ExprPtr expr) {
-  stream_.Take();
-  ExprPtr filtered = New(ExprKind::kFilter);
-  if (!stream_.Is(LexemeKind::kName)) return stream_.Unexpected("the name of a filter");
-  filtered->name = stream_.current().text;
-  const Filter* const filter = FindFilter(filtered->name);
-  if (filter == nullptr) {
-    return stream_.Unsupported("the filter '" + filtered->name + "' (known: " + FilterNames() +
-                               ")");
-  }
-  stream_.Take();
-  RETURN_IF_ERROR(Adopt(filtered.get(), std::move(expr)));
-  if (stream_.TakeOperator("(")) RETURN_IF_ERROR(ParseArguments(")", filtered.get()));
-  const size_t n = filtered->args.size() - 1;
-  if (n < filter->n_args_min || n > filter->n_args_max) {
-    return stream_.Unsupported("the filter '" + filtered->name + "' with " + std::to_string(n) +
-                               " arguments");
-  }
-  return filtered;
-}
-
-absl::StatusOr<ExprPtr> ExpressionParser::ParseTest(ExprPtr expr) {
-  stream_.Take();
-  ExprPtr negation = New(ExprKind::kNot);
-  const bool negated = stream_.TakeName("not");
-  ExprPtr test = New(ExprKind::kTest);
-  if (!stream_.Is(LexemeKind::kName)) return stream_.Unexpected("the name of a test");
-  test->name = stream_.current().text;
-  if (FindTest(test->name) == nullptr) {
-    return stream_.Unsupported("the test '" + test->name + "' (known: " + TestNames() + ")");
-  }
-  stream_.Take();
-  RETURN_IF_ERROR(Adopt(test.get(), std::move(expr)));
-  const bool argument = stream_.Is(LexemeKind::kString) || stream_.Is(LexemeKind::kInteger) ||
-                        stream_.IsOperator("(") || stream_.IsOperator("[") ||
-                        stream_.IsOperator("{") ||
-                        (stream_.Is(LexemeKind::kName) && !stream_.IsName("else") &&
-                         !stream_.IsName("or") && !stream_.IsName("and"));
-  if (argument) return stream_.Unsupported("an argument of the test '" + test->name + "'");
-  if (!negated) return test;
-  RETURN_IF_ERROR(Adopt(negation.get(), std::move(test)));
-  return negation;
 }
 
 }  // namespace mortar::jinja

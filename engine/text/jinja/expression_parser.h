@@ -4,10 +4,12 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/status.h"
 #include "engine/text/jinja/ast.h"
+#include "engine/text/jinja/signature.h"
 #include "engine/text/jinja/token_stream.h"
 
 namespace mortar::jinja {
@@ -23,6 +25,12 @@ class ExpressionParser {
 
   absl::StatusOr<ExprPtr> ParseExpression();  // with x if y else z
   absl::StatusOr<ExprPtr> ParseOr();          // without
+  absl::StatusOr<ExprPtr> ParseTuple();       // expressions with commas between, or one alone
+  absl::StatusOr<ExprPtr> ParseFilters(ExprPtr expr);  // what follows expr of | and is
+  absl::StatusOr<ExprPtr> ParsePostfix(ExprPtr expr);  // what follows it of . [ and (
+
+  // Whether the name 'caller' was read since the last call of this.
+  bool TakeSawCaller() { return std::exchange(saw_caller_, false); }
 
  private:
   using Rule = absl::StatusOr<ExprPtr> (ExpressionParser::*)();
@@ -38,25 +46,39 @@ class ExpressionParser {
   absl::StatusOr<ExprPtr> ParseArithmetic(Rule operand, std::vector<std::string_view> ops);
   absl::StatusOr<ExprPtr> ParseUnary();
   absl::StatusOr<ExprPtr> ParseUnaryPlain();
-  absl::StatusOr<ExprPtr> ParseFilters(ExprPtr expr);
   absl::StatusOr<ExprPtr> ParseFilter(ExprPtr expr);
+  // `node` has the place of the filter, and becomes what these return.
+  absl::StatusOr<ExprPtr> ParseNamedFilter(ExprPtr node, ExprPtr expr, const std::string& name,
+                                           Arguments arguments);
+  absl::StatusOr<ExprPtr> ParseMap(ExprPtr node, ExprPtr expr, Arguments arguments);
+  absl::StatusOr<ExprPtr> ParseSelect(ExprPtr node, ExprPtr expr, const std::string& name,
+                                      Arguments arguments);
   absl::StatusOr<ExprPtr> ParseTest(ExprPtr expr);
-  absl::StatusOr<ExprPtr> ParsePostfix(ExprPtr expr);
+  absl::StatusOr<Arguments> ParseTestArguments();
   absl::StatusOr<ExprPtr> ParseAttribute(ExprPtr expr);
+  absl::StatusOr<ExprPtr> ParseMethod(ExprPtr object, ExprPtr attribute);
   absl::StatusOr<ExprPtr> ParseSubscript(ExprPtr expr);
   absl::StatusOr<ExprPtr> ParsePrimary();
   absl::StatusOr<ExprPtr> ParseName();
-  absl::StatusOr<ExprPtr> ParseCall();
+  absl::StatusOr<ExprPtr> ParseGlobal();
+  absl::StatusOr<ExprPtr> ParseCall(ExprPtr callee);
   absl::StatusOr<ExprPtr> ParseString();
   absl::StatusOr<ExprPtr> ParseInteger();
+  absl::StatusOr<ExprPtr> ParseReal();
+  absl::StatusOr<ExprPtr> ParseParentheses();
   absl::StatusOr<ExprPtr> ParseList();
-  absl::Status ParseArguments(std::string_view closing, Expr* expr);
+  absl::StatusOr<ExprPtr> ParseDict();
+  absl::StatusOr<Arguments> ParseArguments();  // after the (, up to and with the )
+  absl::Status AdoptBound(Expr* expr, std::string_view signature, const std::string& what,
+                          Arguments arguments) const;
+  absl::Status TooDeepHere() const;
 
   ExprPtr New(ExprKind kind) const;
   absl::Status Adopt(Expr* parent, ExprPtr argument) const;
 
   TokenStream& stream_;
   int nesting_ = 0;
+  bool saw_caller_ = false;
 };
 
 }  // namespace mortar::jinja

@@ -169,14 +169,25 @@ absl::Status Lexer::LexToken() {
 }
 
 absl::Status Lexer::LexNumber() {
+  const auto digit_at = [this](size_t i) { return i < source_.size() && IsDigit(source_[i]); };
+  const auto at = [this](size_t i) { return i < source_.size() ? source_[i] : '\0'; };
   size_t end = at_;
-  while (end < source_.size() && IsDigit(source_[end])) ++end;
-  const char next = end < source_.size() ? source_[end] : '\0';
-  const bool fraction = next == '.' && end + 1 < source_.size() && IsDigit(source_[end + 1]);
-  if (fraction || IsNameStart(next) || (source_[at_] == '0' && end - at_ > 1)) {
-    return Unimplemented(Here(at_, "numbers other than decimal integers are not supported"));
+  while (digit_at(end)) ++end;
+  const bool leading_zero = source_[at_] == '0' && end - at_ > 1;
+  bool real = at(end) == '.' && digit_at(end + 1);
+  if (real) {
+    for (++end; digit_at(end);) ++end;
   }
-  Add(LexemeKind::kInteger, source_.substr(at_, end - at_));
+  const size_t exponent = end + (at(end + 1) == '-' || at(end + 1) == '+' ? 2 : 1);
+  if ((at(end) == 'e' || at(end) == 'E') && digit_at(exponent)) {
+    real = true;
+    for (end = exponent; digit_at(end);) ++end;
+  }
+  if (IsNameStart(at(end)) || leading_zero) {
+    return Unimplemented(
+        Here(at_, "numbers other than decimal integers and fractions are not supported"));
+  }
+  Add(real ? LexemeKind::kReal : LexemeKind::kInteger, source_.substr(at_, end - at_));
   at_ = end;
   return absl::OkStatus();
 }

@@ -20,6 +20,7 @@ enum class LexemeKind {
   kName,
   kString,   // `text` is the content, escapes resolved
   kInteger,  // `text` is the digits
+  kReal,     // `text` is digits with a fraction, an exponent or both
   kOperator,
   kEnd,  // of the template
 };

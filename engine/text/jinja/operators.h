@@ -16,10 +16,11 @@ namespace mortar::jinja {
 absl::StatusOr<Value> GetAttribute(const Value& value, std::string_view name);
 // value[key]; Undefined when there is none. Negative numbers count from the end.
 absl::StatusOr<Value> GetItem(const Value& value, const Value& key);
-// value[begin:end]; none leaves an end open.
-absl::StatusOr<Value> GetSlice(const Value& value, const Value& begin, const Value& end);
+// value[begin:end:step]; none leaves each open.
+absl::StatusOr<Value> GetSlice(const Value& value, const Value& begin, const Value& end,
+                               const Value& step);
 
-// op: one of + - * // %. Integers of 64 bits: beyond them OutOfRange.
+// op: one of + - * / // %. Integers of 64 bits: beyond them OutOfRange.
 absl::StatusOr<Value> Arithmetic(std::string_view op, const Value& left, const Value& right);
 absl::StatusOr<Value> Sign(const Value& value, bool negate);
 

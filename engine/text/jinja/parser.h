@@ -8,9 +8,11 @@
 
 namespace mortar::jinja {
 
-// Supported: text; {{ }}; for (with if, else and loop's numbers), if, set of one name; names,
-// texts, integers, lists, true, false, none; . [] [:]; + - * // % ~ == != < <= > >= in, not in,
-// and, or, not, x if y else z; the filters and tests of filters.h; raise_exception and range.
+// Supported: text; {{ }}; for (with if, else and loop's values), break, continue, if, set (one
+// name, several, a namespace's attribute, a block), macro, call, generation; names, texts, numbers,
+// lists, tuples, dicts, true, false, none; . [] [:] + - * / // % ~ == != < <= > >= in, not in, and,
+// or, not, x if y else z; the filters, tests and methods of filters.h, and map, select, reject,
+// selectattr, rejectattr; dict, namespace, raise_exception, range, strftime_now.
 // Errors, each with line and column: InvalidArgument for what is no Jinja, Unimplemented
 // (naming it) for Jinja outside this set, ResourceExhausted for kSourceBytesMax and kNestingMax.
 absl::StatusOr<Body> ParseTemplate(std::string_view source);

@@ -1,51 +1,13 @@
-// The innermost parts of expressions: names, literals, calls, and what follows them with a dot
-// or in brackets.
+// The innermost parts of expressions: names, literals, and what follows them with a dot or in
+// brackets.
 #include <algorithm>
 #include <charconv>
 
 #include "engine/text/jinja/expression_parser.h"
+#include "engine/text/jinja/python_names.h"
 
 namespace mortar::jinja {
 namespace {
-
-// Attributes of Python's str, list, dict and int, which jinja2 finds before a dict's own items.
-constexpr std::string_view kPythonNames[] = {"append",       "as_integer_ratio",
-                                             "bit_count",    "bit_length",
-                                             "capitalize",   "casefold",
-                                             "center",       "clear",
-                                             "conjugate",    "copy",
-                                             "count",        "denominator",
-                                             "encode",       "endswith",
-                                             "expandtabs",   "extend",
-                                             "find",         "format",
-                                             "format_map",   "from_bytes",
-                                             "fromkeys",     "get",
-                                             "imag",         "index",
-                                             "insert",       "isalnum",
-                                             "isalpha",      "isascii",
-                                             "isdecimal",    "isdigit",
-                                             "isidentifier", "islower",
-                                             "isnumeric",    "isprintable",
-                                             "isspace",      "istitle",
-                                             "isupper",      "items",
-                                             "join",         "keys",
-                                             "ljust",        "lower",
-                                             "lstrip",       "maketrans",
-                                             "numerator",    "partition",
-                                             "pop",          "popitem",
-                                             "real",         "remove",
-                                             "removeprefix", "removesuffix",
-                                             "replace",      "reverse",
-                                             "rfind",        "rindex",
-                                             "rjust",        "rpartition",
-                                             "rsplit",       "rstrip",
-                                             "setdefault",   "sort",
-                                             "split",        "splitlines",
-                                             "startswith",   "strip",
-                                             "swapcase",     "title",
-                                             "to_bytes",     "translate",
-                                             "update",       "upper",
-                                             "values",       "zfill"};
 
 constexpr std::string_view kLoopNames[] = {"depth",    "depth0",   "first",    "index",
                                            "index0",   "last",     "length",   "nextitem",
@@ -75,7 +37,7 @@ absl::StatusOr<ExprPtr> ExpressionParser::ParsePostfix(ExprPtr expr) {
     } else if (stream_.IsOperator("[")) {
       ASSIGN_OR_RETURN(expr, ParseSubscript(std::move(expr)));
     } else if (stream_.IsOperator("(")) {
-      return stream_.Unsupported("calling this");
+      ASSIGN_OR_RETURN(expr, ParseCall(std::move(expr)));
     } else {
       return expr;
     }
@@ -85,15 +47,23 @@ absl::StatusOr<ExprPtr> ExpressionParser::ParsePostfix(ExprPtr expr) {
 absl::StatusOr<ExprPtr> ExpressionParser::ParseAttribute(ExprPtr expr) {
   ExprPtr attribute = New(ExprKind::kAttribute);
   stream_.Take();
-  if (stream_.Is(LexemeKind::kInteger)) return stream_.Unsupported("a number as an attribute");
+  if (stream_.Is(LexemeKind::kInteger)) {  // a.0 is a[0]
+    attribute->kind = ExprKind::kItem;
+    RETURN_IF_ERROR(Adopt(attribute.get(), std::move(expr)));
+    ASSIGN_OR_RETURN(ExprPtr index, ParseInteger());
+    RETURN_IF_ERROR(Adopt(attribute.get(), std::move(index)));
+    return attribute;
+  }
   if (!stream_.Is(LexemeKind::kName)) return stream_.Unexpected("the name of an attribute");
   attribute->name = stream_.current().text;
   const bool of_loop = expr->kind == ExprKind::kName && expr->name == "loop";
-  if (of_loop ? !Among(kLoopNames, attribute->name)
-              : Among(kPythonNames, attribute->name) || attribute->name.starts_with('_')) {
+  if (of_loop ? !Among(kLoopNames, attribute->name) : attribute->name.starts_with('_')) {
     return stream_.Unsupported("the attribute '" + attribute->name + "'");
   }
   stream_.Take();
+  if (stream_.IsOperator("(") && IsPythonName(attribute->name)) {
+    return ParseMethod(std::move(expr), std::move(attribute));
+  }
   RETURN_IF_ERROR(Adopt(attribute.get(), std::move(expr)));
   return attribute;
 }
@@ -102,30 +72,26 @@ absl::StatusOr<ExprPtr> ExpressionParser::ParseSubscript(ExprPtr expr) {
   ExprPtr item = New(ExprKind::kItem);
   stream_.Take();
   RETURN_IF_ERROR(Adopt(item.get(), std::move(expr)));
-  ExprPtr first;
+  ExprPtr bounds[3];
   if (!stream_.IsOperator(":")) {
-    const Lexeme& lexeme = stream_.current();
-    if (lexeme.kind == LexemeKind::kString && Among(kPythonNames, lexeme.text)) {
-      return stream_.Unsupported("the key '" + lexeme.text + "'");
-    }
-    ASSIGN_OR_RETURN(first, ParseExpression());
+    ASSIGN_OR_RETURN(bounds[0], ParseExpression());
   }
   if (stream_.TakeOperator("]")) {
-    RETURN_IF_ERROR(Adopt(item.get(), std::move(first)));
+    RETURN_IF_ERROR(Adopt(item.get(), std::move(bounds[0])));
     return item;
   }
   if (stream_.IsOperator(",")) return stream_.Unsupported("a tuple as a key");
-  RETURN_IF_ERROR(stream_.Expect(":"));
   item->kind = ExprKind::kSlice;
-  ExprPtr second;
-  if (!stream_.IsOperator("]") && !stream_.IsOperator(":")) {
-    ASSIGN_OR_RETURN(second, ParseExpression());
+  for (int i = 1; i < 3; ++i) {
+    if (i == 1) RETURN_IF_ERROR(stream_.Expect(":"));
+    if (i == 2 && !stream_.TakeOperator(":")) break;
+    if (stream_.IsOperator("]") || stream_.IsOperator(":")) continue;
+    ASSIGN_OR_RETURN(bounds[i], ParseExpression());
   }
-  if (stream_.IsOperator(":")) return stream_.Unsupported("the step of a slice");
   RETURN_IF_ERROR(stream_.Expect("]"));
-  for (ExprPtr* const bound : {&first, &second}) {
-    if (*bound == nullptr) *bound = New(ExprKind::kLiteral);  // None, which Python takes as open
-    RETURN_IF_ERROR(Adopt(item.get(), std::move(*bound)));
+  for (ExprPtr& bound : bounds) {
+    if (bound == nullptr) bound = New(ExprKind::kLiteral);  // None, which Python takes as open
+    RETURN_IF_ERROR(Adopt(item.get(), std::move(bound)));
   }
   return item;
 }
@@ -134,13 +100,18 @@ absl::StatusOr<ExprPtr> ExpressionParser::ParsePrimary() {
   if (stream_.Is(LexemeKind::kName)) return ParseName();
   if (stream_.Is(LexemeKind::kString)) return ParseString();
   if (stream_.Is(LexemeKind::kInteger)) return ParseInteger();
+  if (stream_.Is(LexemeKind::kReal)) return ParseReal();
   if (stream_.IsOperator("[")) return ParseList();
-  if (stream_.IsOperator("{")) return stream_.Unsupported("a dict in braces");
-  if (!stream_.IsOperator("(")) return stream_.Unexpected("an expression");
+  if (stream_.IsOperator("{")) return ParseDict();
+  if (stream_.IsOperator("(")) return ParseParentheses();
+  return stream_.Unexpected("an expression");
+}
+
+absl::StatusOr<ExprPtr> ExpressionParser::ParseParentheses() {
+  ExprPtr empty = New(ExprKind::kTuple);
   stream_.Take();
-  if (stream_.IsOperator(")")) return stream_.Unsupported("a tuple");
-  ASSIGN_OR_RETURN(ExprPtr inner, ParseExpression());
-  if (stream_.IsOperator(",")) return stream_.Unsupported("a tuple");
+  if (stream_.TakeOperator(")")) return empty;
+  ASSIGN_OR_RETURN(ExprPtr inner, ParseTuple());
   RETURN_IF_ERROR(stream_.Expect(")"));
   return inner;
 }
@@ -155,32 +126,24 @@ absl::StatusOr<ExprPtr> ExpressionParser::ParseName() {
     return literal;
   }
   const bool called = stream_.next().kind == LexemeKind::kOperator && stream_.next().text == "(";
-  if (called) return ParseCall();
+  if (called && name != "loop" && !ReservedName(name).empty()) return ParseGlobal();
   const bool attribute = stream_.next().kind == LexemeKind::kOperator && stream_.next().text == ".";
+  // "strftime_now is defined" is asked of the functions that there are.
+  constexpr std::string_view kFunctions[] = {"dict", "namespace", "raise_exception", "range",
+                                             "strftime_now"};
+  if (Among(kFunctions, name)) {
+    ExprPtr function = New(ExprKind::kLiteral);
+    function->value = Callable{SIZE_MAX};
+    stream_.Take();
+    return function;
+  }
   if (const std::string why = ReservedName(name); !why.empty() && !(name == "loop" && attribute)) {
     return stream_.Unsupported(why);
   }
   ExprPtr expr = New(ExprKind::kName);
   expr->name = stream_.Take().text;
+  saw_caller_ |= expr->name == "caller";
   return expr;
-}
-
-absl::StatusOr<ExprPtr> ExpressionParser::ParseCall() {
-  const std::string& name = stream_.current().text;
-  const bool raise = name == "raise_exception";
-  if (!raise && name != "range") {
-    return stream_.Unsupported("the function '" + name + "' (known: raise_exception, range)");
-  }
-  ExprPtr call = New(raise ? ExprKind::kRaise : ExprKind::kRange);
-  stream_.Take();
-  stream_.Take();
-  RETURN_IF_ERROR(ParseArguments(")", call.get()));
-  const size_t n = call->args.size();
-  if (n == 0 || n > (raise ? 1u : 3u)) {
-    return stream_.Unsupported(std::string(raise ? "raise_exception" : "range") + " with " +
-                               std::to_string(n) + " arguments");
-  }
-  return call;
 }
 
 // Neighbouring strings are one, as in jinja2.
@@ -203,30 +166,46 @@ absl::StatusOr<ExprPtr> ExpressionParser::ParseInteger() {
   return literal;
 }
 
+absl::StatusOr<ExprPtr> ExpressionParser::ParseReal() {
+  ExprPtr literal = New(ExprKind::kLiteral);
+  const std::string& digits = stream_.current().text;
+  double number = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (error != std::errc()) return stream_.Unsupported("a number outside of what doubles hold");
+  literal->value = Value(number);
+  stream_.Take();
+  return literal;
+}
+
 absl::StatusOr<ExprPtr> ExpressionParser::ParseList() {
   ExprPtr list = New(ExprKind::kList);
   stream_.Take();
-  RETURN_IF_ERROR(ParseArguments("]", list.get()));
+  while (!stream_.TakeOperator("]")) {
+    if (!list->args.empty()) {
+      RETURN_IF_ERROR(stream_.Expect(","));
+      if (stream_.TakeOperator("]")) break;
+    }
+    ASSIGN_OR_RETURN(ExprPtr item, ParseExpression());
+    RETURN_IF_ERROR(Adopt(list.get(), std::move(item)));
+  }
   return list;
 }
 
-// Expressions with commas between them, up to and with `closing`; one comma may end them.
-absl::Status ExpressionParser::ParseArguments(std::string_view closing, Expr* expr) {
-  bool first = true;
-  while (!stream_.TakeOperator(closing)) {
-    if (!first) {
+absl::StatusOr<ExprPtr> ExpressionParser::ParseDict() {
+  ExprPtr dict = New(ExprKind::kDict);
+  stream_.Take();
+  while (!stream_.TakeOperator("}")) {
+    if (!dict->args.empty()) {
       RETURN_IF_ERROR(stream_.Expect(","));
-      if (stream_.TakeOperator(closing)) break;
+      if (stream_.TakeOperator("}")) break;
     }
-    first = false;
-    if (stream_.IsOperator("*") || stream_.IsOperator("**")) {
-      return stream_.Unsupported("unpacking arguments");
-    }
-    ASSIGN_OR_RETURN(ExprPtr argument, ParseExpression());
-    if (stream_.IsOperator("=")) return stream_.Unsupported("an argument given by name");
-    RETURN_IF_ERROR(Adopt(expr, std::move(argument)));
+    ASSIGN_OR_RETURN(ExprPtr key, ParseExpression());
+    RETURN_IF_ERROR(stream_.Expect(":"));
+    ASSIGN_OR_RETURN(ExprPtr value, ParseExpression());
+    RETURN_IF_ERROR(Adopt(dict.get(), std::move(key)));
+    RETURN_IF_ERROR(Adopt(dict.get(), std::move(value)));
   }
-  return absl::OkStatus();
+  return dict;
 }
 
 }  // namespace mortar::jinja

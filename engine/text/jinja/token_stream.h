@@ -72,6 +72,7 @@ class TokenStream {
         return "the end of the template";
       case LexemeKind::kName:
       case LexemeKind::kInteger:
+      case LexemeKind::kReal:
       case LexemeKind::kOperator:
         break;
     }

@@ -22,10 +22,40 @@ std::string Joined(const std::vector<TextPiece>& pieces) {
   return text;
 }
 
-std::vector<ChatMessage> MessagesOf(const nlohmann::json& list) {
-  std::vector<ChatMessage> messages;
-  for (const nlohmann::json& m : list) messages.push_back({m["role"], m["content"]});
-  return messages;
+// With the keys of objects in the file's order, which loops and tojson show.
+nlohmann::ordered_json InOrder(const std::string& name) {
+  std::ifstream file(std::string(MORTAR_TEST_DATA) + "/text/" + name);
+  return nlohmann::ordered_json::parse(file, nullptr, /*allow_exceptions=*/false);
+}
+
+// The time at which the stored answers were made: 2026-03-05T14:07:09, a Thursday.
+std::tm StoredTime() {
+  std::tm now{};
+  now.tm_year = 126;
+  now.tm_mon = 2;
+  now.tm_mday = 5;
+  now.tm_wday = 4;
+  now.tm_yday = 63;
+  now.tm_hour = 14;
+  now.tm_min = 7;
+  now.tm_sec = 9;
+  return now;
+}
+
+absl::StatusOr<std::vector<TextPiece>> RenderRequest(const std::string& source,
+                                                     const ChatRequest& request) {
+  ASSIGN_OR_RETURN(const auto parsed, ChatTemplate::Parse(source));
+  return parsed->Render(request);
+}
+
+ChatRequest RequestOf(const std::string& messages, bool generation = false) {
+  ChatRequest request;
+  request.messages = messages;
+  request.add_generation_prompt = generation;
+  request.bos = "<s>";
+  request.eos = "</s>";
+  request.now = StoredTime();
+  return request;
 }
 
 absl::StatusOr<std::vector<TextPiece>> ParseAndRender(const std::string& source,
@@ -37,20 +67,49 @@ absl::StatusOr<std::vector<TextPiece>> ParseAndRender(const std::string& source,
 
 TEST(ChatTemplate, RendersWhatJinja2DoesAndFailsWhereItFails) {
   const nlohmann::json stored = Stored("templates.json");
-  const nlohmann::json& lists = stored["message_lists"];
-  ASSERT_GT(stored["cases"].size(), 140u);
+  const nlohmann::ordered_json lists = InOrder("templates.json")["message_lists"];
+  ASSERT_GT(stored["cases"].size(), 240u);
   for (const nlohmann::json& test : stored["cases"]) {
     const std::string source = test["template"];
     for (size_t i = 0; i < 2 * lists.size(); ++i) {
       const nlohmann::json& expected = test["outputs"][test["outputs"].size() == 1 ? 0 : i];
-      const auto pieces = ParseAndRender(source, MessagesOf(lists[i / 2]), i % 2 == 1);
+      const auto pieces = RenderRequest(source, RequestOf(lists[i / 2].dump(), i % 2 == 1));
       SCOPED_TRACE("template " + test["template"].dump() + ", messages " + std::to_string(i / 2));
       if (expected.contains("text")) {
-        ASSERT_TRUE(pieces.ok()) << pieces.status();
+        EXPECT_TRUE(pieces.ok()) << pieces.status();
+        if (!pieces.ok()) break;
         EXPECT_EQ(Joined(*pieces), expected["text"].get<std::string>());
       } else {
         EXPECT_FALSE(pieces.ok()) << "jinja2 raises " << expected.dump();
       }
+    }
+  }
+}
+
+// Templates of the public families' formats over requests with tools, tool calls, reasoning, parts
+// and documents.
+TEST(ChatTemplate, RendersTheFamiliesFormatsWhereJinja2Does) {
+  const nlohmann::ordered_json requests = InOrder("requests.json");
+  const nlohmann::json stored = Stored("families.json");
+  ASSERT_GT(stored["cases"].size(), 60u);
+  for (const nlohmann::json& test : stored["cases"]) {
+    const std::string name = test["template"];
+    const std::string request_name = test["request"];
+    SCOPED_TRACE(name + " over " + request_name);
+    std::ifstream file(std::string(MORTAR_TEST_DATA) + "/text/families/" + name);
+    const std::string source((std::istreambuf_iterator<char>(file)), {});
+    const nlohmann::ordered_json& of = requests[request_name];
+    ChatRequest request = RequestOf(of["messages"].dump(), of.value("add_generation_prompt", true));
+    if (of.contains("tools")) request.tools = of["tools"].dump();
+    if (of.contains("documents")) request.documents = of["documents"].dump();
+    if (of.contains("variables")) request.variables = of["variables"].dump();
+    const auto pieces = RenderRequest(source, request);
+    if (test.contains("text")) {
+      EXPECT_TRUE(pieces.ok()) << pieces.status();
+      if (!pieces.ok()) continue;
+      EXPECT_EQ(Joined(*pieces), test["text"].get<std::string>());
+    } else {
+      EXPECT_FALSE(pieces.ok()) << "jinja2 raises " << test.dump();
     }
   }
 }
@@ -99,6 +158,47 @@ TEST(ChatTemplate, MessagesMustBeValidUtf8) {
   EXPECT_EQ(pieces.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(Message(pieces.status()), "the content of message 1 is not valid UTF-8 at byte 1");
   EXPECT_FALSE(ChatTemplate::Parse("a\xC3").ok());
+}
+
+TEST(ChatTemplate, ARequestIsCheckedBeforeItIsRendered) {
+  const auto message_of = [](const ChatRequest& request) {
+    return Message(RenderRequest("{{ x }}", request).status());
+  };
+  ChatRequest request = RequestOf("[]");
+  EXPECT_TRUE(RenderRequest("{{ messages }}{{ strftime_now('%Y') }}", request).ok());
+  request.tools = "{}";
+  EXPECT_EQ(message_of(request), "tools: expected a list, got a dict object");
+  request.tools = "null";
+  request.variables = "[1]";
+  EXPECT_EQ(message_of(request), "variables: expected an object, got a list object");
+  for (const char* const name : {"messages", "tools", "bos_token", "range", "loop"}) {
+    request.variables = std::string("{\"") + name + "\": 1}";
+    EXPECT_EQ(message_of(request), std::string("variables: '") + name + "' cannot be set");
+  }
+  EXPECT_EQ(message_of(RequestOf("[{]")), "messages: no valid JSON at byte 3");
+  EXPECT_EQ(message_of(RequestOf("null")), "messages: expected a list, got a None");
+}
+
+// Every text and key of tools, of tool calls and of further variables is a q: none is trusted.
+TEST(ChatTemplate, WhatARequestBroughtIsUntrustedThroughJsonAndMacros) {
+  ChatRequest request = RequestOf(
+      R"([{"qrole": "q", "content": [{"q": "q\nq\"q"}], "calls": {"q": ["q", {"qq": "q"}]}}])");
+  request.tools = R"([{"q": {"qq": ["q"]}}])";
+  request.variables = R"({"more": {"q": "q"}})";
+  const std::string source =
+      "{% macro show(x) %}[{{ x|tojson(indent=2) }}{{ x }}{{ x|list }}{{ x|length }}]{% endmacro %}"
+      "{% set ns = namespace(all='') %}{% for m in messages %}{% for k, v in m.items() %}"
+      "{% set ns.all = ns.all ~ k.split('r') ~ v ~ show(v) %}{% endfor %}{% endfor %}"
+      "{% set block %}{{ ns.all }}{{ tools|map('tojson')|join(',') }}{% endset %}{{ block }}"
+      "{{ more|dictsort }}{{ more.keys()|map('upper')|join }}{{ (more.q * 3)[::-1] }}"
+      "{{ dict(more, a=tools[0])|tojson }}";
+  const auto pieces = RenderRequest(source, request);
+  ASSERT_TRUE(pieces.ok()) << pieces.status();
+  for (const TextPiece& piece : *pieces) {
+    const size_t stray = piece.trusted ? piece.text.find_first_of("qQ") : std::string::npos;
+    EXPECT_EQ(stray, std::string::npos) << piece.text;
+  }
+  EXPECT_THAT(Joined(*pieces), HasSubstr("Qqqq{"));
 }
 
 TEST(ChatTemplate, TokensThatTheModelLacksAreUndefined) {

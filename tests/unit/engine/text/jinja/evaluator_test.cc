@@ -18,8 +18,8 @@ absl::StatusOr<Text> Render(const std::string& source) {
   Variables variables;
   variables["long"] = Text(std::string(1 << 20, 'a'), false);
   variables["city"] = Text("\u57ce", false);
-  variables["d"] = Dict{{"k", Value(int64_t{1})}};
-  return Evaluate(body, std::move(variables));
+  variables["d"] = Dict{Entry("k", int64_t{1})};
+  return Evaluate(body, std::move(variables), std::tm{});
 }
 
 std::string Repeat(std::string_view text, int n) {
@@ -51,6 +51,29 @@ TEST(Evaluator, WorkWithoutEndIsStopped) {
       "{{ range(0, 9223372036854775807)|length }}",
       "{% for c in long %}{% endfor %}",
       "{{ 'a'|trim(long) }}",
+      "{{ 'a'.strip(long) }}",
+      "{{ 'a'.rsplit(long, 1) }}",
+      "{{ long.split('a') }}",
+      "{{ long * 100 }}",
+      "{{ long|indent(long) }}{{ (long ~ '\n' ~ long)|indent(16777216) }}",
+      "{{ long|tojson(indent=101) }}",
+      "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+      "{% macro f(n) %}{% for i in range(100000) %}{% set x = f(n) %}{% endfor %}{% endmacro %}"
+      "{{ f(1) }}",
+      "{% macro f() %}{{ caller() }}{% endmacro %}{% macro g() %}{% call f() %}{{ g() }}"
+      "{% endcall %}{% endmacro %}{{ g() }}",
+      "{% set ns = namespace(x=[1]) %}{% for i in range(1000) %}{% set ns.x = [ns.x] %}"
+      "{% endfor %}",
+      "{% set ns = namespace(x={}) %}{% for i in range(1000) %}{% set ns.x = {'a': ns.x} %}"
+      "{% endfor %}",
+      "{% set ns = namespace(x='ab') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}"
+      "{% endfor %}",
+      "{% set ns = namespace(x=[1, 1]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}"
+      "{% endfor %}{{ ns.x }}{{ ns.x|tojson }}",
+      "{{ range(100000)|map('replace', '1', long)|list|length }}",
+      loop + "{{ [long, long]|sort }}" + end,
+      loop + "{{ long.find('b') }}" + end,
+      loop + loop + "{% continue %}" + end + end,
   };
   for (const std::string& source : sources) {
     EXPECT_EQ(Render(source).status().code(), absl::StatusCode::kResourceExhausted)
@@ -62,6 +85,23 @@ TEST(Evaluator, WhatFitsTheBoundsRenders) {
   EXPECT_EQ(Render(Repeat("{{ long }}", 16))->size(), kOutputBytesMax);
   EXPECT_EQ(Render("{% for i in range(100000) %}x{% endfor %}")->size(), 100000u);
   EXPECT_EQ(Render("{{ long|first }}{{ long|last }}{{ long|length }}")->bytes(), "aa1048576");
+}
+
+// A macro may call itself a few dozen times, as those that write JSON schemas do.
+TEST(Evaluator, MacrosRecurAsDeepAsSchemasNest) {
+  EXPECT_EQ(
+      Render("{% macro f(n) %}{% if n > 0 %}{{ f(n - 1) }}{% endif %}{{ n % 10 }}{% endmacro %}"
+             "{{ f(40)|length }}")
+          ->bytes(),
+      "41");
+}
+
+TEST(Evaluator, ErrorsNameTheLineInAMacro) {
+  EXPECT_EQ(
+      Message(Render("{% macro f(x) %}\n\n  {{ x.y.z }}\n{% endmacro %}\n{{ f(1) }}").status()),
+      "line 3, column 9: 'int object' has no attribute 'y'");
+  EXPECT_EQ(Message(Render("\n{{ 'a'.split(\n 1) }}").status()),
+            "line 2, column 7: expected a text as an argument, got a int object");
 }
 
 TEST(Evaluator, IntegersDoNotWrap) {
@@ -78,14 +118,26 @@ TEST(Evaluator, IntegersDoNotWrap) {
 
 TEST(Evaluator, OperationsOutsideTheSetAreRefusedNotGuessed) {
   const std::pair<const char*, const char*> kCases[] = {
-      {"{{ [1] }}", "line 1, column 1: printing a list object"},
-      {"{{ d }}", "printing a dict object"},
-      {"{{ 'a' ~ [1] }}", "printing a list object"},
-      {"{{ city|upper }}", "case filters are supported for ASCII"},
-      {"{{ 'a' * 3 }}", "'*' is supported for integers alone"},
-      {"{{ '%s' % 1 }}", "'%' is supported for integers alone"},
+      {"{{ ['\\u200b'] }}", "line 1, column 1: printing a list or dict with U+200B"},
+      {"{{ ('a'|safe) + '<' }}", "more than printing what the filter 'safe' gave"},
+      {"{{ 'a'|safe|upper }}", "more than printing what the filter 'safe' gave"},
+      {"{{ d.items() }}", "printing a view object"},
+      {"{{ 'a' ~ [1]|map('string') }}", "printing a generator object"},
+      {"{{ d.items }}", "the method 'items' without a call"},
+      {"{{ city['strip'] }}", "the method 'strip' without a call"},
+      {"{{ city|upper }}", "upper and lower case are supported for ASCII"},
+      {"{{ '%s' % 1 }}", "'%' is not supported for a str object and a int object"},
+      {"{{ [1] * 2 }}", "'*' is not supported for a list object"},
       {"{{ [1] < [2] }}", "ordering lists"},
       {"{{ 'a'|replace('', 'b') }}", "replacing an empty text"},
+      {"{{ {1: 2} }}", "a key that is a int object"},
+      {"{% set g = [1]|map('string') %}{{ g|join }}{{ g|join }}", "running twice over"},
+      {"{{ d.keys() == d.keys() }}", "comparing a view object"},
+      {"{% set f = range %}{{ f(3) }}", "calling a function through a variable"},
+      {"{% set ns = namespace() %}{% macro f() %}{% set ns.c = caller %}{{ caller() }}{% endmacro "
+       "%}"
+       "{% call f() %}{% endcall %}{% set c = ns.c %}{{ c() }}",
+       "the body of a call block that has ended"},
   };
   for (const auto& [source, part] : kCases) {
     const auto text = Render(source);
