@@ -59,6 +59,12 @@ std::string RouteTable(const std::vector<RouteNode>& route) {
   return text;
 }
 
+// Bytes for each row that crossed, resent ones included.
+std::string BytesPerToken(const HopTraffic& hop) {
+  if (!hop.figures || hop.figures->rows == 0) return "?";
+  return std::to_string(hop.figures->bytes / hop.figures->rows);
+}
+
 // "24 tokens, 98.1 tokens/s, first token after 312 ms; bytes per token: edge → worker-1 2408, …"
 std::string Figures(const RunReport& report) {
   char text[160];
@@ -67,7 +73,7 @@ std::string Figures(const RunReport& report) {
   std::string line = text;
   for (const HopTraffic& hop : report.hops) {
     line += (&hop == &report.hops.front() ? "; bytes per token: " : ", ") + OneLine(hop.from) +
-            " → " + OneLine(hop.to) + " " + std::to_string(hop.bytes / report.positions);
+            " → " + OneLine(hop.to) + " " + BytesPerToken(hop);
   }
   return line;
 }
@@ -122,9 +128,10 @@ absl::Status Answer(const CommandContext& context, AnsweringNodes& nodes, Genera
                     bool stream, RunReport& report) {
   std::vector<Time> came;  // of the tokens
   const auto on_route = [&](const std::vector<RouteNode>& route) {
+    // A later one replaces a worker amid the text: no place for a table.
+    const bool shown = report.route.empty() && !context.settings.Bool("json");
     report.route = route;
-    if (!context.settings.Bool("json"))
-      context.console.Note(context.console.Dim(RouteTable(route)));
+    if (shown) context.console.Note(context.console.Dim(RouteTable(route)));
     return absl::OkStatus();
   };
   const auto on_token = [&](const TokenOut& out) -> absl::Status {
@@ -145,7 +152,6 @@ absl::Status Answer(const CommandContext& context, AnsweringNodes& nodes, Genera
     report.decode_tok_s = PerSecond(report.tokens.size() - 1, finished.timings.decode);
   }
   report.hops = nodes.Traffic();
-  if (!report.hops.empty()) report.positions = report.hops.front().rows;
   return stream ? context.console.Write(finished.text) : absl::OkStatus();
 }
 

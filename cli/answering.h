@@ -15,7 +15,7 @@
 namespace mortar {
 
 struct AnswerSinks {
-  // Once, before the first token: the way that a token takes.
+  // The way that a token takes: before the first one, and again when a worker was replaced.
   std::function<absl::Status(const std::vector<RouteNode>& route)> on_route;
   std::function<absl::Status(const TokenOut& token)> on_token;
 };
@@ -28,7 +28,7 @@ class AnsweringNodes {
   // Runs one request to its end. A signal, or an error of a sink, cancels the request; that error,
   // or the request's own, is returned.
   virtual absl::StatusOr<Finished> Generate(GenerateRequest request, const AnswerSinks& sinks) = 0;
-  // Frames between neighbours on the route since the start.
+  // Frames between neighbours on the last answer's last route.
   virtual std::vector<HopTraffic> Traffic() const = 0;
 };
 

@@ -47,13 +47,21 @@ std::string ToJson(const RunReport& report) {
   Json hops = Json::array();
   uint64_t messages = 0;
   for (const HopTraffic& hop : report.hops) {
-    hops.push_back({{"from", hop.from},
+    Json figures = {{"from", hop.from},
                     {"to", hop.to},
-                    {"messages", hop.messages},
-                    {"bytes", hop.bytes},
-                    {"compute_ms", hop.compute ? Json(Milliseconds(*hop.compute)) : Json()}});
-    messages += hop.messages;
+                    {"messages", nullptr},
+                    {"bytes", nullptr},
+                    {"compute_ms", nullptr}};
+    if (hop.figures) {
+      figures["messages"] = hop.figures->messages;
+      figures["bytes"] = hop.figures->bytes;
+      figures["compute_ms"] = Milliseconds(hop.figures->compute);
+      messages += hop.figures->messages;
+    }
+    hops.push_back(std::move(figures));
   }
+  const Json bytes_up = hops.empty() ? Json(0) : hops.front()["bytes"];
+  const Json bytes_down = hops.empty() ? Json(0) : hops.back()["bytes"];
   return Dump({{"prompt_tokens", report.prompt_tokens},
                {"tokens", report.tokens},
                {"text", report.text},
@@ -69,8 +77,8 @@ std::string ToJson(const RunReport& report) {
                {"route", std::move(route)},
                {"wire",
                 {{"messages", messages},
-                 {"bytes_up", report.bytes_up()},
-                 {"bytes_down", report.bytes_down()},
+                 {"bytes_up", bytes_up},
+                 {"bytes_down", bytes_down},
                  {"hops", std::move(hops)}}}});
 }
 

@@ -27,14 +27,20 @@ struct RouteNode {
   uint64_t bytes = 0;  // of weights, resident
 };
 
-// Frames from one node to the next over the whole run, as handed to the transport.
-struct HopTraffic {
-  std::string from;
-  std::string to;
+// What a node did for an answer: the frames that it sent, as handed to the transport, and how long
+// its layers computed.
+struct HopFigures {
   uint64_t messages = 0;
   uint64_t bytes = 0;
   uint64_t rows = 0;
-  std::optional<Duration> compute{};  // of the layers at `from`; absent: it said nothing
+  Duration compute{};
+};
+
+// Frames from one node to the next, on the answer's last route.
+struct HopTraffic {
+  std::string from;
+  std::string to;
+  std::optional<HopFigures> figures{};  // of `from`; absent: it was gone before it could say
 };
 
 struct RunReport {
@@ -52,10 +58,7 @@ struct RunReport {
   double inter_token_ms_p99 = 0;
   std::vector<RouteNode> route;
   std::vector<HopTraffic> hops;  // none when the edge keeps all layers
-  uint64_t positions = 0;        // whose rows crossed each hop, resent ones included
-
-  uint64_t bytes_up() const { return hops.empty() ? 0 : hops.front().bytes; }   // edge → workers
-  uint64_t bytes_down() const { return hops.empty() ? 0 : hops.back().bytes; }  // workers → edge
+  // hops.front() is edge → workers, hops.back() workers → edge.
 };
 
 struct TokenPiece {

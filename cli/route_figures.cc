@@ -37,22 +37,22 @@ void RouteFigures::Collect(Edge& edge, const Clock& clock, const std::function<v
 std::vector<HopTraffic> RouteFigures::Of(const Transport& edge, Duration compute) const {
   std::vector<HopTraffic> traffic;
   if (hops_.empty()) return traffic;  // nothing leaves an edge that keeps all layers
-  HopTraffic first{.from = "edge", .to = hops_.front().name, .compute = compute};
+  HopFigures own{.compute = compute};
   for (const LinkCounters& link : edge.Links()) {
     if (link.to != hops_.front().node) continue;
-    first.messages = link.frames;
-    first.bytes = link.frame_bytes;
-    first.rows = link.rows;
+    own.messages = link.frames;
+    own.bytes = link.frame_bytes;
+    own.rows = link.rows;
   }
-  traffic.push_back(first);
+  traffic.push_back({.from = "edge", .to = hops_.front().name, .figures = own});
   for (size_t i = 0; i < hops_.size(); ++i) {
     const bool last = i + 1 == hops_.size();
     HopTraffic hop{.from = hops_[i].name, .to = last ? "edge" : hops_[i + 1].name};
     if (const std::optional<Ended>& total = totals_[i]; total) {
-      hop.messages = total->frames;
-      hop.bytes = total->bytes;
-      hop.rows = total->rows;
-      hop.compute = std::chrono::nanoseconds(total->compute_ns);
+      hop.figures = {.messages = total->frames,
+                     .bytes = total->bytes,
+                     .rows = total->rows,
+                     .compute = std::chrono::nanoseconds(total->compute_ns)};
     }
     traffic.push_back(std::move(hop));
   }

@@ -36,7 +36,8 @@ void On(EdgeState& s, Time now, NodeId from, Activation& answer) {
     ++s.counters.old_answers;  // a duplicate
     return;
   }
-  if (e.layer != s.options.model.n_layers - s.options.back_layers) {
+  const int back = s.options.model.n_layers - s.options.back_layers;
+  if (e.layer.value_or(back) != back) {
     ++s.counters.broken_answers;
     return RetryOnNewRoute(s, now, *slot, "the last hop hosts other layers by now");
   }

@@ -34,7 +34,7 @@ inline void Fail(EdgeState& s, Time now, EdgeSlot& slot, absl::Status status) {
 void Retry(EdgeState& s, Time now, EdgeSlot& slot, int from, const std::string& why);
 // The same on a route that the coordinator has yet to give: the hops begin at position 0.
 void RetryOnNewRoute(EdgeState& s, Time now, EdgeSlot& slot, const std::string& why);
-// It gives up kRouteGiveUp after `from`.
+// Waits for a route until kRouteGiveUp after `from`.
 void BeginRouting(EdgeState& s, Time from, EdgeSlot& slot);
 
 // A frame was answered: retries count anew, and one more frame may be in flight.

@@ -17,6 +17,7 @@
 //   running  | FrontStarted, FrontDone        | its rows are in flight, under the next step
 //   running  | answer of the newest epoch     | frames that stand first go to the back layers
 //   running  | answer that does not fit       | retry
+//   running  | answer of other layers         | retry on a new route
 //   running  | answer of an older epoch       | counted, dropped
 //   running  | BackDone, more to come         | answered = end of the frame
 //   running  | BackDone with kNoToken         | done: error, the model is damaged

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "protocol/ids.h"
 #include "protocol/limits.h"
@@ -28,7 +29,7 @@ struct Envelope {
   RowsWanted rows_wanted = RowsWanted::kAll;
   uint8_t n_hops = 0;                       // of `hops`
   uint16_t flags = 0;                       // kFlag…; others must be zero
-  uint16_t layer = 0;                       // of which the rows are the input
+  std::optional<uint16_t> layer{};          // of which the rows are the input; a sender may not say
   std::array<NodeId, kHopsMax - 1> hops{};  // hops after the receiver, the next one first
 
   bool is_answer() const { return (flags & kFlagAnswer) != 0; }

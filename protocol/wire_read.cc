@@ -244,7 +244,7 @@ Activation Read(wire::Envelope::Reader in) {
   e.n = in.getN();
   e.rows_wanted = Enum(in.getRowsWanted(), RowsWanted::kAll, "rows wanted");
   e.flags = in.getFlags();
-  e.layer = in.getLayer();
+  if (in.getInputOf() > 0) e.layer = static_cast<uint16_t>(in.getInputOf() - 1);
   const auto hops = in.getHops();
   e.n_hops = static_cast<uint8_t>(CheckedSize(hops, kHopsMax - 1, "remaining hops"));
   for (unsigned i = 0; i < hops.size(); ++i) e.hops[i] = NodeId{hops[i]};

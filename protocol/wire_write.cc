@@ -168,7 +168,7 @@ void Put(wire::Frame::Builder out, const Activation& m) {
   envelope.setN(e.n);
   envelope.setRowsWanted(static_cast<wire::RowsWanted>(e.rows_wanted));
   envelope.setFlags(e.flags);
-  envelope.setLayer(e.layer);
+  envelope.setInputOf(e.layer ? static_cast<uint16_t>(*e.layer + 1) : 0);
   auto hops = envelope.initHops(Count(e.n_hops, kHopsMax - 1));
   for (unsigned i = 0; i < hops.size(); ++i) hops.set(i, e.hops[i].value);
 }

@@ -70,10 +70,21 @@ void ZmqTransport::Introduce(NodeId node, const std::string& endpoint) {
     s.parts.log.Warning("not_direct", {{"node", ToString(node)}, {"endpoint", endpoint}});
     return;
   }
-  const auto found = s.introduced.find(node);
-  if (found == s.introduced.end() && s.introduced.size() >= kDialledMax) return;
+  if (!s.introduced.contains(node) && !s.MakeRoomToIntroduce()) {
+    s.parts.log.Warning("not_direct", {{"node", ToString(node)}, {"why", "too many are dialled"}});
+    return;
+  }
   const auto at = s.introduced.insert_or_assign(node, Introduced{.endpoint = endpoint}).first;
   s.DialIntroduced(node, at->second, s.parts.clock.Now());
+}
+
+bool ZmqTransport::State::MakeRoomToIntroduce() {
+  if (introduced.size() < kDialledMax) return true;
+  std::erase_if(introduced, [&](const auto& entry) {
+    const bool given_up = entry.second.redials >= kRedialsMax;
+    return given_up && std::ranges::find(dialled, entry.first, &ZmqLink::node) == dialled.end();
+  });
+  return introduced.size() < kDialledMax;
 }
 
 void ZmqTransport::State::DialIntroduced(NodeId node, Introduced& peer, Time now) {

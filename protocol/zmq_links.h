@@ -25,7 +25,8 @@ inline constexpr int kRedialsMax = 5;
 // Nodes for which something was forwarded on one link, to be told when it is lost.
 inline constexpr size_t kSendersMax = 1024;
 
-// A message as ZeroMQ takes it, waiting because a peer's queue is full.
+// A message as ZeroMQ takes it, waiting because a peer's queue is full; a Hello also because the
+// peer has not greeted.
 struct PendingMessage {
   NodeId to;
   std::vector<uint64_t> head;
@@ -70,6 +71,8 @@ struct ZmqTransport::State {
   // --- Links (zmq_links.cc) ---
   absl::Status Start();
   absl::StatusOr<ZmqLink*> Dial(const std::string& endpoint, NodeId node, Time now);
+  // Forgets nodes that could not be dialled for long; whether another one may be told of.
+  bool MakeRoomToIntroduce();
   void DialIntroduced(NodeId node, Introduced& peer, Time now);
   ZmqLink& Accept(ConnectionId connection, NodeId node, bool vouches, Time now);
   void Opened(ZmqLink& link, NodeId node, Time now);
@@ -97,7 +100,8 @@ struct ZmqTransport::State {
   }
   // In the name of another node: whoever forwards says for it that it is gone.
   absl::Status SendAs(NodeId from, ZmqLink& link, NodeId to, const AnyMessage& message);
-  // Nothing is sent before: ZeroMQ would keep it for whoever listens there later.
+  // Nothing is sent before: ZeroMQ would keep it for whoever listens there later. Reads the
+  // monitor, so that Wait does not see what this has seen: Poll before Wait.
   static bool IsGreeted(ZmqLink& link);
   absl::Status Queue(ZmqLink& link, PendingMessage message);
   void Flush(ZmqLink& link);

@@ -84,7 +84,8 @@ class ZmqTransport final : public Transport {
   std::string endpoint() const override;
   void Introduce(NodeId node, const std::string& endpoint) override;
 
-  // Sleeps until a message comes, a dialled link is greeted, Wake was called or `longest` is over.
+  // Sleeps until a message comes, something happens to a link whose Hello waits for a greeting,
+  // Wake was called or `longest` is over. After Poll.
   void Wait(Duration longest);
   // From any thread, also while another is in Wait.
   void Wake();

@@ -160,7 +160,7 @@ void Accept(WorkerState& s, WorkerSession& session, Activation&& frame) {
 
 void TakeFrame(WorkerState& s, Time now, NodeId from, Activation& frame) {
   const Envelope& e = frame.envelope;
-  if (s.load != LoadPhase::kReady || e.layer != s.layers.begin) {
+  if (s.load != LoadPhase::kReady || e.layer.value_or(s.layers.begin) != s.layers.begin) {
     ++s.counters.need_route;
     return Owe(s, e.edge, NeedRoute{.session = e.session, .epoch = e.epoch, .step = e.step});
   }

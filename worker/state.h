@@ -8,7 +8,8 @@
 //   joining  | Welcome                 | joined: status is owed
 //   joined   | Goodbye(UNAVAILABLE)    | joining: the coordinator does not know us (any more)
 //   any      | Goodbye(other)          | refused, for good, with the reason
-//   joined   | Placement, fits         | its id is newer: load is `wanted`; sessions are released
+//   joined   | Placement, fits         | its id is newer: load is `wanted`; sessions are released,
+//            |                         | and their edges are owed NeedRoute
 //   joined   | Placement, does not fit | load failed, with the reason (private brick, other model)
 //   joined   | LoadDone, OK            | hosts the layers: ready
 //   any      | Goodbye of an edge      | its sessions are released: it is gone, or its link
@@ -17,7 +18,7 @@
 //   frame of a session                    | becomes
 //   --------------------------------------+---------------------------------------------------
 //   breaks a bound of the protocol        | Rejected
-//   hosts no layers                       | NeedRoute
+//   hosts no layers, or from another one  | NeedRoute
 //   session has ended                     | dropped and counted
 //   another sender or edge than its first | dropped and counted
 //   epoch lower, or step not newer        | dropped and counted

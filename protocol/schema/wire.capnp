@@ -234,8 +234,9 @@ struct Envelope {
   rowsWanted @6 :RowsWanted;  # which rows the last hop sends back
   flags @7 :UInt16;           # bit 0: answer; a node refuses bits that it does not know
   hops @8 :List(UInt64);      # after the receiver, the next one first; at most 7
-  layer @9 :UInt16;           # the rows are the input of this layer; a worker whose layers begin
-                              # elsewhere answers NeedRoute: its placement is another one by now
+  inputOf @9 :UInt16;         # the rows are the input of layer inputOf - 1; a worker whose layers
+                              # begin elsewhere answers NeedRoute: its placement is another one by
+                              # now. 0: not said, by a sender from before this field
 }
 
 struct SessionRef {

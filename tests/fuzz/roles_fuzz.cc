@@ -42,7 +42,8 @@ class FuzzedWorker {
   void Take(NodeId from, AnyMessage message) {
     now_ += std::chrono::milliseconds(10);
     if (auto* frame = std::get_if<Activation>(&message)) {
-      frame->envelope.layer &= 1;  // as often its own as another
+      // As often its own as another.
+      if (frame->envelope.layer) frame->envelope.layer = *frame->envelope.layer & 1;
       // As many rows as it says, as a transport would have taken; a few will do.
       if (frame->envelope.n >= 1 && frame->envelope.n <= 64) {
         frame->rows = pool_.Take(static_cast<int>(frame->envelope.n), kWidth);

@@ -20,6 +20,7 @@
 #include "protocol/envelope.h"
 #include "protocol/zmq_socket.h"
 #include "tests/integration/cli_process.h"
+#include "tests/integration/cluster_programs.h"
 #include "tests/integration/node_program.h"
 #include "tests/support/test_model.h"
 #include "tests/support/tiny_model.h"
@@ -34,7 +35,7 @@ constexpr int kRunsMax = 15;
 constexpr int kTokens = 100;
 constexpr int kRoundTrips = 100;
 constexpr double kLimit = 1.3;  // times the bare round trip
-constexpr const char* kPrompt = "Once upon a time there was a small village by the sea.";
+constexpr const char* kStory = "Once upon a time there was a small village by the sea.";
 
 double Median(std::vector<double> values) {
   std::ranges::sort(values);
@@ -144,7 +145,7 @@ TokenTime TimeOfToken(std::vector<std::string> arguments, const Setting& setting
   for (const std::string& word :
        {std::string("-m"), setting.model, std::string("-t"), setting.threads, std::string("--raw"),
         std::string("--json"), std::string("-n"), tokens, std::string("--temp"), std::string("0"),
-        std::string("-p"), std::string(kPrompt)}) {
+        std::string("-p"), std::string(kStory)}) {
     arguments.push_back(word);
   }
   const ProgramResult result = RunMortar(arguments);
@@ -163,13 +164,12 @@ TokenTime TimeOfToken(std::vector<std::string> arguments, const Setting& setting
 // The ratio of what a token costs more in three processes to the bare round trip.
 double CostOfSplitting(const Setting& setting) {
   constexpr size_t kRowBytes = 576 * sizeof(float);
-  NodeProgram coordinator({"coordinator", "--listen", "tcp://127.0.0.1:0"});
+  NodeProgram coordinator({"coordinator", "--listen", "tcp://127.0.0.1:0", "--log-level", "info"});
   const std::string line = coordinator.Line("coordinator at ");
   const size_t at = line.find("tcp://");
   const std::string endpoint = line.substr(at, line.find(',', at) - at);
-  // It listens, so that its link to the edge is direct: the path that the bare round trip takes.
-  NodeProgram worker({"worker", "--coordinator", endpoint, "-m", setting.model, "-t",
-                      setting.threads, "--listen", "tcp://127.0.0.1:0"});
+  NodeProgram worker(
+      {"worker", "--coordinator", endpoint, "-m", setting.model, "-t", setting.threads});
   worker.Line("joined");
   const Echo echo;
 
@@ -201,6 +201,8 @@ double CostOfSplitting(const Setting& setting) {
   print("bare round trip without pauses", at_once);
   std::printf("  ratio %.2f, at most %.1f\n", ratio, kLimit);
   EXPECT_GT(ratio, 0);
+  EXPECT_LT(ForwardedBy(coordinator), static_cast<int>(split.size()) * kTokens / 10)
+      << "frames took the direct link, as the bare round trip does";
   return ratio;
 }
 

@@ -70,7 +70,6 @@ Envelope FullEnvelope() {
   e.edge = NodeId{50};
   e.step = uint64_t{1} << 40;
   e.epoch = 4'000'000'000;
-  e.layer = 11;
   e.base = 1000;
   e.n = 3;
   e.rows_wanted = RowsWanted::kLast;
@@ -106,6 +105,9 @@ std::vector<SampleMessage> SampleMessages() {
                                                       .positions_max = 2048});
   messages.emplace_back("route", GrantedRoute());
   messages.emplace_back("activation", Activation{.envelope = FullEnvelope(), .rows = {}});
+  Activation with_layer{.envelope = FullEnvelope(), .rows = {}};
+  with_layer.envelope.layer = 11;
+  messages.emplace_back("activation_with_layer", with_layer);
   messages.emplace_back("need_prefix",
                         NeedPrefix{.session = Session(), .epoch = 3, .step = 9, .have = 12});
   messages.emplace_back("need_route", NeedRoute{.session = Session(), .epoch = 3, .step = 9});

@@ -42,6 +42,15 @@ TEST_F(WorkerTables, AFrameForOtherLayersNeedsARoute) {
   EXPECT_TRUE(state_.place_of.empty());
 }
 
+TEST_F(WorkerTables, AFrameThatDoesNotSayItsLayerIsTaken) {
+  Load();
+  Activation frame = Frame(1, 1, 1, 0, 4);
+  frame.envelope.layer.reset();
+  GiveFrame(std::move(frame));
+  EXPECT_EQ(state_.counters.need_route, 0u);
+  EXPECT_EQ(state_.place_of.size(), 1u);
+}
+
 TEST_F(WorkerTables, AcceptsFramesThatFollowOneAnother) {
   Load();
   GiveFrame(Frame(1, 1, 1, 0, 20));
