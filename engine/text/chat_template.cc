@@ -42,10 +42,10 @@ absl::StatusOr<jinja::Variables> CommonVariables(bool add_generation_prompt, con
 }
 
 absl::Status AddLists(const ChatRequest& request, jinja::Variables* variables) {
-  const std::pair<const char*, const std::string*> kLists[] = {{"messages", &request.messages},
-                                                               {"tools", &request.tools},
-                                                               {"documents", &request.documents}};
-  for (const auto& [name, json] : kLists) {
+  const std::pair<const char*, const std::string*> lists[] = {{"messages", &request.messages},
+                                                              {"tools", &request.tools},
+                                                              {"documents", &request.documents}};
+  for (const auto& [name, json] : lists) {
     if (json->empty()) continue;
     absl::StatusOr<jinja::Value> value = jinja::ReadJson(*json);
     if (!value.ok()) return WithContext(value.status(), name);

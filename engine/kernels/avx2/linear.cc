@@ -56,7 +56,7 @@ inline __m256 Fold(const Block<kType>& block, int part, __m256i dot, const Round
                    int at, __m256 acc) {
   constexpr BlockFormat kFormat = FormatOf(kType);
   int sum = in.sum[at];
-  if constexpr (kParts<kType> == 2) sum = part == 0 ? in.low[at] : sum - in.low[at];
+  if constexpr (PartsOf(kType) == 2) sum = part == 0 ? in.low[at] : sum - in.low[at];
   if constexpr (kFormat.zero != 0) {
     dot = _mm256_sub_epi32(dot, _mm256_set1_epi32(kFormat.zero * sum));
   }
@@ -64,15 +64,14 @@ inline __m256 Fold(const Block<kType>& block, int part, __m256i dot, const Round
   acc = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot),
                         _mm256_mul_ps(block.scales.d[scale], _mm256_set1_ps(in.d[at])), acc);
   if constexpr (kFormat.minima) {
-    const float s = kParts<kType> == 1 ? in.s[at] : in.d[at] * static_cast<float>(sum);
+    const float s = PartsOf(kType) == 1 ? in.s[at] : in.d[at] * static_cast<float>(sum);
     acc = _mm256_fmadd_ps(block.scales.m[scale], _mm256_set1_ps(s), acc);
   }
   return acc;
 }
 
 // Products that fit one sum of 16 bits: each is of two inputs, 2 * 127 * the largest weight.
-template <WeightType kType>
-inline constexpr int kProductsThatFit = 32767 / (2 * 127 * LargestStored<kType>());
+consteval int ProductsThatFit(WeightType type) { return 32767 / (2 * 127 * LargestStored(type)); }
 
 // Inputs [4 v, 4 v + 8) in sums of 16 bits, of neighbouring inputs.
 inline __m256i MultiplyPair(const __m256i* weights, const int8_t* q, int v) {
@@ -85,17 +84,17 @@ inline __m256i Widen(__m256i sums) { return _mm256_madd_epi16(sums, _mm256_set1_
 // The dot product of inputs [4 v, 4 v + 16).
 template <WeightType kType>
 inline __m256i MultiplyHalf(const __m256i* weights, const int8_t* q, int v) {
-  static_assert(kProductsThatFit<kType> >= 2);
+  static_assert(ProductsThatFit(kType) >= 2);
   const __m256i first = MultiplyPair(weights, q, v);
   const __m256i second = MultiplyPair(weights, q, v + 2);
-  if constexpr (kProductsThatFit<kType> >= 4) return Widen(_mm256_add_epi16(first, second));
+  if constexpr (ProductsThatFit(kType) >= 4) return Widen(_mm256_add_epi16(first, second));
   return _mm256_add_epi32(Widen(first), Widen(second));
 }
 
 // The dot product of all 32 inputs.
 template <WeightType kType>
 inline __m256i MultiplyWhole(const __m256i* weights, const int8_t* q) {
-  if constexpr (kProductsThatFit<kType> >= 8) {
+  if constexpr (ProductsThatFit(kType) >= 8) {
     const __m256i first =
         _mm256_add_epi16(MultiplyPair(weights, q, 0), MultiplyPair(weights, q, 2));
     const __m256i second =
@@ -137,7 +136,7 @@ inline void NarrowBlock(const Block<kType>& block, const TileInput& in, __m256* 
     const int at = r * n_blocks + block.at;
     if constexpr (FormatOf(kType).lookup) {
       acc[r] = Fold(block, 0, MultiplySigned(weights, q), in.narrow, at, acc[r]);
-    } else if constexpr (kParts<kType> == 1) {
+    } else if constexpr (PartsOf(kType) == 1) {
       acc[r] = Fold(block, 0, MultiplyWhole<kType>(weights, q), in.narrow, at, acc[r]);
     } else {
       acc[r] = Fold(block, 0, MultiplyHalf<kType>(weights, q, 0), in.narrow, at, acc[r]);
@@ -167,10 +166,10 @@ inline WideWeights WidenWeights(const uint8_t* planes, int v) {
 // inputs is at most 2 * 127 * 32767, and the sum of all 32 stays below 2^27.
 template <WeightType kType, int kRows>
 inline void WideBlock(const Block<kType>& block, const TileInput& in, __m256* acc) {
-  constexpr int kVectors = 8 / kParts<kType>;
+  constexpr int kVectors = 8 / PartsOf(kType);
   const int n_blocks = in.n_in / kBlock;
 #pragma GCC unroll 2
-  for (int part = 0; part < kParts<kType>; ++part) {
+  for (int part = 0; part < PartsOf(kType); ++part) {
     __m256i low[kRows];
     __m256i high[kRows];
     for (int r = 0; r < kRows; ++r) low[r] = high[r] = _mm256_setzero_si256();
@@ -246,7 +245,7 @@ inline void QuantizedSpan(const uint8_t* group, int begin, int end, const TileIn
     LoadScales<kType>(header, scales);
     for (int b = 0; b < kBlocks; ++b) {
       const Block<kType> block = {header + kHeaderBytes + static_cast<size_t>(b) * kQuantBytes,
-                                  scales, b * kParts<kType>, at * kBlocks + b};
+                                  scales, b * PartsOf(kType), at * kBlocks + b};
       if constexpr (kType == WeightType::kQ8_0) {
         Q8Block<kRows>(block, in, acc);
       } else if constexpr (kActivation == ActivationType::kInt8) {

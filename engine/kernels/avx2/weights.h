@@ -20,17 +20,16 @@ static inline __m256 LoadHalf8(const uint8_t* p) {
 }
 
 // Sub-blocks of a file's block that have a scale of their own, and how many of them 32 inputs have.
-template <WeightType kType>
-inline constexpr int kScales = FormatOf(kType).inputs / FormatOf(kType).scale_inputs;
-template <WeightType kType>
-inline constexpr int kParts = kBlock / FormatOf(kType).scale_inputs;
+consteval int ScalesOf(WeightType type) {
+  return FormatOf(type).inputs / FormatOf(type).scale_inputs;
+}
+consteval int PartsOf(WeightType type) { return kBlock / FormatOf(type).scale_inputs; }
 
 // The largest quant as it is stored.
-template <WeightType kType>
-consteval int LargestStored() {
-  constexpr BlockFormat kFormat = FormatOf(kType);
-  return (kFormat.nibbles ? 15 : 0) | (kFormat.pairs_at >= 0 ? 3 << kFormat.pairs_at : 0) |
-         (kFormat.bit_at >= 0 ? 1 << kFormat.bit_at : 0);
+consteval int LargestStored(WeightType type) {
+  const BlockFormat format = FormatOf(type);
+  return (format.nibbles ? 15 : 0) | (format.pairs_at >= 0 ? 3 << format.pairs_at : 0) |
+         (format.bit_at >= 0 ? 1 << format.bit_at : 0);
 }
 
 // Each byte moved left by n, or right by -n, with bits of its neighbour in those that it leaves.
@@ -75,8 +74,8 @@ static inline __m256i LookedUpQuants(const uint8_t* planes, int v) {
 // What scales the sub-blocks of one block of the file, eight rows.
 template <WeightType kType>
 struct Scales {
-  __m256 d[kScales<kType>];
-  __m256 m[FormatOf(kType).minima ? kScales<kType> : 1];
+  __m256 d[ScalesOf(kType)];
+  __m256 m[FormatOf(kType).minima ? ScalesOf(kType) : 1];
 };
 
 // Byte i of each lane as a float.
@@ -173,7 +172,7 @@ static inline void LoadScales(const uint8_t* header, Scales<kType>& out) {
     LoadIq4Scales(header, out);
   } else if constexpr (kType == WeightType::kQ6_K) {
     const __m256 d = LoadHalf8(header);
-    for (int i = 0; i < kScales<kType>; ++i) {
+    for (int i = 0; i < ScalesOf(kType); ++i) {
       const __m128i bytes =
           _mm_loadl_epi64(reinterpret_cast<const __m128i*>(header + (2 + i) * kLanes));
       out.d[i] = _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)));

@@ -67,7 +67,7 @@ absl::StatusOr<Value> Interpreter::CallTarget(const Target& target, std::vector<
   }
   Text text;
   Text* const before = std::exchange(output_, &text);
-  const absl::Status status = Run(body.body);
+  absl::Status status = Run(body.body);
   output_ = before;
   if (!status.ok()) return status;
   return Value(std::move(text));
@@ -114,7 +114,7 @@ absl::StatusOr<Value> Interpreter::RunRaise(const Expr& expr) {
 
 // The time is trusted as far as its format is.
 absl::StatusOr<Value> Interpreter::RunNow(const Expr& expr) {
-  ASSIGN_OR_RETURN(const Value value, Run(*expr.args[0]));
+  ASSIGN_OR_RETURN(Value value, Run(*expr.args[0]));
   if (value.text() == nullptr) {
     return InvalidArgument("strftime_now takes a text, not a " + KindName(value));
   }

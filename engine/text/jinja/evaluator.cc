@@ -91,7 +91,7 @@ absl::Status Interpreter::RunInScope(const Body& body) {
 absl::StatusOr<Text> Interpreter::Capture(const Body& body) {
   Text text;
   Text* const before = std::exchange(output_, &text);
-  const absl::Status status = RunInScope(body);
+  absl::Status status = RunInScope(body);
   output_ = before;
   if (!status.ok()) return status;
   return text;
