@@ -24,6 +24,9 @@ LinearInput InputOf(const ScratchRows& rows, int n_rows) {
   return {rows.x, rows.narrow, rows.wide, n_rows};
 }
 
+// Tasks of attention for each thread below which they are made smaller: the last one is waited for.
+constexpr int kTasksPerThread = 4;
+
 // Heads whose outputs together fill whole blocks of 32, so that the thread that makes them can
 // quantise them.
 int HeadsPerTask(int head_dim) { return kBlock / std::gcd(kBlock, head_dim); }
@@ -84,7 +87,7 @@ void Executor::PlaceAll() {
   hidden_ = PlaceRows(rows_max_, config_.n_ff);
   up_ = PlaceFloats(rows_max_, config_.n_ff);
   head_ = PlaceRows(logit_rows_max_, config_.n_embd);
-  scores_ = PlaceFloats(pool_.n_threads(), kSpan);
+  scores_ = PlaceFloats(pool_.n_threads(), kHeadsAtOnce * kSpan);
 }
 
 uint8_t* Executor::PlaceBytes(size_t bytes) {
@@ -268,31 +271,37 @@ void Executor::Rotate(const Op& op, const Batch& batch, int thread) {
   }
 }
 
-// Tasks are groups of heads of one row. They are dealt out in turn, since later rows see more
-// keys than earlier ones.
+// Tasks are groups of heads of one row: all that share a KV head where there are enough tasks for
+// that, so that its KV is read once. They are dealt out in turn, since later rows see more keys
+// than earlier ones.
 void Executor::Attention(const Op& op, const Batch& batch, int thread) {
   const int n_rows = static_cast<int>(batch.rows.size());
-  const int heads_per_task = HeadsPerTask(config_.head_dim);
-  const int tasks_per_row = (config_.n_heads + heads_per_task - 1) / heads_per_task;
   const int heads_per_kv = config_.n_heads / config_.n_kv_heads;
+  const bool many = n_rows * config_.n_kv_heads >= kTasksPerThread * pool_.n_threads();
+  const int least = HeadsPerTask(config_.head_dim);
+  const int heads_per_task = many ? std::lcm(least, heads_per_kv) : least;
+  const int tasks_per_row = (config_.n_heads + heads_per_task - 1) / heads_per_task;
   for (int task = thread; task < n_rows * tasks_per_row; task += pool_.n_threads()) {
     const int row = task / tasks_per_row;
     const int first = task % tasks_per_row * heads_per_task;
     const int last = std::min(first + heads_per_task, config_.n_heads);
     const BatchRow& place = batch.rows[static_cast<size_t>(row)];
-    for (int h = first; h < last; ++h) {
+    for (int h = first; h < last;) {
+      const int n = std::min(last, (h / heads_per_kv + 1) * heads_per_kv) - h;
       const size_t head = static_cast<size_t>(h) * config_.head_dim;
       kernels_.attend({.shape = kv_,
                        .pages = place.kv->pages.data(),
                        .layer_offset = op.kv_offset,
                        .kv_head = h / heads_per_kv,
+                       .n_heads = n,
                        .first_key = FirstKey(place.position, op.window),
                        .n_keys = place.position + 1,
                        .scale = config_.attention_scale,
                        .cap = config_.attention_cap,
                        .q = qkv_ + static_cast<size_t>(row) * QkvWidth(config_) + head,
                        .out = attended_.x + static_cast<size_t>(row) * attended_.width + head,
-                       .scores = scores_ + static_cast<size_t>(thread) * kSpan});
+                       .scores = scores_ + static_cast<size_t>(thread) * kHeadsAtOnce * kSpan});
+      h += n;
     }
     RoundRange(attended_, op.rounding, row, first * config_.head_dim, last * config_.head_dim);
   }

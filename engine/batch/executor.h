@@ -118,7 +118,7 @@ class Executor {
   ScratchRows hidden_;       // of n_ff; x holds the gate, then f(gate) * up
   float* up_ = nullptr;      // [rows, n_ff]
   ScratchRows head_;         // [logit rows] of n_embd
-  float* scores_ = nullptr;  // [threads, kSpan]
+  float* scores_ = nullptr;  // [threads, kHeadsAtOnce, kSpan]
 };
 
 }  // namespace mortar

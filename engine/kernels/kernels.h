@@ -79,20 +79,22 @@ struct KvShape {
   size_t layer_bytes() const { return 2 * k_bytes(); }
 };
 
-// Attention of one query head at one position.
+// Attention of neighbouring query heads at one position; they share a KV head.
 struct AttendArgs {
   KvShape shape;
   const uint8_t* const* pages = nullptr;  // page i holds positions [64 i, 64 i + 64)
   size_t layer_offset = 0;                // of this layer inside each page
   int kv_head = 0;
+  int n_heads = 1;
   int first_key = 0;  // positions [first_key, n_keys) are seen, at least one
   int n_keys = 0;
   float scale = 0;           // of q . k
   float cap = 0;             // scores are cap * tanh(score / cap); 0: they are not
-  const float* q = nullptr;  // [head_dim], rotated
-  float* out = nullptr;      // [head_dim]
-  float* scores = nullptr;   // scratch, [kSpan]
+  const float* q = nullptr;  // [n_heads, head_dim], rotated
+  float* out = nullptr;      // [n_heads, head_dim]
+  float* scores = nullptr;   // scratch, [kHeadsAtOnce, kSpan]
 };
+inline constexpr int kHeadsAtOnce = 3;
 inline constexpr int kHeadDimMax = 256;
 
 struct KernelTable {

@@ -1,4 +1,5 @@
-// KV and attention with AVX2: scores hold one key in a lane, values one element of the head.
+// KV and attention with AVX2: scores hold one key in a lane, values one element of the head. What
+// is read of the KV serves several heads, and each of their sums still runs in its own order.
 #include <immintrin.h>
 
 #include "engine/kernels/avx2/avx2.h"
@@ -24,6 +25,11 @@ inline float LoadKv(const uint8_t* base, size_t at) {
   return kType == KvType::kF16 ? HalfToFloat(LoadU16(base + 2 * at)) : LoadF32(base + 4 * at);
 }
 
+// Blocks of eight keys that are taken at once; with kHeadsAtOnce heads their sums fill the
+// registers.
+constexpr int kKeyBlocks = 4;
+
+// Of one head over the keys of a span.
 struct SpanResult {
   float max;
   float sum;
@@ -38,40 +44,77 @@ struct SpanKeys {
   int end;
 };
 
-// Scores of keys [aligned, end) and their maximum; those that are not seen, and the rest of the
-// last block of 8, are -infinity.
-template <KvType kType>
-float Scores(const AttendArgs& a, const SpanKeys& keys) {
+// dot[h][b] = q of head h times the keys [p + 8 b, p + 8 b + 8).
+template <KvType kType, int kHeads, int kBlocks>
+inline void DotProducts(const AttendArgs& a, int p, __m256 (&dot)[kHeads][kBlocks]) {
   const int head_dim = a.shape.head_dim;
-  const size_t head = a.shape.head_elements() * a.kv_head;
-  const __m256 scale = _mm256_set1_ps(a.scale);
+  const uint8_t* keys[kBlocks];
+  for (int b = 0; b < kBlocks; ++b) {
+    const int at = p + 8 * b;
+    const size_t block =
+        a.shape.head_elements() * a.kv_head + static_cast<size_t>(at % kKvPagePositions) * head_dim;
+    keys[b] = a.pages[at / kKvPagePositions] + a.layer_offset + block * a.shape.element_bytes();
+    for (int h = 0; h < kHeads; ++h) dot[h][b] = _mm256_setzero_ps();
+  }
+  for (int d = 0; d < head_dim; ++d) {
+    __m256 q[kHeads];
+    for (int h = 0; h < kHeads; ++h) q[h] = _mm256_set1_ps(a.q[h * head_dim + d]);
+    for (int b = 0; b < kBlocks; ++b) {
+      const __m256 key = LoadKv8<kType>(keys[b], static_cast<size_t>(d) * 8);
+      for (int h = 0; h < kHeads; ++h) dot[h][b] = _mm256_fmadd_ps(q[h], key, dot[h][b]);
+    }
+  }
+}
+
+// The scores of eight keys from `p` on; -infinity where one is not seen.
+inline __m256 ScoresOf(const AttendArgs& a, const SpanKeys& keys, int p, __m256 dot) {
   const __m256 nothing = _mm256_set1_ps(-__builtin_inff());
   const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-  __m256 max = nothing;
-  for (int p = keys.aligned; p < keys.end; p += 8) {
-    const uint8_t* k = a.pages[p / kKvPagePositions] + a.layer_offset;
-    const size_t block = head + static_cast<size_t>(p % kKvPagePositions) * head_dim;
-    __m256 dot = _mm256_setzero_ps();
-    for (int d = 0; d < head_dim; ++d) {
-      dot = _mm256_fmadd_ps(_mm256_set1_ps(a.q[d]),
-                            LoadKv8<kType>(k, block + static_cast<size_t>(d) * 8), dot);
-    }
-    dot = _mm256_mul_ps(dot, scale);
-    if (a.cap > 0) dot = SoftCap8(dot, _mm256_set1_ps(a.cap));
-    if (keys.end - p < 8) {
-      const __m256i seen = _mm256_cmpgt_epi32(_mm256_set1_epi32(keys.end - p), lane);
-      dot = _mm256_blendv_ps(nothing, dot, _mm256_castsi256_ps(seen));
-    }
-    if (p < keys.from) {
-      const __m256i hidden = _mm256_cmpgt_epi32(_mm256_set1_epi32(keys.from - p), lane);
-      dot = _mm256_blendv_ps(dot, nothing, _mm256_castsi256_ps(hidden));
-    }
-    _mm256_storeu_ps(a.scores + (p - keys.begin), dot);
-    max = _mm256_max_ps(dot, max);
+  dot = _mm256_mul_ps(dot, _mm256_set1_ps(a.scale));
+  if (a.cap > 0) dot = SoftCap8(dot, _mm256_set1_ps(a.cap));
+  if (keys.end - p < 8) {
+    const __m256i seen = _mm256_cmpgt_epi32(_mm256_set1_epi32(keys.end - p), lane);
+    dot = _mm256_blendv_ps(nothing, dot, _mm256_castsi256_ps(seen));
   }
-  __m128 m = _mm_max_ps(_mm256_castps256_ps128(max), _mm256_extractf128_ps(max, 1));
+  if (p < keys.from) {
+    const __m256i hidden = _mm256_cmpgt_epi32(_mm256_set1_epi32(keys.from - p), lane);
+    dot = _mm256_blendv_ps(dot, nothing, _mm256_castsi256_ps(hidden));
+  }
+  return dot;
+}
+
+// The same of kBlocks blocks and all heads, stored, and taken into `max`.
+template <KvType kType, int kHeads, int kBlocks>
+inline void ScoreBlocks(const AttendArgs& a, const SpanKeys& keys, int p, __m256 (&max)[kHeads]) {
+  __m256 dot[kHeads][kBlocks];
+  DotProducts<kType>(a, p, dot);
+  for (int h = 0; h < kHeads; ++h) {
+    for (int b = 0; b < kBlocks; ++b) {
+      const __m256 scores = ScoresOf(a, keys, p + 8 * b, dot[h][b]);
+      _mm256_storeu_ps(a.scores + h * kSpan + (p + 8 * b - keys.begin), scores);
+      max[h] = _mm256_max_ps(scores, max[h]);
+    }
+  }
+}
+
+inline float LargestOf(__m256 v) {
+  __m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
   m = _mm_max_ps(m, _mm_movehl_ps(m, m));
   return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+}
+
+// Scores of keys [aligned, end) of each head, and the largest; those that are not seen, and the
+// rest of the last block of 8, are -infinity.
+template <KvType kType, int kHeads>
+void Scores(const AttendArgs& a, const SpanKeys& keys, float (&largest)[kHeads]) {
+  __m256 max[kHeads];
+  for (int h = 0; h < kHeads; ++h) max[h] = _mm256_set1_ps(-__builtin_inff());
+  int p = keys.aligned;
+  for (; p + 8 * (kKeyBlocks - 1) < keys.end; p += 8 * kKeyBlocks) {
+    ScoreBlocks<kType, kHeads, kKeyBlocks>(a, keys, p, max);
+  }
+  for (; p < keys.end; p += 8) ScoreBlocks<kType, kHeads, 1>(a, keys, p, max);
+  for (int h = 0; h < kHeads; ++h) largest[h] = LargestOf(max[h]);
 }
 
 // scores := exp(scores - max); their sum by rule 5. Those that are not seen hold -infinity and
@@ -90,65 +133,123 @@ float ExpAndSum(float* scores, int n, float max) {
   return FoldSixteen(folded);
 }
 
-// acc[kVectors * 8] = sum of e v over the keys seen, for elements from `first` on.
-template <KvType kType, int kVectors>
+// out[h][first + kVectors * 8] = sum of e v over the keys seen, of each head.
+template <KvType kType, int kHeads, int kVectors>
 void WeighValues(const AttendArgs& a, const SpanKeys& keys, int first, float* out) {
   const int head_dim = a.shape.head_dim;
   const size_t head = a.shape.head_elements() * a.kv_head + first;
-  __m256 acc[kVectors];
-  for (int i = 0; i < kVectors; ++i) acc[i] = _mm256_setzero_ps();
+  __m256 acc[kHeads][kVectors];
+  for (auto& of_head : acc) {
+    for (__m256& sum : of_head) sum = _mm256_setzero_ps();
+  }
   for (int p = keys.from; p < keys.end; ++p) {
     const uint8_t* v = a.pages[p / kKvPagePositions] + a.layer_offset + a.shape.k_bytes();
     const size_t row = head + static_cast<size_t>(p % kKvPagePositions) * head_dim;
-    const __m256 e = _mm256_set1_ps(a.scores[p - keys.begin]);
+    __m256 e[kHeads];
+    for (int h = 0; h < kHeads; ++h) e[h] = _mm256_set1_ps(a.scores[h * kSpan + p - keys.begin]);
     for (int i = 0; i < kVectors; ++i) {
-      acc[i] = _mm256_fmadd_ps(e, LoadKv8<kType>(v, row + 8 * static_cast<size_t>(i)), acc[i]);
+      const __m256 value = LoadKv8<kType>(v, row + 8 * static_cast<size_t>(i));
+      for (int h = 0; h < kHeads; ++h) acc[h][i] = _mm256_fmadd_ps(e[h], value, acc[h][i]);
     }
   }
-  for (int i = 0; i < kVectors; ++i) _mm256_storeu_ps(out + first + 8 * i, acc[i]);
+  for (int h = 0; h < kHeads; ++h) {
+    for (int i = 0; i < kVectors; ++i) {
+      _mm256_storeu_ps(out + h * head_dim + first + 8 * i, acc[h][i]);
+    }
+  }
 }
 
+// Element `at` of one head by itself: the last of a width that eight does not divide.
 template <KvType kType>
-SpanResult AttendSpan(const AttendArgs& a, int begin, int end, float* acc) {
+float WeighValue(const AttendArgs& a, const SpanKeys& keys, int h, int at) {
+  float acc = 0;
+  for (int p = keys.from; p < keys.end; ++p) {
+    const uint8_t* v = a.pages[p / kKvPagePositions] + a.layer_offset + a.shape.k_bytes();
+    const size_t row = a.shape.head_elements() * a.kv_head +
+                       static_cast<size_t>(p % kKvPagePositions) * a.shape.head_dim;
+    acc = Fma(a.scores[h * kSpan + p - keys.begin], LoadKv<kType>(v, row + at), acc);
+  }
+  return acc;
+}
+
+// acc: [kHeads, head_dim].
+template <KvType kType, int kHeads>
+void AttendSpan(const AttendArgs& a, int begin, int end, float* acc, SpanResult (&span)[kHeads]) {
+  constexpr int kVectors = kHeads == 1 ? 8 : 4;
   const int from = a.first_key > begin ? a.first_key : begin;
   const SpanKeys keys = {begin, from / 16 * 16, from, end};
-  const float max = Scores<kType>(a, keys);
-  const float sum = ExpAndSum(a.scores + (keys.aligned - begin), end - keys.aligned, max);
+  float max[kHeads];
+  Scores<kType>(a, keys, max);
+  for (int h = 0; h < kHeads; ++h) {
+    float* scores = a.scores + h * kSpan + (keys.aligned - begin);
+    span[h] = {max[h], ExpAndSum(scores, end - keys.aligned, max[h])};
+  }
   const int head_dim = a.shape.head_dim;
   int first = 0;
-  for (; first + 64 <= head_dim; first += 64) WeighValues<kType, 8>(a, keys, first, acc);
-  for (; first + 8 <= head_dim; first += 8) WeighValues<kType, 1>(a, keys, first, acc);
+  for (; first + 8 * kVectors <= head_dim; first += 8 * kVectors) {
+    WeighValues<kType, kHeads, kVectors>(a, keys, first, acc);
+  }
+  for (; first + 8 <= head_dim; first += 8) WeighValues<kType, kHeads, 1>(a, keys, first, acc);
   for (; first < head_dim; ++first) {
-    acc[first] = 0;
-    for (int p = from; p < end; ++p) {
-      const uint8_t* v = a.pages[p / kKvPagePositions] + a.layer_offset + a.shape.k_bytes();
-      const size_t at = a.shape.head_elements() * a.kv_head +
-                        static_cast<size_t>(p % kKvPagePositions) * head_dim + first;
-      acc[first] = Fma(a.scores[p - begin], LoadKv<kType>(v, at), acc[first]);
+    for (int h = 0; h < kHeads; ++h) {
+      acc[h * head_dim + first] = WeighValue<kType>(a, keys, h, first);
     }
   }
-  return {max, sum};
 }
 
-template <KvType kType>
-void AttendOf(const AttendArgs& a) {
-  float acc[kHeadDimMax];
-  SpanResult whole{};
+// The sums of a later span joined to those of all before it.
+void Join(const SpanResult& span, const float* acc, int head_dim, SpanResult& whole, float* out) {
+  const float max = span.max > whole.max ? span.max : whole.max;
+  const float keep = ExpScalar(whole.max - max);
+  const float join = ExpScalar(span.max - max);
+  whole = {max, Fma(span.sum, join, whole.sum * keep)};
+  for (int d = 0; d < head_dim; ++d) out[d] = Fma(acc[d], join, out[d] * keep);
+}
+
+template <KvType kType, int kHeads>
+void AttendHeads(const AttendArgs& a) {
+  const int head_dim = a.shape.head_dim;
+  float acc[kHeads * kHeadDimMax];
+  SpanResult whole[kHeads];
   const int first = a.first_key / kSpan * kSpan;
   for (int begin = first; begin < a.n_keys; begin += kSpan) {
     const int end = begin + kSpan < a.n_keys ? begin + kSpan : a.n_keys;
     if (begin == first) {
-      whole = AttendSpan<kType>(a, begin, end, a.out);
+      AttendSpan<kType>(a, begin, end, a.out, whole);
       continue;
     }
-    const SpanResult span = AttendSpan<kType>(a, begin, end, acc);
-    const float max = span.max > whole.max ? span.max : whole.max;
-    const float keep = ExpScalar(whole.max - max);
-    const float join = ExpScalar(span.max - max);
-    whole = {max, Fma(span.sum, join, whole.sum * keep)};
-    for (int d = 0; d < a.shape.head_dim; ++d) a.out[d] = Fma(acc[d], join, a.out[d] * keep);
+    SpanResult span[kHeads];
+    AttendSpan<kType>(a, begin, end, acc, span);
+    for (int h = 0; h < kHeads; ++h) {
+      Join(span[h], acc + h * head_dim, head_dim, whole[h], a.out + h * head_dim);
+    }
   }
-  for (int d = 0; d < a.shape.head_dim; ++d) a.out[d] = a.out[d] / whole.sum;
+  for (int h = 0; h < kHeads; ++h) {
+    for (int d = 0; d < head_dim; ++d) a.out[h * head_dim + d] /= whole[h].sum;
+  }
+}
+
+// As many heads at once as there are, in shares of one size: four are two and two.
+template <KvType kType>
+void AttendOf(AttendArgs a) {
+  const int shares = (a.n_heads + kHeadsAtOnce - 1) / kHeadsAtOnce;
+  for (int share = shares; share > 0; --share) {
+    const int n = (a.n_heads + share - 1) / share;
+    switch (n) {
+      case 3:
+        AttendHeads<kType, 3>(a);
+        break;
+      case 2:
+        AttendHeads<kType, 2>(a);
+        break;
+      default:
+        AttendHeads<kType, 1>(a);
+        break;
+    }
+    a.q += n * a.shape.head_dim;
+    a.out += n * a.shape.head_dim;
+    a.n_heads -= n;
+  }
 }
 
 // Eight values as they are stored.

@@ -216,7 +216,7 @@ SpanResult AttendSpan(const AttendArgs& a, int begin, int end, float* acc) {
 }
 
 // Spans in ascending order, from the first that is seen, merged by the online-softmax formula.
-void Attend(const AttendArgs& a) {
+void AttendOneHead(const AttendArgs& a) {
   float acc[kHeadDimMax];
   SpanResult whole{};
   const int first = a.first_key / kSpan * kSpan;
@@ -236,6 +236,15 @@ void Attend(const AttendArgs& a) {
     }
   }
   for (int d = 0; d < a.shape.head_dim; ++d) a.out[d] = a.out[d] / whole.sum;
+}
+
+void Attend(const AttendArgs& args) {
+  AttendArgs head = args;
+  for (int h = 0; h < args.n_heads; ++h) {
+    AttendOneHead(head);
+    head.q += args.shape.head_dim;
+    head.out += args.shape.head_dim;
+  }
 }
 
 }  // namespace

@@ -36,11 +36,12 @@ struct Keys {
 std::vector<float> Attend(const KernelTable& kernels, const Keys& keys, int n_keys, int kv_head,
                           const std::vector<float>& q, int first_key = 0, float cap = 0) {
   std::vector<float> out(q.size());
-  std::vector<float> scores(kSpan);
+  std::vector<float> scores(kHeadsAtOnce * kSpan);
   kernels.attend({.shape = keys.shape,
                   .pages = keys.pages.data(),
                   .layer_offset = 0,
                   .kv_head = kv_head,
+                  .n_heads = static_cast<int>(q.size()) / keys.shape.head_dim,
                   .first_key = first_key,
                   .n_keys = n_keys,
                   .scale = 0.3f,
@@ -125,6 +126,28 @@ TEST(Attend, SeesNoLaterKey) {
       const std::vector<float> a = Attend(*kernels, more, n, 0, q);
       ASSERT_TRUE(SameBits(a, Attend(*kernels, exact, n, 0, q))) << kernels->name << ' ' << n;
       ASSERT_FALSE(std::isnan(a[0]));
+    }
+  }
+}
+
+TEST(Attend, HeadsTakenTogetherGiveTheBitsOfEachByItself) {
+  for (const KernelTable* kernels : {&Scalar(), *SelectKernels("")}) {
+    for (const int head_dim : {20, 64, 80}) {
+      const Keys keys(*kernels, {KvType::kF16, 2, head_dim}, 600, 70);
+      for (const int n_heads : {2, 3, 4, 5, 7, 8}) {
+        const std::vector<float> q = RandomRow(n_heads * head_dim, 71, 3.0f);
+        for (const int n : {1, 9, 33, 64, 600}) {
+          const std::vector<float> together = Attend(*kernels, keys, n, 1, q, n / 3, 1.5f);
+          for (int h = 0; h < n_heads; ++h) {
+            const auto of = [&](const std::vector<float>& all) {
+              return std::vector<float>(all.begin() + h * head_dim,
+                                        all.begin() + (h + 1) * head_dim);
+            };
+            ASSERT_TRUE(SameBits(of(together), Attend(*kernels, keys, n, 1, of(q), n / 3, 1.5f)))
+                << kernels->name << ' ' << n_heads << " heads of " << head_dim << ", " << n;
+          }
+        }
+      }
     }
   }
 }
