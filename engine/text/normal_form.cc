@@ -19,7 +19,8 @@ constexpr char32_t kSyllablesEnd = kSyllables + kLeadings * kVowels * kTrailings
 
 struct Ranked {
   char32_t character;
-  int combining;  // class; 0 for starters
+  int combining;     // class; 0 for starters
+  size_t place = 0;  // in the text, where it is put in order
 };
 
 const Decomposition* FindDecomposition(char32_t c) {
@@ -87,8 +88,10 @@ void Order(std::vector<Ranked>* text) {
     const auto starter = [](const Ranked& r) { return r.combining == 0; };
     from = std::find_if_not(from, text->end(), starter);
     const auto to = std::find_if(from, text->end(), starter);
-    std::stable_sort(from, to,
-                     [](const Ranked& a, const Ranked& b) { return a.combining < b.combining; });
+    for (auto mark = from; mark != to; ++mark) mark->place = static_cast<size_t>(mark - from);
+    std::sort(from, to, [](const Ranked& a, const Ranked& b) {
+      return a.combining != b.combining ? a.combining < b.combining : a.place < b.place;
+    });
     from = to;
   }
 }

@@ -49,10 +49,13 @@ absl::Status SortByKey(std::vector<Keyed>* keyed, bool reverse) {
     const bool nan = !Equal(order[i]->key, order[i]->key);
     if (nan) return Unimplemented("sorting NaN is not supported");
   }
-  std::stable_sort(order.begin(), order.end(), [&](const Keyed* a, const Keyed* b) {
+  const auto before = [&](const Keyed* a, const Keyed* b) {
     const auto less = reverse ? Compare("<", b->key, a->key) : Compare("<", a->key, b->key);
     if (!less.ok()) failed = less.status();
     return less.ok() && *less;
+  };
+  std::sort(order.begin(), order.end(), [&](const Keyed* a, const Keyed* b) {
+    return before(a, b) || (a < b && !before(b, a));
   });
   RETURN_IF_ERROR(failed);
   std::vector<Keyed> sorted;
