@@ -33,7 +33,7 @@ struct EdgeProcess::State {
 
 absl::Status EdgeProcess::State::Start() {
   const SessionOptions& session = options.session;
-  const ModelId model = ModelIdOf(parts.model);
+  const ModelId model = ModelIdOf(parts.model, session.kv_type);
   // Dialled before the engine is loaded: the one goes on while the other does.
   ASSIGN_OR_RETURN(
       transport,

@@ -40,7 +40,7 @@ struct WorkerNode {
 
 struct Embedded::State {
   State(const EmbeddedOptions& o, const NodeParts& p)
-      : options(o), parts(p), model(ModelIdOf(p.model)) {}
+      : options(o), parts(p), model(ModelIdOf(p.model, o.session.kv_type)) {}
 
   NodeCompute Compute() const { return {parts.model, parts.kernels, parts.pool}; }
   NodeEngineOptions EngineOptionsOf() const {

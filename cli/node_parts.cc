@@ -29,7 +29,7 @@ EngineOptions OptionsOf(const NodeEngineOptions& options, int logit_rows) {
 
 }  // namespace
 
-ModelId ModelIdOf(const HostedModel& model) {
+ModelId ModelIdOf(const HostedModel& model, KvType kv) {
   std::string all;
   for (const Brick& brick : model.manifest.bricks) {
     CHECK(brick.digest.has_value());
@@ -38,7 +38,8 @@ ModelId ModelIdOf(const HostedModel& model) {
   return {.name = model.manifest.model.substr(0, kModelNameBytesMax),
           .digest = DigestOf(all),
           .n_layers = model.config.n_layers,
-          .n_embd = model.config.n_embd};
+          .n_embd = model.config.n_embd,
+          .kv = kv == KvType::kF16 ? KvFormat::kF16 : KvFormat::kF32};
 }
 
 absl::StatusOr<SessionOptions> ReadSessionOptions(const Settings& settings,

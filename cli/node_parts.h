@@ -20,8 +20,8 @@ namespace mortar {
 inline constexpr int kNodeRowsMax = 512;
 
 // The name under which nodes agree that they have the same model: the digest of its bricks'
-// digests, in their order.
-ModelId ModelIdOf(const HostedModel& model);
+// digests, in their order, and what they keep its keys and values as.
+ModelId ModelIdOf(const HostedModel& model, KvType kv);
 
 // What an edge's sessions are like, however the rest is joined.
 struct SessionOptions {

@@ -74,13 +74,13 @@ absl::Status WorkerCommand(const CommandContext& context) {
                    OpenHostedModel(settings, context.environment, context.log));
   WorkerOptions options;
   options.name = NodeName(settings);
-  options.model = ModelIdOf(model);
+  const KvType kv_type = KvTypeOf(settings.String("kv"));
+  options.model = ModelIdOf(model, kv_type);
   options.bricks = LayerBricksOf(model.manifest);
   ASSIGN_OR_RETURN(options.layers_only, ReadLayers(settings, model.config.n_layers));
   options.sessions_max = static_cast<int>(settings.Int("parallel"));
   options.rows_max = kNodeRowsMax;
-  NodeEngineOptions engine{.sessions = options.sessions_max,
-                           .kv_type = KvTypeOf(settings.String("kv"))};
+  NodeEngineOptions engine{.sessions = options.sessions_max, .kv_type = kv_type};
   ASSIGN_OR_RETURN(engine.context, ContextSize(settings, model.config.n_ctx_train));
   ASSIGN_OR_RETURN(const Compute compute, MakeCompute(settings));
 

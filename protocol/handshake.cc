@@ -20,7 +20,8 @@ absl::Status CheckTerms(uint32_t version, const std::string& contract) {
 }
 
 std::string Describe(const ModelId& model) {
-  return model.name + ", bricks " + ToHex(model.digest).substr(0, 16) + "…";
+  return model.name + ", --kv " + Name(model.kv) + ", bricks " + ToHex(model.digest).substr(0, 16) +
+         "…";
 }
 
 }  // namespace

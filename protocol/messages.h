@@ -28,12 +28,17 @@ inline const char* Name(Role role) {
   return kNames[static_cast<int>(role)];
 }
 
-// Which model a node speaks of: two nodes mean the same model when all fields agree.
+// What keys and values are stored as.
+enum class KvFormat : uint8_t { kF16 = 0, kF32 = 1 };
+inline const char* Name(KvFormat format) { return format == KvFormat::kF16 ? "f16" : "f32"; }
+
+// Which model a node speaks of: two nodes compute with the same one when all fields agree.
 struct ModelId {
   std::string name;
   Digest digest;  // of its bricks' digests, in their order
   int n_layers = 0;
   int n_embd = 0;
+  KvFormat kv = KvFormat::kF16;
   bool operator==(const ModelId&) const = default;
 };
 

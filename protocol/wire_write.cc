@@ -52,6 +52,7 @@ void Put(wire::ModelId::Builder out, const ModelId& model) {
   out.setDigest(DataOf(model.digest));
   out.setLayers(model.n_layers);
   out.setWidth(model.n_embd);
+  out.setKv(static_cast<wire::KvFormat>(model.kv));
 }
 
 template <typename List>

@@ -54,8 +54,9 @@ std::optional<Incoming> ZmqTransport::State::Take(ZmqSocket& socket, ZmqLink* li
   absl::StatusOr<WireMessage> read = whole.ok() ? ReadMessage(head.words) : whole;
   if (!read.ok()) {
     ++counters.malformed;
-    const bool dialled_here = !socket.listens();
-    if (!dialled_here) Answer(socket, head.connection, kNoNode, Goodbye{read.status()});
+    // Whoever vouches brought it for somebody else, and has no part in it.
+    const bool own = link == nullptr || !link->vouches;
+    if (socket.listens() && own) Answer(socket, head.connection, kNoNode, Goodbye{read.status()});
     return std::nullopt;
   }
   const NodeId from = read->from;

@@ -14,7 +14,7 @@
 # Limits (protocol/limits.h) hold at the receiver before anything is allocated: one message part
 # of at most 512 KiB, traversal of its own words and one more, nesting of eight, and the bounds
 # that stand beside the fields. A message that breaks one is counted and answered with `goodbye`
-# or `rejected`; the receiver goes on.
+# or `rejected`, unless a relay brought it, which has no part in it; the receiver goes on.
 #
 # No message has a field for text, token ids, logits or the parameters of a brick: what must not
 # cross has no place to cross in.
@@ -90,12 +90,19 @@ struct Status {
   message @1 :Text;
 }
 
+enum KvFormat {
+  f16 @0;
+  f32 @1;
+}
+
 struct ModelId {
-  # Two nodes mean the same model when all fields agree. Absent at a relay, which has none.
+  # Two nodes compute with the same model, bit for bit, when all fields agree. Absent at a relay,
+  # which has none.
   name @0 :Text;     # at most 256 bytes
   digest @1 :Data;   # SHA-256 over the digests of its bricks, 32 bytes
   layers @2 :Int32;
   width @3 :Int32;   # n_embd
+  kv @4 :KvFormat;   # what keys and values are stored as
 }
 
 struct LayerBrick {

@@ -111,6 +111,12 @@ TEST_F(ClusterTest, AnotherModelFileIsRefusedByNameAtOnce) {
   EXPECT_EQ(Tokens(4), TokensOfOneProcess(4)) << "the others are served";
 }
 
+TEST_F(ClusterTest, KeysAndValuesOfAnotherFormatAreRefused) {
+  StartCluster(1);
+  const ProgramResult edge = Edge(Ask(kPrompt, 4) + Arguments{"--kv", "f32"});
+  ExpectOneLineError(edge, 1, "--kv f32");
+}
+
 // --- Nodes come and go ---
 
 TEST_F(ClusterTest, AStoppedNodeEndsWellAndSoon) {

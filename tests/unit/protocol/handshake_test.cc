@@ -28,8 +28,13 @@ TEST(Handshake, AnotherVersionContractOrModelIsRefusedWithBothValues) {
   EXPECT_THAT(Message(CheckHello(hello, kModel)), HasSubstr("contract C2"));
   hello = Good();
   hello.model.digest.bytes[0] = 0xab;
-  EXPECT_THAT(Message(CheckHello(hello, kModel)),
-              HasSubstr("serves model m, bricks 0000000000000000…, node w has m, bricks ab"));
+  EXPECT_THAT(
+      Message(CheckHello(hello, kModel)),
+      HasSubstr("serves model m, --kv f16, bricks 0000000000000000…, node w has m, --kv f16, "
+                "bricks ab"));
+  hello = Good();
+  hello.model.kv = KvFormat::kF32;
+  EXPECT_THAT(Message(CheckHello(hello, kModel)), HasSubstr("node w has m, --kv f32"));
 }
 
 TEST(Handshake, ARelayNeedsNoModel) {

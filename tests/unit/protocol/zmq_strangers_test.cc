@@ -270,6 +270,36 @@ TEST_F(ZmqStrangers, NobodySpeaksForTheCoordinatorOrForOthersByCallingItselfARel
   EXPECT_EQ(b_.Got<Cancel>(NodeId{300}), nullptr);
 }
 
+TEST_F(ZmqStrangers, ARelayIsNotBlamedForWhatItBringsToTheCoordinator) {
+  Node relay;
+  Start(relay, {.self = NodeId{300},
+                .card = {.role = Role::kRelay, .name = "r"},
+                .listen = kLoopback,
+                .upstream = coordinator_.transport->endpoint(),
+                .forwards = true});
+  ASSERT_TRUE(Until({&relay, &coordinator_}, [&] {
+    (void)relay.transport->Send(kCoordinatorNode, Hello{.role = Role::kRelay, .name = "r"});
+    return relay.transport->UpstreamStatus().ok();
+  }));
+  Stranger stranger(*relay.transport);
+  stranger.Say(kA, NodeId{300}, Card("s"));
+  ASSERT_TRUE(Until({&relay, &coordinator_}, [&] { return relay.transport->IsDirect(kA); }));
+  // A kind of message that nobody knows: its number lies behind the framing, from and to.
+  WireWriter writer;
+  const auto written = writer.Write(kA, kCoordinatorNode, Alive{});
+  std::vector<uint64_t> words(written.begin(), written.end());
+  words.at(4) = (words.at(4) & ~uint64_t{0xffff}) | 99;
+  ASSERT_THAT(Message(ReadMessage(words).status()), HasSubstr("unknown kind 99"));
+  stranger.Send(words);
+  const ZmqCounters& at_coordinator = coordinator_.transport->counters();
+  ASSERT_TRUE(Until({&relay, &coordinator_}, [&] { return at_coordinator.malformed == 1; }));
+  const Time start = clock_.Now();
+  Until({&relay, &coordinator_},
+        [&] { return clock_.Now() - start > std::chrono::milliseconds(200); });
+  EXPECT_TRUE(relay.transport->UpstreamStatus().ok()) << relay.transport->UpstreamStatus();
+  EXPECT_EQ(relay.Got<Goodbye>(kCoordinatorNode), nullptr);
+}
+
 TEST_F(ZmqStrangers, AFloodLeavesTheOthersServedAndMemoryAsItWas) {
   [[maybe_unused]] const uint64_t before = ResidentBytes();
   std::atomic<bool> stop = false;
