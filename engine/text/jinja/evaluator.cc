@@ -1,6 +1,7 @@
 #include "engine/text/jinja/evaluator.h"
 
 #include "engine/text/jinja/conversion.h"
+#include "engine/text/jinja/deeper.h"
 #include "engine/text/jinja/interpreter.h"
 
 namespace mortar::jinja {

@@ -1,4 +1,5 @@
 #include "engine/text/jinja/conversion.h"
+#include "engine/text/jinja/deeper.h"
 #include "engine/text/jinja/filters.h"
 #include "engine/text/jinja/interpreter.h"
 #include "engine/text/jinja/operators.h"

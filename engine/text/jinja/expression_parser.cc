@@ -4,22 +4,11 @@
 
 #include <algorithm>
 
+#include "engine/text/jinja/deeper.h"
 #include "engine/text/jinja/limits.h"
 
 namespace mortar::jinja {
 namespace {
-
-// Counts how deep the parser stands in itself, for as long as it lives.
-class Deeper {
- public:
-  explicit Deeper(int* depth) : depth_(depth) { ++*depth_; }
-  ~Deeper() { --*depth_; }
-  Deeper(const Deeper&) = delete;
-  Deeper& operator=(const Deeper&) = delete;
-
- private:
-  int* const depth_;
-};
 
 absl::Status TooDeep(int line, int column) {
   return ResourceExhausted(AtPlace(

@@ -46,17 +46,6 @@ class Interpreter {
     Interpreter* const interpreter_;
     Frame* const before_;
   };
-  // Counts how many bodies and expressions the rendering stands in.
-  class Deeper {
-   public:
-    explicit Deeper(int* depth) : depth_(depth) { ++*depth_; }
-    ~Deeper() { --*depth_; }
-    Deeper(const Deeper&) = delete;
-    Deeper& operator=(const Deeper&) = delete;
-
-   private:
-    int* const depth_;
-  };
   // What a Callable's id stands for: a macro, for ever, or the body of a call block, which can be
   // called as long as the block's macro runs.
   struct Target {

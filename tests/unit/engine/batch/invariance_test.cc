@@ -145,28 +145,8 @@ TEST(Invariance, AnyCutGivesTheSameLogits) {
     TinyEngine whole(options);
     const std::vector<float> want = AllLogits(*whole.engine, tokens, 50);
     for (const LayerRange cloud : {LayerRange{1, 3}, {1, 2}, {0, 4}, {2, 2}, {3, 4}}) {
-      options.parts = {{true, {0, cloud.begin}, false}, {false, {cloud.end, 4}, true}};
-      TinyEngine edge(options);
-      options.parts = {{false, cloud, false}};
-      TinyEngine worker(options);
-      KvTable edge_kv, worker_kv;
-      ASSERT_TRUE(edge.engine->kv().Reserve(edge_kv, 50).ok());
-      ASSERT_TRUE(worker.engine->kv().Reserve(worker_kv, 50).ok());
-      std::vector<BatchRow> edge_rows, worker_rows;
-      std::vector<int> wanted;
-      for (int p = 0; p < 50; ++p) {
-        edge_rows.push_back({&edge_kv, p});
-        worker_rows.push_back({&worker_kv, p});
-        wanted.push_back(p);
-      }
-      std::vector<float> up(50 * 64), down(50 * 64), logits(want.size());
-      edge.engine->Run(0, {.rows = edge_rows, .tokens = tokens, .rows_out = up.data()});
-      worker.engine->Run(0, {.rows = worker_rows, .rows_in = up.data(), .rows_out = down.data()});
-      edge.engine->Run(1, {.rows = edge_rows,
-                           .rows_in = down.data(),
-                           .logit_rows = wanted,
-                           .logits = logits.data()});
-      ASSERT_TRUE(SameBits(want, logits)) << ToString(cloud) << (tied ? " tied" : " untied");
+      ASSERT_TRUE(SameBits(want, LogitsThroughCut(options, cloud, tokens)))
+          << ToString(cloud) << (tied ? " tied" : " untied");
     }
   }
 }

@@ -7,6 +7,16 @@
 #include "common/random.h"
 
 namespace mortar {
+namespace {
+
+std::vector<BatchRow> RowsFromStart(Engine& engine, KvTable* kv, size_t n) {
+  CHECK(engine.kv().Reserve(*kv, static_cast<int>(n)).ok());
+  std::vector<BatchRow> rows;
+  for (size_t i = 0; i < n; ++i) rows.push_back({kv, static_cast<int>(i)});
+  return rows;
+}
+
+}  // namespace
 
 TinyEngine::TinyEngine(const TinyEngineOptions& options)
     : pool(*ThreadPool::Create(options.n_threads)) {
@@ -36,6 +46,30 @@ std::vector<float> AllLogits(Engine& engine, const std::vector<int32_t>& tokens,
                    .logits = logits.data() + at * n_vocab});
   }
   engine.kv().Release(kv);
+  return logits;
+}
+
+std::vector<float> LogitsThroughCut(TinyEngineOptions options, LayerRange cloud,
+                                    const std::vector<int32_t>& tokens) {
+  const size_t n = tokens.size();
+  const auto n_embd = static_cast<size_t>(options.model.n_embd);
+  options.parts = {{true, {0, cloud.begin}, false},
+                   {false, {cloud.end, options.model.n_layers}, true}};
+  TinyEngine edge(options);
+  options.parts = {{false, cloud, false}};
+  TinyEngine worker(options);
+  KvTable edge_kv, worker_kv;
+  const std::vector<BatchRow> edge_rows = RowsFromStart(*edge.engine, &edge_kv, n);
+  const std::vector<BatchRow> worker_rows = RowsFromStart(*worker.engine, &worker_kv, n);
+  std::vector<int> wanted(n);
+  std::iota(wanted.begin(), wanted.end(), 0);
+  std::vector<float> up(n * n_embd), down(n * n_embd);
+  std::vector<float> logits(n * static_cast<size_t>(edge.engine->config().n_vocab));
+  edge.engine->Run(0, {.rows = edge_rows, .tokens = tokens, .rows_out = up.data()});
+  worker.engine->Run(0, {.rows = worker_rows, .rows_in = up.data(), .rows_out = down.data()});
+  edge.engine->Run(
+      1,
+      {.rows = edge_rows, .rows_in = down.data(), .logit_rows = wanted, .logits = logits.data()});
   return logits;
 }
 

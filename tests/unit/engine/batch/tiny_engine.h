@@ -35,6 +35,11 @@ std::vector<TinyModelOptions> OddShapes();
 // Logits of every position, [n, n_vocab]: `tokens` in chunks of `chunk` through part 0.
 std::vector<float> AllLogits(Engine& engine, const std::vector<int32_t>& tokens, int chunk);
 
+// The same logits when layers `cloud` stand in an engine of their own, a worker's, and what lies
+// before and after them in another, the device's: all of `tokens` in one chunk.
+std::vector<float> LogitsThroughCut(TinyEngineOptions options, LayerRange cloud,
+                                    const std::vector<int32_t>& tokens);
+
 std::vector<int32_t> RandomTokens(int n, uint64_t seed);
 
 }  // namespace mortar

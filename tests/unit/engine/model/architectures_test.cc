@@ -11,19 +11,12 @@
 
 #include "engine/model/config.h"
 #include "tests/support/tiny_model.h"
+#include "tests/unit/engine/model/read_config.h"
 
 namespace mortar {
 namespace {
 
 using testing::HasSubstr;
-
-absl::StatusOr<ModelConfig> ReadConfig(const GgufWriter& writer) {
-  ASSIGN_OR_RETURN(const std::shared_ptr<GgufFile> file,
-                   GgufFile::FromBytes(writer.Bytes(), "tiny.gguf"));
-  return ReadModelConfig(*file);
-}
-
-std::string ErrorOf(const GgufWriter& writer) { return Message(ReadConfig(writer).status()); }
 
 TinyModelOptions OptionsOf(const std::string& name) {
   for (const NamedTinyModel& model : TinyModelOfEveryArchitecture()) {

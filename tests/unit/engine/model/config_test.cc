@@ -5,17 +5,12 @@
 #include <gmock/gmock.h>
 
 #include "tests/support/tiny_model.h"
+#include "tests/unit/engine/model/read_config.h"
 
 namespace mortar {
 namespace {
 
 using testing::HasSubstr;
-
-absl::StatusOr<ModelConfig> ReadConfig(const GgufWriter& writer) {
-  ASSIGN_OR_RETURN(const std::shared_ptr<GgufFile> file,
-                   GgufFile::FromBytes(writer.Bytes(), "tiny.gguf"));
-  return ReadModelConfig(*file);
-}
 
 // The tiny model with one unsigned key set to `value`.
 GgufWriter With(const std::string& key, uint32_t value) {
@@ -24,8 +19,6 @@ GgufWriter With(const std::string& key, uint32_t value) {
   writer.AddUint32(key, value);
   return writer;
 }
-
-std::string ErrorOf(const GgufWriter& writer) { return Message(ReadConfig(writer).status()); }
 
 TEST(ModelConfig, HoldsWhatTheMetadataSays) {
   const absl::StatusOr<ModelConfig> c = ReadConfig(MakeTinyModel({}));
