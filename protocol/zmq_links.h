@@ -119,6 +119,8 @@ struct ZmqTransport::State {
                                Time now);
   std::optional<Incoming> TakeHello(ZmqSocket& socket, ZmqLink* link, ConnectionId connection,
                                     NodeId from, Hello& hello, Time now);
+  // Over the listener, and its connection stands.
+  bool IsConnected(NodeId node);
   std::optional<Incoming> TakeWelcome(ZmqLink& link, NodeId from, Welcome& welcome, Time now);
   std::optional<Incoming> TakeFromLink(ZmqSocket& socket, ZmqLink& link,
                                        const ZmqSocket::Head& head, NodeId from,

@@ -89,10 +89,7 @@ std::optional<Incoming> ZmqTransport::State::TakeHello(ZmqSocket& socket, ZmqLin
     ++counters.impostors;
     return refuse(InvalidArgument("node id " + ToString(from) + " is not the sender's"));
   }
-  const auto known = by_node.find(from);
-  // A node that this one has dialled may dial it too.
-  if (link == nullptr && known != by_node.end() && known->second->own == nullptr) {
-    // Its old connection, if that is what it is, goes within two seconds.
+  if (link == nullptr && IsConnected(from)) {
     return refuse(Unavailable("node id " + ToString(from) + " is in use by another connection"));
   }
   if (link == nullptr && links.size() >= kLinksMax) {
@@ -112,6 +109,18 @@ std::optional<Incoming> ZmqTransport::State::TakeHello(ZmqSocket& socket, ZmqLin
   }
   Answer(socket, connection, from, WelcomeFor(hello));
   return std::nullopt;
+}
+
+bool ZmqTransport::State::IsConnected(NodeId node) {
+  // A node that this one has dialled may dial it too.
+  const auto accepted = [&] {
+    const auto found = by_node.find(node);
+    return found != by_node.end() && found->second->own == nullptr ? found->second : nullptr;
+  };
+  // Whether a connection still stands shows when something is sent there: whoever was missed and
+  // comes back need not wait for its old one to be missed too.
+  if (ZmqLink* link = accepted(); link != nullptr) (void)SendOn(*link, node, Alive{});
+  return accepted() != nullptr;
 }
 
 std::optional<Incoming> ZmqTransport::State::TakeWelcome(ZmqLink& link, NodeId from,

@@ -67,6 +67,10 @@ ConnectionId FromRoutingId(const uint8_t* bytes, size_t n) {
   return id;
 }
 
+// Not that the monitor was stopped: whoever stops it would wait until that is read.
+constexpr int kEventsWatched =
+    ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED;
+
 absl::Status ZmqStatus(const std::string& what) {
   const int error = zmq_errno();
   if (error == EINVAL || error == EPROTONOSUPPORT) {
@@ -153,6 +157,9 @@ ZmqSocket::ZmqSocket(void* handle, bool listens)
       body_(std::make_unique<Part>()) {}
 
 ZmqSocket::~ZmqSocket() {
+  // Before its reader goes: ZeroMQ's own threads wait for ever to tell a monitor that nobody reads,
+  // and no socket of the process would be closed any more.
+  zmq_socket_monitor(handle_, nullptr, 0);
   if (monitor_ != nullptr) zmq_close(monitor_);
   zmq_close(handle_);
 }
@@ -191,7 +198,7 @@ absl::Status ZmqSocket::Watch(ZmqContext& context) {
   const std::string name =
       "inproc://monitor-" + std::to_string(reinterpret_cast<uintptr_t>(handle_));
   monitor_ = zmq_socket(context.handle(), ZMQ_PAIR);
-  if (monitor_ == nullptr || zmq_socket_monitor(handle_, name.c_str(), ZMQ_EVENT_ALL) != 0) {
+  if (monitor_ == nullptr || zmq_socket_monitor(handle_, name.c_str(), kEventsWatched) != 0) {
     return ZmqStatus("watching a connection");
   }
   Set(monitor_, ZMQ_LINGER, 0);

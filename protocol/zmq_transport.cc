@@ -161,6 +161,10 @@ absl::Status ZmqTransport::Send(NodeId to, AnyMessage message) {
   if (asks != s.asking.end() && (welcomes || refuses)) link = asks->second;
   absl::Status sent =
       link == nullptr ? NotFound("no way to node " + ToString(to)) : s.SendOn(*link, to, message);
+  // The way was gone, as it turned out: the message takes the next one, if there is any.
+  if (link != nullptr && link->removed) {
+    if (ZmqLink* next = s.PathTo(to); next != nullptr) sent = s.SendOn(*next, to, message);
+  }
   if (!sent.ok()) {
     if (s.by_node.contains(to)) ++s.Counters(to).refused;
     return sent;

@@ -17,7 +17,8 @@
 //                                         | loop's own)
 //   dialled, no Welcome within kDialMax   | given up; told where again, it is tried again
 //   Hello on the listener, agrees         | open; answered, or at a coordinator given to the loop
-//   Hello that does not agree             | Goodbye with the reason
+//   Hello that does not agree, or under   | Goodbye with the reason
+//   an id whose connection still stands   |
 //   anything else before Hello            | Goodbye(UNAVAILABLE), counted
 //   a message in another's name           | dropped and counted
 //   bytes that are no message             | Goodbye(INVALID_ARGUMENT), counted

@@ -18,6 +18,7 @@
 namespace mortar {
 namespace {
 
+using std::chrono::milliseconds;
 using testing::HasSubstr;
 
 // A connection without a node behind it: sends what it likes.
@@ -191,6 +192,16 @@ TEST_F(ZmqStrangers, AnIdInUseIsNotTakenOver) {
     return !text.empty();
   }));
   EXPECT_THAT(text, HasSubstr("in use by another connection"));
+}
+
+TEST_F(ZmqStrangers, AnIdWhoseConnectionIsGoneIsTakenBackAtOnce) {
+  SayHello();
+  stranger_ = std::make_unique<Stranger>(*b_.transport);  // the first one's socket is closed
+  const Time closed = clock_.Now();
+  ASSERT_TRUE(Until({&coordinator_}, [&] { return clock_.Now() - closed > milliseconds(200); }));
+  SayHello();
+  EXPECT_LT(clock_.Now() - closed, milliseconds(900)) << "not by chance, when B next said Alive";
+  EXPECT_EQ(b_.Reason(kA), "its connection is gone");
 }
 
 TEST_F(ZmqStrangers, RowsThatDoNotFitTheirEnvelopeAreRejected) {

@@ -215,6 +215,26 @@ TEST_F(ZmqLinks, ANodeWhoseLoopStandsStillIsMissed) {
   // B's I/O thread still answers; its loop does not turn.
   ASSERT_TRUE(Until({&a_, &coordinator_}, [&] { return a_.Got<Goodbye>(kB) != nullptr; }));
   EXPECT_EQ(a_.Reason(kB), "it is silent");
+  // A has closed what it gave up, and its next Hello makes B look.
+  ASSERT_TRUE(Until({&b_, &a_, &coordinator_}, [&] { return b_.Got<Goodbye>(kA) != nullptr; }));
+  EXPECT_EQ(b_.Reason(kA), "its connection is gone");
+  EXPECT_TRUE(Until({&a_, &coordinator_, &b_}, [&] { return a_.transport->IsDirect(kB); }));
+}
+
+TEST_F(ZmqLinks, AMessageThatFindsItsWayGoneTakesTheNext) {
+  Join(a_, kA);
+  Join(b_, kB);
+  a_.transport->Introduce(kB, b_.transport->endpoint());
+  ASSERT_TRUE(Until({&a_, &coordinator_, &b_},
+                    [&] { return a_.transport->IsDirect(kB) && b_.transport->IsDirect(kA); }));
+  a_.transport.reset();
+  coordinator_.got.clear();
+  Join(a_, kA);
+  ASSERT_TRUE(b_.transport->IsDirect(kA)) << "as B still thinks";
+  EXPECT_TRUE(b_.transport->Send(kA, Frame(1)).ok());
+  EXPECT_TRUE(Until({&a_, &coordinator_}, [&] { return a_.Got<Activation>(kB) != nullptr; }));
+  EXPECT_TRUE(Until({&b_, &coordinator_}, [&] { return b_.Got<Goodbye>(kA) != nullptr; }));
+  EXPECT_EQ(b_.Reason(kA), "its connection is gone");
 }
 
 TEST_F(ZmqLinks, NobodyDialsOffThisMachineUnlessAllowed) {
