@@ -26,6 +26,7 @@ absl::Status CoordinatorCommand(const CommandContext& context) {
                       " workers, --workers " + std::to_string(options.workers_expected));
   }
   ASSIGN_OR_RETURN(const std::string listen, ReadEndpoint(context, "listen", EndpointUse::kListen));
+  RETURN_IF_ERROR(AllowManyLinks());
   RowsPool pool;
   ASSIGN_OR_RETURN(
       const auto transport,
@@ -40,7 +41,8 @@ absl::Status CoordinatorCommand(const CommandContext& context) {
   LoopDriver driver(coordinator, nullptr,
                     Idling{[&](Duration longest) { transport->Wait(longest); }}, context.clock);
   context.console.Note("mortar: coordinator at " + transport->endpoint() + ", waits for " +
-                       std::to_string(options.workers_expected) + " workers");
+                       std::to_string(options.workers_expected) +
+                       (options.workers_expected == 1 ? " worker" : " workers"));
   const absl::Status end =
       RunUntilSignal([&] { driver.Turn(kIdleWaitMax); }, [] { return absl::OkStatus(); });
   LogTraffic(*transport, context.log);

@@ -7,7 +7,8 @@ namespace mortar {
 
 absl::Status EdgeCommand(const CommandContext& context) {
   EdgeProcessOptions options;
-  options.name = NodeName(context.settings);
+  RETURN_IF_ERROR(AllowManyLinks());
+  ASSIGN_OR_RETURN(options.name, NodeName(context.settings));
   ASSIGN_OR_RETURN(options.coordinator, ReadEndpoint(context, "coordinator", EndpointUse::kDial));
   if (context.settings.Has("relay")) {
     ASSIGN_OR_RETURN(options.relay, ReadEndpoint(context, "relay", EndpointUse::kDial));

@@ -220,7 +220,7 @@ constexpr FlagSpec kFlags[] = {
     {.name = "spin", .type = FlagType::kInt, .commands = kEdge | kWorker,
      .help = "ms to wait awake for a frame that should come soon; 0: sleep",
      .group = "Cluster", .value_name = "MS", .fallback = "20", .min = 0, .max = 1000},
-    {.name = "name", .type = FlagType::kString, .commands = kNodes,
+    {.name = "name", .type = FlagType::kString, .commands = kEdge | kWorker | kRelay,
      .help = "this node's name, for people", .group = "Cluster", .value_name = "TEXT",
      .unset = "host and process id"},
     {.name = "insecure", .type = FlagType::kBool, .commands = kNodes,

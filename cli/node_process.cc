@@ -1,15 +1,23 @@
 #include "cli/node_process.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 
 #include "cli/console.h"
+#include "common/check.h"
 #include "protocol/endpoint.h"
 #include "protocol/limits.h"
 
 namespace mortar {
 namespace {
+
+// What ZeroMQ needs for itself and a few links; with fewer files it ends the process.
+constexpr rlim_t kFilesMin = 64;
+// Links of a full cluster, four files each while they are dialled.
+constexpr rlim_t kFilesMax = 4 * kNodesMax;
 
 absl::Status CheckUse(const Endpoint& endpoint, EndpointUse use) {
   if (use == EndpointUse::kListen) return absl::OkStatus();
@@ -42,8 +50,25 @@ absl::StatusOr<std::string> ReadEndpoint(const CommandContext& context, std::str
   return text;
 }
 
-std::string NodeName(const Settings& settings) {
-  if (const auto name = settings.OptionalString("name")) return name->substr(0, kNameBytesMax);
+absl::Status AllowManyLinks() {
+  rlimit files{};
+  CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0);
+  if (files.rlim_cur < kFilesMax) {
+    files.rlim_cur = std::min(kFilesMax, files.rlim_max);
+    CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);  // never above what is allowed
+  }
+  if (files.rlim_cur >= kFilesMin) return absl::OkStatus();
+  return ResourceExhausted("this process may open " + std::to_string(files.rlim_cur) +
+                           " files, a node needs " + std::to_string(kFilesMin) +
+                           "; raise the limit (ulimit -n)");
+}
+
+absl::StatusOr<std::string> NodeName(const Settings& settings) {
+  if (const auto name = settings.OptionalString("name")) {
+    if (name->size() <= kNameBytesMax) return *name;
+    return UsageError(settings.Where("name") + ": " + std::to_string(name->size()) +
+                      " bytes, at most " + std::to_string(kNameBytesMax));
+  }
   std::array<char, 48> host{};
   if (gethostname(host.data(), host.size() - 1) != 0) host[0] = '\0';
   return std::string(host.data()) + "-" + std::to_string(getpid());

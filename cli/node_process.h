@@ -25,8 +25,13 @@ enum class EndpointUse { kListen, kDial };
 absl::StatusOr<std::string> ReadEndpoint(const CommandContext& context, std::string_view flag,
                                          EndpointUse use);
 
-// This node's name for people: --name, else the host's name and the process id.
-std::string NodeName(const Settings& settings);
+// Raises the number of files that this process may open, of which each link takes some, as far as
+// the system allows. ResourceExhausted when that is too few for ZeroMQ to work at all.
+absl::Status AllowManyLinks();
+
+// This node's name for people: --name, else the host's name and the process id. UsageError for one
+// that is too long.
+absl::StatusOr<std::string> NodeName(const Settings& settings);
 // --spin: how long a node stays awake between jobs (common/loop_driver.h).
 Duration AwakeMax(const Settings& settings);
 

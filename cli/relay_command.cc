@@ -30,13 +30,15 @@ class RelayLoop final : public Loop {
 }  // namespace
 
 absl::Status RelayCommand(const CommandContext& context) {
+  RETURN_IF_ERROR(AllowManyLinks());
   ZmqOptions link{.forwards = true};
   ASSIGN_OR_RETURN(link.listen, ReadEndpoint(context, "listen", EndpointUse::kListen));
   ASSIGN_OR_RETURN(link.upstream, ReadEndpoint(context, "coordinator", EndpointUse::kDial));
   SystemRandom random;
   RowsPool pool;
   link.self = NewNodeId(random);
-  link.card = {.role = Role::kRelay, .name = NodeName(context.settings)};
+  link.card.role = Role::kRelay;
+  ASSIGN_OR_RETURN(link.card.name, NodeName(context.settings));
   ASSIGN_OR_RETURN(const auto transport,
                    ZmqTransport::Create(link, {context.clock, context.log, pool}));
   RelayLoop relay(*transport, context.clock, link.card);

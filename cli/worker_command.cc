@@ -62,6 +62,7 @@ absl::Status ReadListen(const CommandContext& context, ZmqOptions& link) {
 
 absl::Status WorkerCommand(const CommandContext& context) {
   const Settings& settings = context.settings;
+  RETURN_IF_ERROR(AllowManyLinks());
   ZmqOptions link;
   ASSIGN_OR_RETURN(link.upstream, ReadEndpoint(context, "coordinator", EndpointUse::kDial));
   RETURN_IF_ERROR(ReadListen(context, link));
@@ -73,7 +74,7 @@ absl::Status WorkerCommand(const CommandContext& context) {
   ASSIGN_OR_RETURN(const HostedModel model,
                    OpenHostedModel(settings, context.environment, context.log));
   WorkerOptions options;
-  options.name = NodeName(settings);
+  ASSIGN_OR_RETURN(options.name, NodeName(settings));
   const KvType kv_type = KvTypeOf(settings.String("kv"));
   options.model = ModelIdOf(model, kv_type);
   options.bricks = LayerBricksOf(model.manifest);

@@ -118,7 +118,7 @@ absl::StatusOr<std::vector<Assignment>> PlaceEvenly(LayerRange middle,
     if (worker.layers_only.empty()) free.push_back(&worker);
   }
   if (gaps.size() > free.size()) {
-    return FailedPrecondition("no worker hosts layers " + ToString(gaps[free.size()]));
+    return Unavailable("no worker hosts layers " + ToString(gaps[free.size()]));
   }
   // Several gaps only arise between fixed ranges; each is one worker's, and a single gap is
   // shared by all who are free, as far as the route has room for them: the rest are spares.

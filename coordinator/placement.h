@@ -43,7 +43,8 @@ struct LayerPlan {
 // `sizes`, when not empty, are the layers of the first, second, … worker. Otherwise workers
 // with layers_only keep those, and the rest share what is left evenly, larger shares first; at
 // most kHopsMax in all, and who is left over is a spare.
-// FailedPrecondition says what does not fit: sizes, gaps, overlaps, bricks that a worker lacks,
+// Unavailable: these workers leave a gap, which another one may fill.
+// FailedPrecondition says what does not fit: sizes, overlaps, bricks that a worker lacks,
 // more than kHopsMax hops or kBricksMax bricks, or a private brick, which no worker may host.
 absl::StatusOr<LayerPlan> PlaceLayers(int n_layers, LayerCut cut, const std::vector<int>& sizes,
                                       const std::vector<WorkerOffer>& workers);

@@ -30,6 +30,11 @@ std::vector<WorkerOffer> Offers(const CoordinatorState& s) {
   return offers;
 }
 
+// After the first placement any number that suffices will do: serving beats waiting.
+int WorkersExpected(const CoordinatorState& s) {
+  return s.placement_id == 0 ? std::max(1, s.options.workers_expected) : 1;
+}
+
 std::optional<LayerCut> WantedCut(const CoordinatorState& s) {
   if (s.options.cut) return s.options.cut;
   if (s.cut) return s.cut;  // a cluster keeps its cut when a worker is replaced
@@ -53,9 +58,7 @@ void PlanPlacement(const CoordinatorState& s, std::vector<CoordinatorAction>& ou
   if (!cut) return;
   const std::vector<WorkerOffer> offers = Offers(s);
   const bool needs_workers = cut->front < s.model->n_layers - cut->back;
-  // After the first placement any number that suffices will do: serving beats waiting.
-  const int expected = s.placement_id == 0 ? std::max(1, s.options.workers_expected) : 1;
-  if (needs_workers && static_cast<int>(offers.size()) < expected) return;
+  if (needs_workers && static_cast<int>(offers.size()) < WorkersExpected(s)) return;
   // Sizes name the workers of the first placement; a replacement is shared out evenly.
   const std::vector<int> sizes = s.placement_id == 0 ? s.options.sizes : std::vector<int>{};
   absl::StatusOr<LayerPlan> plan = PlaceLayers(s.model->n_layers, *cut, sizes, offers);
@@ -114,6 +117,27 @@ void PlanRoutes(const CoordinatorState& s, Time now, std::vector<CoordinatorActi
   }
 }
 
+// Whether a hop of the placement can take the session.
+absl::Status HopStatus(const CoordinatorState& s, const PlacedHop& hop,
+                       const RouteRequest& request) {
+  const NodeStatus& status = *FindMember(s, hop.node)->status;
+  if (status.placement != s.placement_id || status.phase == LoadPhase::kLoading ||
+      status.phase == LoadPhase::kNone) {
+    return Unavailable("worker " + hop.name + " is loading layers " + ToString(hop.layers));
+  }
+  if (status.phase == LoadPhase::kFailed) {
+    return FailedPrecondition("worker " + hop.name + " could not load layers " +
+                              ToString(hop.layers) + ": " + Message(status.load_status));
+  }
+  if (status.positions_max > 0 && request.positions_max > status.positions_max) {
+    return FailedPrecondition(
+        "worker " + hop.name + " keeps at most " + std::to_string(status.positions_max) +
+        " positions of a session, this one may take " + std::to_string(request.positions_max) +
+        ": ask for fewer tokens (-n), or start it with a larger -c");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status RouteStatus(const CoordinatorState& s, const RouteRequest& request) {
@@ -124,9 +148,8 @@ absl::Status RouteStatus(const CoordinatorState& s, const RouteRequest& request)
   }
   if (!s.placement_problem.ok()) return s.placement_problem;
   if (!s.placement) {
-    const int want = s.placement_id == 0 ? std::max(1, s.options.workers_expected) : 1;
-    return Unavailable(std::to_string(Offers(s).size()) + " of " + std::to_string(want) +
-                       " workers have joined");
+    return Unavailable(std::to_string(Offers(s).size()) + " of " +
+                       std::to_string(WorkersExpected(s)) + " workers are here");
   }
   if (!(LayerCut{request.front_layers, request.back_layers} == *s.cut)) {
     return FailedPrecondition("the edge keeps " + std::to_string(request.front_layers) + " + " +
@@ -134,17 +157,7 @@ absl::Status RouteStatus(const CoordinatorState& s, const RouteRequest& request)
                               " layers, the cluster hosts what lies between " +
                               std::to_string(s.cut->front) + " + " + std::to_string(s.cut->back));
   }
-  for (const PlacedHop& hop : s.placement->hops) {
-    const Member* m = FindMember(s, hop.node);
-    if (m->status->placement != s.placement_id || m->status->phase == LoadPhase::kLoading ||
-        m->status->phase == LoadPhase::kNone) {
-      return Unavailable("worker " + hop.name + " is loading layers " + ToString(hop.layers));
-    }
-    if (m->status->phase == LoadPhase::kFailed) {
-      return FailedPrecondition("worker " + hop.name + " could not load layers " +
-                                ToString(hop.layers) + ": " + Message(m->status->load_status));
-    }
-  }
+  for (const PlacedHop& hop : s.placement->hops) RETURN_IF_ERROR(HopStatus(s, hop, request));
   return absl::OkStatus();
 }
 

@@ -101,11 +101,11 @@ void On(EdgeState& s, Time now, Admitted& e) {
   slot.request = waiting.request;
   slot.n_prompt = static_cast<int>(what.prompt.size());
   slot.n_predict = what.n_predict;
+  slot.positions_max = EdgePositionsFor(s.options, slot.n_prompt, slot.n_predict);
   slot.pages = EdgePagesFor(s.options, slot.n_prompt, slot.n_predict);
   s.pages_free -= slot.pages;
   slot.tokens = std::move(what.prompt);
-  slot.tokens.reserve(static_cast<size_t>(
-      slot.n_prompt + std::min(slot.n_predict, s.options.context_max - slot.n_prompt)));
+  slot.tokens.reserve(static_cast<size_t>(slot.positions_max));
   const int frame_rows = FrameRowsMax(s.options.model.n_embd);
   const int chunk = what.chunk_rows > 0 ? what.chunk_rows : frame_rows;
   slot.chunk_rows = std::min({chunk, frame_rows, s.options.rows_max});

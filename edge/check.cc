@@ -70,11 +70,12 @@ absl::Status CheckRequest(const EdgeOptions& o, const GenerateRequest& r) {
   return CheckSamplerOptions(r.sampler);
 }
 
-int PositionsOf(const EdgeSlot& slot) { return slot.pages * kKvPagePositions; }
+int EdgePositionsFor(const EdgeOptions& o, int n_prompt, int n_predict) {
+  return n_prompt + std::min(o.context_max - n_prompt, n_predict);
+}
 
 int EdgePagesFor(const EdgeOptions& o, int n_prompt, int n_predict) {
-  const int room = o.context_max - n_prompt;
-  const int positions = n_prompt + std::min(room, n_predict);
+  const int positions = EdgePositionsFor(o, n_prompt, n_predict);
   return (positions + kKvPagePositions - 1) / kKvPagePositions;
 }
 

@@ -169,7 +169,7 @@ void Edge::Rest::RunSessions(Time now) {
                                                     .model = state.options.model,
                                                     .front_layers = state.options.front_layers,
                                                     .back_layers = state.options.back_layers,
-                                                    .positions_max = PositionsOf(slot)}});
+                                                    .positions_max = slot.positions_max}});
     Apply(state, now, RouteAsked{index});
   }
   if (plan.admit >= 0) {

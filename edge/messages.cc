@@ -109,10 +109,10 @@ absl::Status CheckGrant(const EdgeState& s, const EdgeSlot& slot, const RouteGra
     return FailedPrecondition("the route ends at layer " + std::to_string(next) + " after " +
                               std::to_string(grant.hops.size()) + " hops");
   }
-  const int positions = PositionsOf(slot);
-  if (grant.positions_max < positions) {
+  if (grant.positions_max < slot.positions_max) {
     return ResourceExhausted("the route's quota is " + std::to_string(grant.positions_max) +
-                             " positions, " + std::to_string(positions) + " were asked for");
+                             " positions, " + std::to_string(slot.positions_max) +
+                             " were asked for");
   }
   // Frames that never fit would wait for ever.
   const size_t row_bytes = static_cast<size_t>(s.options.model.n_embd) * sizeof(float);

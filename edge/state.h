@@ -114,7 +114,8 @@ struct EdgeSlot {
   bool ignore_end = false;
   Sampler sampler;  // the running back job's, while back_running
   std::unique_ptr<TextStream> text;
-  int pages = 0;  // of KV, enough for the longest that it can become
+  int positions_max = 0;  // the longest that it can become
+  int pages = 0;          // of KV, for that many
 
   SessionId session;
   std::vector<Hop> hops;
@@ -284,8 +285,8 @@ struct EdgePlan {
 void Plan(const EdgeState& state, Time now, EdgePlan& plan);
 
 NodeStatus StatusOf(const EdgeState& state);
+// The longest that a session may become.
+int EdgePositionsFor(const EdgeOptions& options, int n_prompt, int n_predict);
 int EdgePagesFor(const EdgeOptions& options, int n_prompt, int n_predict);
-// The longest that a session may become: what it has pages for.
-int PositionsOf(const EdgeSlot& slot);
 
 }  // namespace mortar

@@ -84,6 +84,7 @@ struct NodeStatus {
   int sessions = 0;
   int kv_positions_free = 0;
   int rows_queued = 0;
+  int positions_max = 0;  // that one session may have; 0: not said
   // Edge:
   int front_layers = 0;  // keeps [0, front) and [n_layers - back, n_layers)
   int back_layers = 0;

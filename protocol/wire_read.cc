@@ -173,6 +173,7 @@ NodeStatus Read(wire::NodeStatus::Reader in) {
   m.rows_queued = Int(in.getRowsQueued(), "queued rows");
   m.front_layers = LayerCount(in.getFrontLayers(), "front layers");
   m.back_layers = LayerCount(in.getBackLayers(), "back layers");
+  m.positions_max = Int(in.getPositionsMax(), "positions of a session");
   return m;
 }
 

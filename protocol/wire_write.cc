@@ -111,6 +111,7 @@ void Put(wire::Frame::Builder out, const NodeStatus& m) {
   status.setRowsQueued(static_cast<uint32_t>(m.rows_queued));
   status.setFrontLayers(m.front_layers);
   status.setBackLayers(m.back_layers);
+  status.setPositionsMax(static_cast<uint32_t>(m.positions_max));
 }
 
 void Put(wire::Frame::Builder out, const Placement& m) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "protocol/endpoint.h"
 #include "protocol/limits.h"
@@ -16,6 +17,12 @@ namespace {
 constexpr Duration kTickInterval = std::chrono::milliseconds(100);
 // How long a node that ends waits for what it said last to leave.
 constexpr Duration kLastWordsMax = std::chrono::milliseconds(200);
+
+// Why a link that was dialled is not open.
+std::string WhyNotOpen(ZmqLink& link) {
+  const DialState dial = link.socket->dial_state();
+  return dial == DialState::kGreeted ? "it does not answer" : Describe(dial);
+}
 
 }  // namespace
 
@@ -122,6 +129,9 @@ void ZmqTransport::State::Opened(ZmqLink& link, NodeId node, Time now) {
   // Two nodes may have dialled one another: the older link stays the way.
   by_node.emplace(node, &link);
   if (&link == relay) relay_missed = false;
+  if (&link == upstream && std::exchange(upstream_missed, false)) {
+    parts.log.Warning("coordinator_back", {{"endpoint", link.socket->endpoint()}});
+  }
   const auto found = introduced.find(node);
   if (found != introduced.end()) found->second.redials = 0;
 }
@@ -142,7 +152,7 @@ void ZmqTransport::State::Shut(ZmqLink& link) {
 void ZmqTransport::State::Lose(ZmqLink& link, const std::string& why, Time now) {
   if (link.open) {
     ++counters.links_lost;
-    parts.log.Info("link_lost", {{"node", ToString(link.node)}, {"why", why}});
+    LogLost(link, why);
     LoseNodesBehind(link, why);
     Shut(link);
     if (!by_node.contains(link.node)) {
@@ -155,6 +165,14 @@ void ZmqTransport::State::Lose(ZmqLink& link, const std::string& why, Time now) 
   link.hello_sent.reset();
   link.since = link.heard = now;
   if (&link == relay) link.node = kNoNode;  // it may be another one that comes back
+}
+
+void ZmqTransport::State::LogLost(const ZmqLink& link, const std::string& why) {
+  if (&link != upstream) {
+    return parts.log.Info("link_lost", {{"node", ToString(link.node)}, {"why", why}});
+  }
+  upstream_missed = true;
+  parts.log.Warning("coordinator_lost", {{"endpoint", link.socket->endpoint()}, {"why", why}});
 }
 
 void ZmqTransport::State::LoseNodesBehind(const ZmqLink& link, const std::string& why) {
@@ -224,12 +242,12 @@ void ZmqTransport::State::TickLink(ZmqLink& link, Time now) {
   if (given_up && &link == relay && !relay_missed) {
     relay_missed = true;
     parts.log.Warning("relay_unreachable",
-                      {{"endpoint", link.socket->endpoint()}, {"why", Describe(dial)}});
+                      {{"endpoint", link.socket->endpoint()}, {"why", WhyNotOpen(link)}});
   }
   if (given_up && &link != relay) {
     if (link.own != nullptr) {
       parts.log.Info("not_direct",
-                     {{"endpoint", link.socket->endpoint()}, {"why", Describe(dial)}});
+                     {{"endpoint", link.socket->endpoint()}, {"why", WhyNotOpen(link)}});
     }
     return Remove(link);
   }

@@ -79,6 +79,8 @@ struct ZmqTransport::State {
   // Closed with a reason for the log and, as a Goodbye, for the loop and for those who sent over
   // it. The link to the coordinator or the relay stays and is opened anew, any other is removed.
   void Lose(ZmqLink& link, const std::string& why, Time now);
+  // At the coordinator's as a warning: a node without it takes no new sessions.
+  void LogLost(const ZmqLink& link, const std::string& why);
   // What was on its way through an open link is lost with it: a Goodbye from every node to which
   // this one has sent frames over it.
   void LoseNodesBehind(const ZmqLink& link, const std::string& why);
@@ -146,8 +148,9 @@ struct ZmqTransport::State {
   std::unordered_map<NodeId, Introduced, IdHash> introduced;
   ZmqLink* upstream = nullptr;
   ZmqLink* relay = nullptr;
-  bool relay_missed = false;  // and said so
-  size_t next_socket = 0;     // where Poll's round goes on
+  bool relay_missed = false;     // and said so
+  bool upstream_missed = false;  // the same
+  size_t next_socket = 0;        // where Poll's round goes on
   bool received = false;
   size_t pending_bytes = 0;    // of all links
   RingQueue<Incoming> events;  // for the loop: links that were lost

@@ -171,9 +171,14 @@ std::optional<Incoming> ZmqTransport::State::TakeFromLink(ZmqSocket& socket, Zmq
     const absl::Status fits = TakeRows(socket, head, *frame);
     if (!fits.ok()) {
       ++counters.malformed;
+      frame->rows = {};
       const Envelope& e = frame->envelope;
-      ZmqLink* path = e.is_answer() ? nullptr : PathTo(e.edge);
-      if (path != nullptr) {
+      if (e.is_answer()) {
+        // Without its rows its edge finds it broken, and asks again at once.
+        if (e.n == 0) return std::nullopt;
+        return Incoming{.from = from, .message = std::move(message)};
+      }
+      if (ZmqLink* path = PathTo(e.edge); path != nullptr) {
         (void)SendOn(
             *path, e.edge,
             Rejected{.session = e.session, .epoch = e.epoch, .step = e.step, .status = fits});

@@ -23,6 +23,7 @@
 //   a message in another's name           | dropped and counted
 //   bytes that are no message             | Goodbye(INVALID_ARGUMENT), counted
 //   a frame whose rows do not fit         | Rejected to its edge, counted
+//   an answer whose rows do not fit       | given to the loop without them, counted
 //   connection gone, or silent for        | closed; the loop gets Goodbye(UNAVAILABLE) from the
 //   kStatusAgeMax                         | node, as if it had said so, and from every node that
 //                                         | was reached through it

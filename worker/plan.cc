@@ -93,6 +93,7 @@ NodeStatus StatusOf(const WorkerState& s) {
                     .sessions = static_cast<int>(s.place_of.size()),
                     .kv_positions_free = s.pages_free * kKvPagePositions,
                     .rows_queued = s.frames_queued,
+                    .positions_max = s.positions_max,
                     .front_layers = 0,
                     .back_layers = 0};
 }

@@ -56,9 +56,12 @@ absl::StatusOr<FileBytes> FileBytes::Map(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return ErrnoStatus(errno, "cannot open it");
   const auto mapping = MapDescriptor(fd);
-  close(fd);  // the mapping keeps the file
-  if (!mapping.ok()) return mapping.status();
+  if (!mapping.ok()) {
+    close(fd);
+    return mapping.status();
+  }
   FileBytes bytes;
+  bytes.fd_ = fd;
   bytes.base_ = mapping->base;
   bytes.size_ = mapping->stamp.bytes;
   bytes.stamp_ = mapping->stamp;
@@ -82,6 +85,7 @@ FileBytes& FileBytes::operator=(FileBytes&& other) noexcept {
   base_ = std::exchange(other.base_, nullptr);
   size_ = std::exchange(other.size_, 0);
   stamp_ = std::exchange(other.stamp_, std::nullopt);
+  fd_ = std::exchange(other.fd_, -1);
   return *this;
 }
 
@@ -90,9 +94,18 @@ void FileBytes::Release() {
   auto* const address = const_cast<uint8_t*>(base_);
   if (stamp_) {
     munmap(address, size_);
+    close(fd_);
   } else {
     ::operator delete(address, kHeldAlignment);
   }
+}
+
+absl::Status FileBytes::CheckUnchanged() const {
+  if (!stamp_) return absl::OkStatus();
+  struct stat info = {};
+  if (fstat(fd_, &info) != 0) return ErrnoStatus(errno, "cannot read its size");
+  if (ToStamp(info) == *stamp_) return absl::OkStatus();
+  return FailedPrecondition("was written to since it was opened; start again to use it as it is");
 }
 
 void FileBytes::DropPages(std::span<const uint8_t> part) const {

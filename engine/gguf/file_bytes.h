@@ -22,8 +22,9 @@ struct FileStamp {
 };
 
 // Both kinds begin on at least 64 bytes, so that what is aligned in the file is aligned here.
-// Movable; const after it is made. The file must not be cut short while it is mapped: the kernel
-// kills a process that reads a page which is gone.
+// Movable; const after it is made. A file that is written to in place shows its new bytes here, and
+// the kernel kills a process that reads a page which was cut off: CheckUnchanged() before reading
+// leaves only the time in between. A file that was replaced or deleted is read as it was.
 class FileBytes {
  public:
   FileBytes() = default;
@@ -39,6 +40,10 @@ class FileBytes {
   // Of the file when it was mapped; nothing for bytes held in memory.
   const std::optional<FileStamp>& stamp() const { return stamp_; }
 
+  // FailedPrecondition when the mapped file was written to or cut short since. Always OK for bytes
+  // held in memory. What a clock tick (some 4 ms) hides from the file's time is not seen.
+  absl::Status CheckUnchanged() const;
+
   // Gives the pages wholly inside `part` back to the kernel; reading them again reads the file
   // again. Does nothing to bytes held in memory. Needs: `part` inside span().
   void DropPages(std::span<const uint8_t> part) const;
@@ -49,6 +54,7 @@ class FileBytes {
   const uint8_t* base_ = nullptr;
   uint64_t size_ = 0;
   std::optional<FileStamp> stamp_;  // absent: not mapped, held
+  int fd_ = -1;                     // of the mapped file
 };
 
 // The stamp of the file that `path` names now. Errors do not repeat the path.

@@ -157,6 +157,11 @@ absl::StatusOr<std::vector<float>> GgufFile::GetFloats(std::string_view key) con
   return floats;
 }
 
+absl::Status GgufFile::CheckUnchanged() const {
+  const absl::Status status = bytes_.CheckUnchanged();
+  return status.ok() ? status : WithContext(status, path_);
+}
+
 const TensorInfo* GgufFile::FindTensor(std::string_view name) const {
   const auto entry = tensor_index_.find(name);
   return entry == tensor_index_.end() ? nullptr : &tensors_[entry->second];

@@ -80,6 +80,8 @@ class GgufFile {
   uint64_t file_bytes() const { return bytes_.span().size(); }
   // Of the file when it was opened; nothing for FromBytes().
   const std::optional<FileStamp>& stamp() const { return bytes_.stamp(); }
+  // FailedPrecondition when the file was written to since it was opened, as of FileBytes.
+  absl::Status CheckUnchanged() const;
   const std::map<std::string, GgufValue, std::less<>>& metadata() const { return metadata_; }
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
 

@@ -108,9 +108,11 @@ class WeightLoader {
     madvise(memory, bytes_, MADV_DONTDUMP);
     madvise(memory, bytes_, MADV_HUGEPAGE);
     for (const Item& item : items_) {
+      RETURN_IF_ERROR(file_.CheckUnchanged());
       RETURN_IF_ERROR(FillOne(item, weights.memory_ + item.offset));
     }
-    return absl::OkStatus();
+    // What was packed is what the bricks' digests speak of.
+    return file_.CheckUnchanged();
   }
 
  private:

@@ -47,7 +47,8 @@ class Weights {
   // Packs the selected tensors one after the other, all threads on each, and gives the file's
   // pages back after each, so that at no time the model is held twice. InvalidArgument names
   // a tensor that is missing, has another shape or, a norm or a bias, a value that is not finite;
-  // ResourceExhausted says how much memory was wanted.
+  // FailedPrecondition says that the file was written to since it was opened; ResourceExhausted
+  // how much memory was wanted.
   static absl::StatusOr<std::unique_ptr<Weights>> Load(const GgufFile& file,
                                                        const ModelConfig& config,
                                                        const WeightSelection& selection,

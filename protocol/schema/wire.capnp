@@ -164,6 +164,7 @@ struct NodeStatus {
   rowsQueued @8 :UInt32;
   frontLayers @9 :Int32;         # edge: keeps [0, front) and [n_layers - back, n_layers)
   backLayers @10 :Int32;
+  positionsMax @11 :UInt32;      # worker: that one session may have there; 0: not said
 }
 
 struct Placement {

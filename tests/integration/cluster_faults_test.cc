@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <chrono>
+#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -117,6 +118,39 @@ TEST_F(ClusterTest, KeysAndValuesOfAnotherFormatAreRefused) {
   ExpectOneLineError(edge, 1, "--kv f32");
 }
 
+TEST_F(ClusterTest, AnAnswerThatIsTooLongForAWorkerIsRefusedBeforeItBegins) {
+  StartCoordinator(1);
+  StartWorker({"-c", "64"});
+  ExpectOneLineError(Edge(Ask(kPrompt, 400)), 1,
+                     "keeps at most 64 positions of a session, this one may take 415");
+  EXPECT_EQ(Tokens(40), TokensOfOneProcess(40)) << "a shorter one is served";
+}
+
+TEST_F(ClusterTest, AFileThatWasWrittenToSinceItWasOpenedIsNotServed) {
+  TestFolder folder;
+  WriteTinyModel({}, folder.Path("edge.gguf"));
+  WriteTinyModel({}, folder.Path("worker.gguf"));
+  StartCoordinator(1);
+  StartWorker({"-m", folder.Path("worker.gguf"), "-c", "64"});
+  std::this_thread::sleep_for(milliseconds(20));  // a tick of the file system's clock
+  {
+    std::fstream file(folder.Path("worker.gguf"), std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(-1, std::ios::end);
+    file << 'x';
+  }
+  const ProgramResult edge = Edge({"-m", folder.Path("edge.gguf"), "-t", "1", "--raw", "-n", "4",
+                                   "-p", "a", "--front", "1", "--back", "1"});
+  ExpectOneLineError(edge, 1, "worker.gguf: was written to since it was opened");
+}
+
+TEST_F(ClusterTest, TooFewFilesAndTooLongANameAreSaid) {
+  const ProgramRun few{.arguments = {"coordinator", "--listen", "tcp://127.0.0.1:0"},
+                       .under = {"sh", "-c", "ulimit -n 16; exec \"$@\"", "sh"}};
+  ExpectOneLineError(RunMortar(few), 1, "may open 16 files, a node needs 64");
+  ExpectOneLineError(RunMortar({"relay", "--name", std::string(65, 'n')}), 2,
+                     "65 bytes, at most 64");
+}
+
 // --- Nodes come and go ---
 
 TEST_F(ClusterTest, AStoppedNodeEndsWellAndSoon) {
@@ -171,6 +205,38 @@ TEST_F(ClusterTest, AWorkerThatStandsStillIsReplacedAndItsReturnChangesNothing) 
   EXPECT_EQ(kill(worker, SIGCONT), 0);
   edge.join();
   EXPECT_EQ(tokens, expected);
+}
+
+TEST_F(ClusterTest, TheLayersOfAPinnedWorkerThatGoesAreWaitedFor) {
+  const json expected = TokensOfOneProcess(160);
+  StartCoordinator(2);
+  StartWorker({"--layers", "2-15"});
+  StartWorker({"--layers", "15-28"});
+  json tokens;
+  std::thread edge([&] { tokens = Tokens(160); });
+  std::this_thread::sleep_for(milliseconds(1200));
+  workers_[1]->Kill();
+  std::this_thread::sleep_for(seconds(4));
+  StartWorker({"--layers", "15-28"});
+  edge.join();
+  EXPECT_EQ(tokens, expected);
+}
+
+TEST_F(ClusterTest, AnAnswerGoesOnSoonAfterAllItsWorkersStoodStill) {
+  const json expected = TokensOfOneProcess(200);
+  StartCluster(2);
+  const pid_t workers[] = {ProcessOf(*workers_[0]), ProcessOf(*workers_[1])};
+  json tokens;
+  std::thread edge([&] { tokens = Tokens(200); });
+  std::this_thread::sleep_for(milliseconds(1200));
+  for (const pid_t worker : workers) EXPECT_EQ(kill(worker, SIGSTOP), 0);
+  std::this_thread::sleep_for(seconds(8));  // all links are given up meanwhile
+  for (const pid_t worker : workers) EXPECT_EQ(kill(worker, SIGCONT), 0);
+  const auto start = std::chrono::steady_clock::now();
+  edge.join();
+  EXPECT_EQ(tokens, expected);
+  // No frame of it waits for its 30 s.
+  EXPECT_LT(std::chrono::steady_clock::now() - start, seconds(20));
 }
 
 TEST_F(ClusterTest, AKilledEdgeLeavesItsPlaceToTheNextOne) {

@@ -92,6 +92,9 @@ std::vector<SampleMessage> SampleMessages() {
   messages.emplace_back("welcome",
                         Welcome{.features = 1, .status_interval = std::chrono::milliseconds(750)});
   messages.emplace_back("node_status", StatusOfAWorker());
+  NodeStatus with_positions = StatusOfAWorker();
+  with_positions.positions_max = 2048;
+  messages.emplace_back("node_status_with_positions", with_positions);
   messages.emplace_back("placement", Placement{.id = 78,
                                                .model = Model(),
                                                .layers = {1, 3},

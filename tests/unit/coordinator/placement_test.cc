@@ -75,9 +75,13 @@ TEST(PlaceLayers, WorkersThatHostFixedLayersKeepThemAndOthersFillTheGap) {
   EXPECT_THAT(plan->notes, ElementsAre(HasSubstr("w23 is spare")));
 }
 
-TEST(PlaceLayers, RefusesGapsOverlapsAndTheEdgesOwnLayers) {
-  EXPECT_THAT(Refusal({2, 2}, {}, {Offer(20, {2, 10}), Offer(21, {12, 28})}),
-              HasSubstr("no worker hosts layers [10, 12)"));
+TEST(PlaceLayers, AGapWaitsForAnotherWorker) {
+  const auto plan = PlaceLayers(kLayers, {2, 2}, {}, {Offer(20, {2, 10}), Offer(21, {12, 28})});
+  EXPECT_TRUE(absl::IsUnavailable(plan.status()));
+  EXPECT_THAT(Message(plan.status()), HasSubstr("no worker hosts layers [10, 12)"));
+}
+
+TEST(PlaceLayers, RefusesOverlapsAndTheEdgesOwnLayers) {
   EXPECT_THAT(Refusal({2, 2}, {}, {Offer(20, {2, 10}), Offer(21, {9, 28})}),
               HasSubstr("overlapping layers [2, 10) and [9, 28)"));
   EXPECT_THAT(Refusal({2, 2}, {}, {Offer(20, {0, 28})}), HasSubstr("outside [2, 28)"));

@@ -251,6 +251,40 @@ TEST_F(CoordinatorTables, AnImpossiblePlacementIsToldToWhoeverAsks) {
   EXPECT_THAT(Message(std::get<Route>(sent[0].message).status), HasSubstr("2 sizes are given"));
 }
 
+TEST_F(CoordinatorTables, ARequestWaitsForAWorkerThatFillsAGap) {
+  Join(kEdge, Role::kEdge);
+  Give(kWorkerA, HelloOf(kWorkerA, Role::kWorker));
+  NodeStatus front_half = WorkerStatus();
+  front_half.layers_only = {1, 3};
+  Give(kWorkerA, front_half);
+  Give(kEdge, Request());
+  RunPlan();
+  EXPECT_TRUE(RunPlan().empty()) << "nobody hosts layers 3 and 4 yet";
+  now_ += kRouteWaitMax;
+  Give(kWorkerA, front_half);
+  Give(kEdge, EdgeStatus());  // alive
+  const std::vector<Outgoing> sent = RunPlan();
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_THAT(Message(std::get<Route>(sent[0].message).status),
+              HasSubstr("no worker hosts layers [3, 5)"));
+}
+
+TEST_F(CoordinatorTables, ASessionThatIsTooLongForAWorkerIsRefusedAtOnce) {
+  JoinAllAndLoad();
+  NodeStatus ready = WorkerStatus(state_.placement_id, LoadPhase::kReady);
+  ready.positions_max = 99;
+  Give(kWorkerA, ready);
+  Give(kEdge, Request());  // of 100
+  const absl::Status status = std::get<Route>(RunPlan().at(0).message).status;
+  EXPECT_TRUE(absl::IsFailedPrecondition(status));
+  EXPECT_THAT(Message(status), HasSubstr("keeps at most 99 positions of a session, this one may "
+                                         "take 100"));
+  ready.positions_max = 100;
+  Give(kWorkerA, ready);
+  Give(kEdge, Request());
+  EXPECT_TRUE(std::get<Route>(RunPlan().at(0).message).status.ok());
+}
+
 TEST_F(CoordinatorTables, ARequestWaitsForLoadingWorkersAndIsThenGranted) {
   Join(kEdge, Role::kEdge);
   Join(kWorkerA, Role::kWorker);

@@ -171,8 +171,8 @@ TEST_F(EdgeTables, ARouteThatIsRefusedOrNotWholeFailsTheRequest) {
               HasSubstr("gap at layer 3"));
   EXPECT_THAT(failure([](Route& r) { r.grant.hops.pop_back(); }), HasSubstr("ends at layer 3"));
   EXPECT_THAT(failure([](Route& r) { r.grant.contract = "C2"; }), HasSubstr("contract C2"));
-  EXPECT_EQ(failure([](Route& r) { r.grant.positions_max = 63; }),
-            "the route's quota is 63 positions, 64 were asked for");
+  EXPECT_EQ(failure([](Route& r) { r.grant.positions_max = 12; }),
+            "the route's quota is 12 positions, 13 were asked for");
   EXPECT_THAT(failure([](Route& r) { r.grant.frames_in_flight_max = 0; }), HasSubstr("0 frames"));
   EXPECT_THAT(failure([](Route& r) { r.grant.row_bytes_in_flight_max = 127; }),
               HasSubstr("127 bytes of rows in flight, a row has 128"));

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <thread>
 
+#include "protocol/boundary.h"
 #include "protocol/endpoint.h"
 #include "protocol/limits.h"
 #include "protocol/wire.h"
@@ -219,6 +220,22 @@ TEST_F(ZmqStrangers, RowsThatDoNotFitTheirEnvelopeAreRejected) {
   frame.envelope.n = 0xffffffff;
   EXPECT_THAT(say(100), HasSubstr("frame of 4294967295 rows, at most 1024 are allowed"));
   EXPECT_EQ(counters().malformed, 4u);
+  EXPECT_EQ(b_.Got<Activation>(kA), nullptr);
+}
+
+TEST_F(ZmqStrangers, AnAnswerWhoseRowsDoNotFitComesWithoutThemForItsEdgeToAskAgain) {
+  SayHello();
+  Activation answer = Frame(2);
+  answer.envelope.edge = kB;
+  answer.envelope.flags = kFlagAnswer;
+  stranger_->Say(kA, kB, answer, std::vector<std::byte>(100));
+  ASSERT_TRUE(Until({&b_, &coordinator_}, [&] { return b_.Got<Activation>(kA) != nullptr; }));
+  EXPECT_TRUE(b_.Got<Activation>(kA)->rows.empty());
+  EXPECT_FALSE(CheckAnswer(*b_.Got<Activation>(kA), kWidth).ok());
+  b_.got.clear();
+  answer.envelope.n = 0;  // what would look like a good empty answer is none
+  stranger_->Say(kA, kB, answer, std::vector<std::byte>(100));
+  ASSERT_TRUE(Until({&b_, &coordinator_}, [&] { return counters().malformed == 2; }));
   EXPECT_EQ(b_.Got<Activation>(kA), nullptr);
 }
 

@@ -230,6 +230,9 @@ TEST_F(ZmqLinks, AMessageThatFindsItsWayGoneTakesTheNext) {
   a_.transport.reset();
   coordinator_.got.clear();
   Join(a_, kA);
+  // Until B's I/O thread has seen it, what B sends is lost like what was on its way.
+  const Time back = clock_.Now();
+  ASSERT_TRUE(Until({&a_, &coordinator_}, [&] { return clock_.Now() - back > milliseconds(300); }));
   ASSERT_TRUE(b_.transport->IsDirect(kA)) << "as B still thinks";
   EXPECT_TRUE(b_.transport->Send(kA, Frame(1)).ok());
   EXPECT_TRUE(Until({&a_, &coordinator_}, [&] { return a_.Got<Activation>(kB) != nullptr; }));

@@ -127,6 +127,34 @@ TEST_F(OpenGguf, GivesPagesBackAndReadsThemAgain) {
   EXPECT_EQ(sum(), before);
 }
 
+TEST_F(OpenGguf, SaysThatTheFileWasWrittenToAndNotThatItWasReplaced) {
+  GgufWriter writer;
+  writer.AddTensor("t", TensorType::kF32, {1024}, std::vector<float>(1024, 1.0f));
+  EXPECT_TRUE((*GgufFile::FromBytes(writer.Bytes(), "memory"))->CheckUnchanged().ok());
+  const std::string path = Path("model.gguf"), other = Path("other.gguf");
+  const auto later = [&](const std::string& file) {  // as if the clock had ticked since
+    std::filesystem::last_write_time(
+        file, std::filesystem::last_write_time(file) + std::chrono::seconds(1));
+  };
+  writer.WriteTo(path);
+  writer.WriteTo(other);
+  const auto replaced = *GgufFile::Open(path);
+  EXPECT_TRUE(replaced->CheckUnchanged().ok());
+  std::filesystem::rename(other, path);
+  later(path);
+  EXPECT_TRUE(replaced->CheckUnchanged().ok()) << "it has the old file still";
+
+  const auto written = *GgufFile::Open(path);
+  std::fstream(path, std::ios::binary | std::ios::in | std::ios::out).seekp(-1, std::ios::end)
+      << 'x';
+  later(path);
+  EXPECT_THAT(Message(written->CheckUnchanged()),
+              ::testing::HasSubstr("model.gguf: was written to since it was opened"));
+  const auto cut_short = *GgufFile::Open(path);
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) - 1);
+  EXPECT_TRUE(absl::IsFailedPrecondition(cut_short->CheckUnchanged()));
+}
+
 TEST_F(OpenGguf, ReadsAHeaderAsLargeAsARealOneQuickly) {
   // SmolLM2's header: 49,152 tokens, 48,900 merges, 272 tensors; 1.7 MB.
   GgufWriter writer;
