@@ -139,7 +139,8 @@ struct KernelTable {
   void (*attend)(const AttendArgs& args);
 };
 
-// The kernels for an instruction set, "scalar" or "avx2"; or the best that this CPU has for
+// The kernels for an instruction set, "scalar", "avx2" or "avx512"; or the best that this CPU has
+// for
 // "" . InvalidArgument when the name is unknown, FailedPrecondition when the CPU lacks it.
 absl::StatusOr<const KernelTable*> SelectKernels(std::string_view isa);
 

@@ -1,40 +1,70 @@
 // Which kernels this CPU gets. Compiled without instruction-set flags: it runs everywhere.
+#include <array>
 #include <string>
 
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/scalar/scalar.h"
 #if defined(__x86_64__)
 #include "engine/kernels/avx2/avx2.h"
+#include "engine/kernels/avx512/avx512.h"
 #endif
 
 namespace mortar {
 namespace {
 
-bool CpuHasAvx2() {
+struct InstructionSet {
+  const char* name;
+  bool (*is_here)();
+  const KernelTable& (*kernels)();
+};
+
 #if defined(__x86_64__)
+bool CpuHasAvx2() {
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
          __builtin_cpu_supports("f16c");
-#else
-  return false;
-#endif
 }
+
+bool CpuHasAvx512() {
+  return CpuHasAvx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512vnni");
+}
+
+const KernelTable& Avx512Kernels() {
+  static const KernelTable kTable = [] {
+    KernelTable kernels = Avx2Kernels();
+    kernels.name = "avx512";
+    kernels.linear = avx512::Linear;
+    return kernels;
+  }();
+  return kTable;
+}
+#endif
+
+// The best first.
+constexpr InstructionSet kInstructionSets[] = {
+#if defined(__x86_64__)
+    {"avx512", CpuHasAvx512, Avx512Kernels},
+    {"avx2", CpuHasAvx2, Avx2Kernels},
+#endif
+    {"scalar", [] { return true; }, ScalarKernels},
+};
 
 }  // namespace
 
 absl::StatusOr<const KernelTable*> SelectKernels(std::string_view isa) {
-  if (isa == "scalar") return &ScalarKernels();
-  if (!isa.empty() && isa != "avx2") {
-    return InvalidArgument("instruction set '" + std::string(isa) +
-                           "' is unknown; known are scalar, avx2");
+  std::string known;
+  for (const InstructionSet& set : kInstructionSets) {
+    if ((isa.empty() || isa == set.name) && set.is_here()) return &set.kernels();
+    if (isa == set.name) {
+      return FailedPrecondition("instruction set '" + std::string(isa) +
+                                "' was asked for, but this CPU lacks it");
+    }
+    known += (known.empty() ? "" : ", ") + std::string(set.name);
   }
-#if defined(__x86_64__)
-  if (CpuHasAvx2()) return &Avx2Kernels();
-#endif
-  if (isa == "avx2") {
-    return FailedPrecondition("instruction set 'avx2' was asked for, but this CPU lacks it");
-  }
-  return &ScalarKernels();
+  return InvalidArgument("instruction set '" + std::string(isa) + "' is unknown; known are " +
+                         known);
 }
 
 }  // namespace mortar

@@ -160,6 +160,12 @@ constexpr BlockFormat FormatOf(WeightType type) {
   return {};
 }
 
+// Sub-blocks of a file's block that have a scale of their own, and how many of them 32 inputs have.
+consteval int ScalesOf(WeightType type) {
+  return FormatOf(type).inputs / FormatOf(type).scale_inputs;
+}
+consteval int PartsOf(WeightType type) { return kBlock / FormatOf(type).scale_inputs; }
+
 // What a nibble of IQ4_NL and IQ4_XS stands for: finer where weights are many.
 inline constexpr int8_t kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                           1,    13,   25,  38,  53,  69,  89,  113};

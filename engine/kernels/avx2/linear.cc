@@ -10,6 +10,7 @@
 
 #include "engine/kernels/avx2/avx2.h"
 #include "engine/kernels/avx2/weights.h"
+#include "engine/kernels/linear_tile.h"
 #include "engine/kernels/shared.h"
 
 namespace mortar {
@@ -17,14 +18,6 @@ namespace avx2 {
 namespace {
 
 constexpr int kTileRows = 4;
-
-// The rows of a tile: pointers to the first of kRows consecutive rows.
-struct TileInput {
-  const float* x;
-  RoundedRows<int8_t> narrow;
-  RoundedRows<int16_t> wide;
-  int n_in;
-};
 
 // Four bytes of a row, in every lane.
 __m256i Broadcast4(const int8_t* p) {
@@ -298,20 +291,6 @@ void WriteOutputs(const LinearOutput& y, int row, int output, int n, __m256 tota
   for (int i = 0; i < n; ++i) to[i] = y.add ? to[i] + values[i] : values[i];
 }
 
-// Only the form that this product reads is there.
-template <ActivationType kActivation>
-TileInput TileAt(const LinearInput& x, int n_in, int row) {
-  const size_t at = static_cast<size_t>(row) * static_cast<size_t>(n_in);
-  switch (kActivation) {
-    case ActivationType::kF32:
-      return {x.x + at, {}, {}, n_in};
-    case ActivationType::kInt8:
-      return {nullptr, x.narrow.From(at), {}, n_in};
-    case ActivationType::kInt16:
-      return {nullptr, {}, x.wide.From(at), n_in};
-  }
-}
-
 template <WeightType kType, ActivationType kActivation>
 void LinearOf(const PackedMatrix& w, int group_begin, int group_end, const LinearInput& x,
               const LinearOutput& y) {
@@ -345,52 +324,13 @@ void LinearOf(const PackedMatrix& w, int group_begin, int group_end, const Linea
 
 static_assert(kSpan % kSuperBlock == 0);
 
-// Weights that take rows of either width.
-template <WeightType kType>
-void RoundedLinear(const PackedMatrix& w, int group_begin, int group_end, const LinearInput& x,
-                   const LinearOutput& y) {
-  if (w.activation == ActivationType::kInt16) {
-    return LinearOf<kType, ActivationType::kInt16>(w, group_begin, group_end, x, y);
-  }
-  LinearOf<kType, ActivationType::kInt8>(w, group_begin, group_end, x, y);
-}
-
 }  // namespace
 
 void Linear(const PackedMatrix& w, int group_begin, int group_end, const LinearInput& x,
             const LinearOutput& y) {
-  switch (w.type) {
-    case WeightType::kF32:
-      return LinearOf<WeightType::kF32, ActivationType::kF32>(w, group_begin, group_end, x, y);
-    case WeightType::kF16:
-      return LinearOf<WeightType::kF16, ActivationType::kF32>(w, group_begin, group_end, x, y);
-    case WeightType::kBF16:
-      return LinearOf<WeightType::kBF16, ActivationType::kF32>(w, group_begin, group_end, x, y);
-    case WeightType::kQ8_0:
-      return LinearOf<WeightType::kQ8_0, ActivationType::kInt16>(w, group_begin, group_end, x, y);
-    case WeightType::kQ4_0:
-      return RoundedLinear<WeightType::kQ4_0>(w, group_begin, group_end, x, y);
-    case WeightType::kQ4_1:
-      return RoundedLinear<WeightType::kQ4_1>(w, group_begin, group_end, x, y);
-    case WeightType::kQ5_0:
-      return RoundedLinear<WeightType::kQ5_0>(w, group_begin, group_end, x, y);
-    case WeightType::kQ5_1:
-      return RoundedLinear<WeightType::kQ5_1>(w, group_begin, group_end, x, y);
-    case WeightType::kQ4_K:
-      return RoundedLinear<WeightType::kQ4_K>(w, group_begin, group_end, x, y);
-    case WeightType::kQ5_K:
-      return RoundedLinear<WeightType::kQ5_K>(w, group_begin, group_end, x, y);
-    case WeightType::kQ6_K:
-      return RoundedLinear<WeightType::kQ6_K>(w, group_begin, group_end, x, y);
-    case WeightType::kIQ4_NL:
-      return RoundedLinear<WeightType::kIQ4_NL>(w, group_begin, group_end, x, y);
-    case WeightType::kIQ4_XS:
-      return RoundedLinear<WeightType::kIQ4_XS>(w, group_begin, group_end, x, y);
-    case WeightType::kQ2_K:
-      return RoundedLinear<WeightType::kQ2_K>(w, group_begin, group_end, x, y);
-    case WeightType::kQ3_K:
-      return RoundedLinear<WeightType::kQ3_K>(w, group_begin, group_end, x, y);
-  }
+  WithTypesOf(w, [&]<WeightType kType, ActivationType kActivation>() {
+    LinearOf<kType, kActivation>(w, group_begin, group_end, x, y);
+  });
 }
 
 }  // namespace avx2

@@ -19,12 +19,6 @@ static inline __m256 LoadHalf8(const uint8_t* p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
 
-// Sub-blocks of a file's block that have a scale of their own, and how many of them 32 inputs have.
-consteval int ScalesOf(WeightType type) {
-  return FormatOf(type).inputs / FormatOf(type).scale_inputs;
-}
-consteval int PartsOf(WeightType type) { return kBlock / FormatOf(type).scale_inputs; }
-
 // The largest quant as it is stored.
 consteval int LargestStored(WeightType type) {
   const BlockFormat format = FormatOf(type);

@@ -170,12 +170,4 @@ std::vector<double> FileWeights(const RandomMatrix& m) {
   return DecodeTensor(FileType(m.w.type), m.file);
 }
 
-std::vector<const KernelTable*> OtherKernels() {
-  std::vector<const KernelTable*> tables;
-  for (const char* isa : {"avx2"}) {
-    if (auto table = SelectKernels(isa); table.ok()) tables.push_back(*table);
-  }
-  return tables;
-}
-
 }  // namespace mortar

@@ -49,7 +49,8 @@ BytePart PartOf(WeightType type, size_t at);
 // All elements in f64, [n_out, n_in], decoded from `file` by the definition of the format.
 std::vector<double> FileWeights(const RandomMatrix& m);
 
-// The instruction sets of this CPU beside scalar.
+// The instruction sets beside scalar: of this CPU (native_kernels.cc), or emulated
+// (emulated_kernels.cc).
 std::vector<const KernelTable*> OtherKernels();
 
 // Rows with memory of their own, rounded by `kernels`.  x: a multiple of 32 long.

@@ -1,6 +1,7 @@
 // Goal: every thread runs once per Run, barriers hold, and compute threads keep subnormals.
 #include "engine/kernels/thread_pool.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -92,8 +93,9 @@ TEST(ShareOf, CoversEverythingOnceInWholeUnits) {
 TEST(SelectKernels, KnowsItsNamesAndSaysSo) {
   EXPECT_EQ((*SelectKernels("scalar"))->name, std::string("scalar"));
   EXPECT_TRUE(SelectKernels("").ok());
-  EXPECT_EQ(Message(SelectKernels("sse9").status()),
-            "instruction set 'sse9' is unknown; known are scalar, avx2");
+  EXPECT_THAT(Message(SelectKernels("sse9").status()),
+              testing::AllOf(testing::HasSubstr("instruction set 'sse9' is unknown; known are "),
+                             testing::HasSubstr("scalar")));
 }
 
 }  // namespace

@@ -1,0 +1,80 @@
+// What the products of every instruction set share: the rows of a tile, and which kernel a matrix
+// takes.
+//
+// Everything is `static`, as in shared.h: no copy of it may serve another file.
+#pragma once
+
+#include "engine/kernels/kernels.h"
+
+namespace mortar {
+
+// The rows of a tile: pointers to the first of several consecutive rows, in the form that the
+// product reads.
+struct TileInput {
+  const float* x;
+  RoundedRows<int8_t> narrow;
+  RoundedRows<int16_t> wide;
+  int n_in;
+};
+
+template <ActivationType kActivation>
+static inline TileInput TileAt(const LinearInput& x, int n_in, int row) {
+  const size_t at = static_cast<size_t>(row) * static_cast<size_t>(n_in);
+  switch (kActivation) {
+    case ActivationType::kF32:
+      return {x.x + at, {}, {}, n_in};
+    case ActivationType::kInt8:
+      return {nullptr, x.narrow.From(at), {}, n_in};
+    case ActivationType::kInt16:
+      return {nullptr, {}, x.wide.From(at), n_in};
+  }
+}
+
+// Calls product<type, activation>() for quantised weights that take rows of either width.
+template <WeightType kType, typename Product>
+static inline void WithActivationOf(const PackedMatrix& w, const Product& product) {
+  if (w.activation == ActivationType::kInt16) {
+    return product.template operator()<kType, ActivationType::kInt16>();
+  }
+  product.template operator()<kType, ActivationType::kInt8>();
+}
+
+// The same for all weights. `Product`: a lambda of the caller's own, so that what is made here is
+// its file's alone.
+template <typename Product>
+static inline void WithTypesOf(const PackedMatrix& w, const Product& product) {
+  switch (w.type) {
+    case WeightType::kF32:
+      return product.template operator()<WeightType::kF32, ActivationType::kF32>();
+    case WeightType::kF16:
+      return product.template operator()<WeightType::kF16, ActivationType::kF32>();
+    case WeightType::kBF16:
+      return product.template operator()<WeightType::kBF16, ActivationType::kF32>();
+    case WeightType::kQ8_0:
+      return product.template operator()<WeightType::kQ8_0, ActivationType::kInt16>();
+    case WeightType::kQ4_0:
+      return WithActivationOf<WeightType::kQ4_0>(w, product);
+    case WeightType::kQ4_1:
+      return WithActivationOf<WeightType::kQ4_1>(w, product);
+    case WeightType::kQ5_0:
+      return WithActivationOf<WeightType::kQ5_0>(w, product);
+    case WeightType::kQ5_1:
+      return WithActivationOf<WeightType::kQ5_1>(w, product);
+    case WeightType::kQ4_K:
+      return WithActivationOf<WeightType::kQ4_K>(w, product);
+    case WeightType::kQ5_K:
+      return WithActivationOf<WeightType::kQ5_K>(w, product);
+    case WeightType::kQ6_K:
+      return WithActivationOf<WeightType::kQ6_K>(w, product);
+    case WeightType::kIQ4_NL:
+      return WithActivationOf<WeightType::kIQ4_NL>(w, product);
+    case WeightType::kIQ4_XS:
+      return WithActivationOf<WeightType::kIQ4_XS>(w, product);
+    case WeightType::kQ2_K:
+      return WithActivationOf<WeightType::kQ2_K>(w, product);
+    case WeightType::kQ3_K:
+      return WithActivationOf<WeightType::kQ3_K>(w, product);
+  }
+}
+
+}  // namespace mortar

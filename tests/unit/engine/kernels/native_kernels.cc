@@ -1,0 +1,13 @@
+#include "tests/unit/engine/kernels/random_rows.h"
+
+namespace mortar {
+
+std::vector<const KernelTable*> OtherKernels() {
+  std::vector<const KernelTable*> tables;
+  for (const char* isa : {"avx2", "avx512"}) {
+    if (auto table = SelectKernels(isa); table.ok()) tables.push_back(*table);
+  }
+  return tables;
+}
+
+}  // namespace mortar
