@@ -55,7 +55,8 @@ absl::Status AllowManyLinks() {
   CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0);
   if (files.rlim_cur < kFilesMax) {
     files.rlim_cur = std::min(kFilesMax, files.rlim_max);
-    CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);  // never above what is allowed
+    (void)setrlimit(RLIMIT_NOFILE, &files);  // some systems allow less than they say
+    CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0);
   }
   if (files.rlim_cur >= kFilesMin) return absl::OkStatus();
   return ResourceExhausted("this process may open " + std::to_string(files.rlim_cur) +
@@ -65,9 +66,10 @@ absl::Status AllowManyLinks() {
 
 absl::StatusOr<std::string> NodeName(const Settings& settings) {
   if (const auto name = settings.OptionalString("name")) {
-    if (name->size() <= kNameBytesMax) return *name;
-    return UsageError(settings.Where("name") + ": " + std::to_string(name->size()) +
-                      " bytes, at most " + std::to_string(kNameBytesMax));
+    if (!name->empty() && name->size() <= kNameBytesMax) return *name;
+    return UsageError(settings.Where("name") + ": a name has 1 to " +
+                      std::to_string(kNameBytesMax) + " bytes, this one has " +
+                      std::to_string(name->size()));
   }
   std::array<char, 48> host{};
   if (gethostname(host.data(), host.size() - 1) != 0) host[0] = '\0';

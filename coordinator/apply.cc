@@ -63,6 +63,7 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId, Hello& hello) {
   member->role = hello.role;
   member->name = std::move(hello.name);
   member->endpoint = std::move(hello.endpoint);
+  member->load_failure = absl::OkStatus();
   member->heard = now;
   if (!s.model) s.model = std::move(hello.model);
   Owe(s, from, WelcomeFor(hello));
@@ -97,6 +98,22 @@ absl::Status CheckStatus(const Member& member, const ModelId& model, const NodeS
   return CheckBricks(status.bricks, model.n_layers);
 }
 
+// Others take the layers of a worker that could not load them.
+void NoteFailedLoad(CoordinatorState& s, Member& member) {
+  const NodeStatus& status = *member.status;
+  if (!s.placement || status.placement != s.placement_id || status.phase != LoadPhase::kFailed) {
+    return;
+  }
+  for (const PlacedHop& hop : s.placement->hops) {
+    if (hop.node != member.node) continue;
+    member.load_failure =
+        FailedPrecondition("worker " + member.name + " could not load layers " +
+                           ToString(hop.layers) + ": " + Message(status.load_status));
+    s.placement.reset();
+    return;
+  }
+}
+
 void On(CoordinatorState& s, Time now, NodeId from, SessionId, NodeStatus& status) {
   Member* member = Find(s, from);
   if (member == nullptr) return Refuse(s, from, Unavailable("not a member: say Hello"));
@@ -108,6 +125,7 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId, NodeStatus& statu
   if (!member->status) s.placement_problem = absl::OkStatus();
   member->heard = now;
   member->status = std::move(status);
+  NoteFailedLoad(s, *member);
 }
 
 void On(CoordinatorState& s, Time now, NodeId from, SessionId fresh, RouteRequest& request) {

@@ -22,9 +22,24 @@ void LogEvent(const Logger& log, const CoordinatorState& state, const Coordinato
                           {"why", hop.why}});
     }
   } else if (const auto* impossible = std::get_if<PlacementImpossible>(&event)) {
-    const auto level = state.options.starter_reports ? &Logger::Debug : &Logger::Warning;
-    (log.*level)("placement_impossible", {{"why", Message(impossible->status)}});
+    // Another worker may come; and to whoever started this node the edge reports it.
+    const bool waits = absl::IsUnavailable(impossible->status);
+    const auto level = state.options.starter_reports ? &Logger::Debug
+                       : waits                       ? &Logger::Info
+                                                     : &Logger::Warning;
+    (log.*level)(waits ? "placement_waits" : "placement_impossible",
+                 {{"why", Message(impossible->status)}});
   }
+}
+
+// A worker that says so, or whose connection went.
+void LogGoodbye(const Logger& log, const CoordinatorState& state, const Incoming& incoming) {
+  const auto* goodbye = std::get_if<Goodbye>(&incoming.message);
+  const Member* member = FindMember(state, incoming.from);
+  if (goodbye == nullptr || member == nullptr || member->role != Role::kWorker) return;
+  log.Warning("worker_left", {{"node", ToString(member->node)},
+                              {"name", member->name},
+                              {"why", Message(goodbye->status)}});
 }
 
 }  // namespace
@@ -46,6 +61,7 @@ bool Coordinator::Step() {
     if (std::holds_alternative<RouteRequest>(incoming->message)) {
       fresh = NewSessionId(parts_.random);
     }
+    LogGoodbye(parts_.log, state_, *incoming);
     Apply(state_, now, Received{incoming->from, std::move(incoming->message), fresh});
   }
   SendOwed();

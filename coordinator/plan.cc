@@ -17,11 +17,11 @@
 namespace mortar {
 namespace {
 
-// Workers that have said what they can host, in joining order.
+// Workers that have said what they can host and did not fail to, in joining order.
 std::vector<WorkerOffer> Offers(const CoordinatorState& s) {
   std::vector<WorkerOffer> offers;
   for (const Member& m : s.members) {
-    if (m.role != Role::kWorker || !m.status) continue;
+    if (m.role != Role::kWorker || !m.status || !m.load_failure.ok()) continue;
     offers.push_back({.node = m.node,
                       .name = m.name,
                       .layers_only = m.status->layers_only,
@@ -121,19 +121,14 @@ void PlanRoutes(const CoordinatorState& s, Time now, std::vector<CoordinatorActi
 absl::Status HopStatus(const CoordinatorState& s, const PlacedHop& hop,
                        const RouteRequest& request) {
   const NodeStatus& status = *FindMember(s, hop.node)->status;
-  if (status.placement != s.placement_id || status.phase == LoadPhase::kLoading ||
-      status.phase == LoadPhase::kNone) {
+  if (status.placement != s.placement_id || status.phase != LoadPhase::kReady) {
     return Unavailable("worker " + hop.name + " is loading layers " + ToString(hop.layers));
-  }
-  if (status.phase == LoadPhase::kFailed) {
-    return FailedPrecondition("worker " + hop.name + " could not load layers " +
-                              ToString(hop.layers) + ": " + Message(status.load_status));
   }
   if (status.positions_max > 0 && request.positions_max > status.positions_max) {
     return FailedPrecondition(
         "worker " + hop.name + " keeps at most " + std::to_string(status.positions_max) +
         " positions of a session, this one may take " + std::to_string(request.positions_max) +
-        ": ask for fewer tokens (-n), or start it with a larger -c");
+        ": shorten the prompt or -n, or start it with a larger -c");
   }
   return absl::OkStatus();
 }
@@ -146,8 +141,10 @@ absl::Status RouteStatus(const CoordinatorState& s, const RouteRequest& request)
     return FailedPrecondition("this cluster serves model " + s.model->name + ", not " +
                               request.model.name);
   }
-  if (!s.placement_problem.ok()) return s.placement_problem;
   if (!s.placement) {
+    // Without a placement nobody could take over from it.
+    for (const Member& m : s.members) RETURN_IF_ERROR(m.load_failure);
+    RETURN_IF_ERROR(s.placement_problem);
     return Unavailable(std::to_string(Offers(s).size()) + " of " +
                        std::to_string(WorkersExpected(s)) + " workers are here");
   }
@@ -166,6 +163,7 @@ std::vector<CoordinatorAction> Plan(const CoordinatorState& state, Time now) {
   PlanLost(state, now, actions);
   if (!actions.empty()) return actions;  // the rest follows from who is left
   PlanPlacement(state, actions);
+  if (!actions.empty()) return actions;  // and from where the layers are
   PlanTelling(state, now, actions);
   PlanRoutes(state, now, actions);
   return actions;

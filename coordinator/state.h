@@ -9,6 +9,8 @@
 //                         | role, name, a reserved id, or the table is full)
 //   NodeStatus of member  | its newest status; refused by Goodbye when it is of another role,
 //                         | or its bricks or layers cannot be
+//   NodeStatus, failed to | placed anew without it, as far as others can take its layers
+//   load what is placed   |
 //   NodeStatus or         | Goodbye(UNAVAILABLE): it must say Hello again
 //   RouteRequest of       |
 //   stranger              |
@@ -55,6 +57,8 @@ struct Member {
   std::optional<NodeStatus> status{};  // the newest
   Time placement_sent{};               // when the current placement was last sent to it
   bool placement_was_sent = false;
+  absl::Status
+      load_failure{};  // it could not load its share, and gets no other until it joins anew
 };
 
 struct WaitingRequest {

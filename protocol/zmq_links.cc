@@ -18,12 +18,6 @@ constexpr Duration kTickInterval = std::chrono::milliseconds(100);
 // How long a node that ends waits for what it said last to leave.
 constexpr Duration kLastWordsMax = std::chrono::milliseconds(200);
 
-// Why a link that was dialled is not open.
-std::string WhyNotOpen(ZmqLink& link) {
-  const DialState dial = link.socket->dial_state();
-  return dial == DialState::kGreeted ? "it does not answer" : Describe(dial);
-}
-
 }  // namespace
 
 ZmqTransport::State::~State() {
@@ -53,6 +47,11 @@ absl::Status ZmqTransport::State::Start() {
     SayHello(*relay, now);
   }
   return absl::OkStatus();
+}
+
+std::string WhyNotOpen(const ZmqLink& link) {
+  const DialState dial = link.socket->dial_state();
+  return dial == DialState::kGreeted ? "it does not answer" : Describe(dial);
 }
 
 absl::StatusOr<ZmqLink*> ZmqTransport::State::Dial(const std::string& endpoint, NodeId node,

@@ -57,6 +57,9 @@ struct ZmqLink {
   std::unordered_set<NodeId, IdHash> senders;
 };
 
+// Of one that was dialled, for people.
+std::string WhyNotOpen(const ZmqLink& link);
+
 // A node that this one was told of.
 struct Introduced {
   std::string endpoint;
@@ -121,8 +124,9 @@ struct ZmqTransport::State {
                                Time now);
   std::optional<Incoming> TakeHello(ZmqSocket& socket, ZmqLink* link, ConnectionId connection,
                                     NodeId from, Hello& hello, Time now);
-  // Over the listener, and its connection stands.
-  bool IsConnected(NodeId node);
+  // Whether a node that came to the listener still has its connection: something is sent there to
+  // see, and a connection that is gone is closed.
+  bool ProbeConnection(NodeId node);
   std::optional<Incoming> TakeWelcome(ZmqLink& link, NodeId from, Welcome& welcome, Time now);
   std::optional<Incoming> TakeFromLink(ZmqSocket& socket, ZmqLink& link,
                                        const ZmqSocket::Head& head, NodeId from,

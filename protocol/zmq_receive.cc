@@ -89,7 +89,7 @@ std::optional<Incoming> ZmqTransport::State::TakeHello(ZmqSocket& socket, ZmqLin
     ++counters.impostors;
     return refuse(InvalidArgument("node id " + ToString(from) + " is not the sender's"));
   }
-  if (link == nullptr && IsConnected(from)) {
+  if (link == nullptr && ProbeConnection(from)) {
     return refuse(Unavailable("node id " + ToString(from) + " is in use by another connection"));
   }
   if (link == nullptr && links.size() >= kLinksMax) {
@@ -111,7 +111,7 @@ std::optional<Incoming> ZmqTransport::State::TakeHello(ZmqSocket& socket, ZmqLin
   return std::nullopt;
 }
 
-bool ZmqTransport::State::IsConnected(NodeId node) {
+bool ZmqTransport::State::ProbeConnection(NodeId node) {
   // A node that this one has dialled may dial it too.
   const auto accepted = [&] {
     const auto found = by_node.find(node);

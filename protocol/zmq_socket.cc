@@ -67,7 +67,8 @@ ConnectionId FromRoutingId(const uint8_t* bytes, size_t n) {
   return id;
 }
 
-// Not that the monitor was stopped: whoever stops it would wait until that is read.
+// What is looked at, and nothing else: what is not read takes room where the next event must find
+// some.
 constexpr int kEventsWatched =
     ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED;
 
@@ -138,7 +139,7 @@ const char* Describe(DialState state) {
     case DialState::kRefused:
       return "nobody listens there";
     case DialState::kConnected:
-      return "whoever listens there is no Mortar node";
+      return "it accepts connections and does not answer: it stands still, or is no Mortar node";
     case DialState::kGreeted:
       return "connected";
     case DialState::kLost:

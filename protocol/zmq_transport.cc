@@ -163,7 +163,8 @@ absl::Status ZmqTransport::Send(NodeId to, AnyMessage message) {
       link == nullptr ? NotFound("no way to node " + ToString(to)) : s.SendOn(*link, to, message);
   // The way was gone, as it turned out: the message takes the next one, if there is any.
   if (link != nullptr && link->removed) {
-    if (ZmqLink* next = s.PathTo(to); next != nullptr) sent = s.SendOn(*next, to, message);
+    link = s.PathTo(to);
+    if (link != nullptr) sent = s.SendOn(*link, to, message);
   }
   if (!sent.ok()) {
     if (s.by_node.contains(to)) ++s.Counters(to).refused;
@@ -212,6 +213,10 @@ std::optional<Incoming> ZmqTransport::Poll() {
     if (!s.events.empty()) return s.events.pop_front();
     s.received = false;
     std::optional<Incoming> incoming = s.TakeNext(now);
+    if (incoming && !s.events.empty()) {  // what it brought to light happened before it
+      s.events.push_back(*std::move(incoming));
+      return s.events.pop_front();
+    }
     if (incoming || !s.received) return incoming;
   }
   return std::nullopt;
@@ -250,9 +255,8 @@ absl::Status ZmqTransport::UpstreamStatus() const {
   const State& s = *state_;
   if (s.upstream == nullptr || s.upstream->open) return absl::OkStatus();
   if (!s.upstream_refusal.ok()) return s.upstream_refusal;
-  const DialState dialled = s.upstream->socket->dial_state();
   return Unavailable("cannot reach the coordinator at " + s.options.upstream + ": " +
-                     (dialled == DialState::kGreeted ? "it does not answer" : Describe(dialled)));
+                     WhyNotOpen(*s.upstream));
 }
 
 bool ZmqTransport::IsDirect(NodeId node) const { return state_->by_node.contains(node); }

@@ -105,7 +105,9 @@ absl::Status FileBytes::CheckUnchanged() const {
   struct stat info = {};
   if (fstat(fd_, &info) != 0) return ErrnoStatus(errno, "cannot read its size");
   if (ToStamp(info) == *stamp_) return absl::OkStatus();
-  return FailedPrecondition("was written to since it was opened; start again to use it as it is");
+  return FailedPrecondition(
+      "was written to since this process opened it; end the process and start it anew to use it as "
+      "it is now");
 }
 
 void FileBytes::DropPages(std::span<const uint8_t> part) const {

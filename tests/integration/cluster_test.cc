@@ -98,7 +98,7 @@ TEST_F(ClusterTest, APeerThatTricklesDisturbsNobody) {
   const LinkProxy trickle(endpoint_, {.bytes_per_second = 1});
   NodeProgram slow(Arguments{"edge", "--coordinator", trickle.endpoint()} + Ask(kPrompt, 4));
   EXPECT_EQ(Tokens(24), TokensOfOneProcess(24));
-  slow.Line("no Mortar node");  // it gave up by itself, and said so
+  slow.Line("is no Mortar node");  // it gave up by itself, and said so
   EXPECT_EQ(slow.End(), 1);
 }
 

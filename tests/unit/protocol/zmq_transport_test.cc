@@ -230,6 +230,14 @@ TEST_F(ZmqLinks, AMessageThatFindsItsWayGoneTakesTheNext) {
   a_.transport.reset();
   coordinator_.got.clear();
   Join(a_, kA);
+  const auto told = [&](auto is_kind) {
+    return std::ranges::find_if(coordinator_.got, [&](const Incoming& incoming) {
+      return incoming.from == kA && is_kind(incoming.message);
+    });
+  };
+  EXPECT_LT(told([](const AnyMessage& m) { return std::holds_alternative<Goodbye>(m); }),
+            told([](const AnyMessage& m) { return std::holds_alternative<Hello>(m); }))
+      << "the old A has left before the new one comes";
   // Until B's I/O thread has seen it, what B sends is lost like what was on its way.
   const Time back = clock_.Now();
   ASSERT_TRUE(Until({&a_, &coordinator_}, [&] { return clock_.Now() - back > milliseconds(300); }));

@@ -149,7 +149,7 @@ TEST_F(OpenGguf, SaysThatTheFileWasWrittenToAndNotThatItWasReplaced) {
       << 'x';
   later(path);
   EXPECT_THAT(Message(written->CheckUnchanged()),
-              ::testing::HasSubstr("model.gguf: was written to since it was opened"));
+              ::testing::HasSubstr("model.gguf: was written to since this process opened it"));
   const auto cut_short = *GgufFile::Open(path);
   std::filesystem::resize_file(path, std::filesystem::file_size(path) - 1);
   EXPECT_TRUE(absl::IsFailedPrecondition(cut_short->CheckUnchanged()));
