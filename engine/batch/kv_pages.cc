@@ -61,6 +61,9 @@ absl::Status KvPool::Reserve(KvTable& table, int n_positions) {
                              " positions are wanted, " + std::to_string(free_.size()) +
                              " are free");
   }
+  // A list that could hold the whole pool: eight bytes a page, once a table, instead of one that
+  // grows while tokens wait.
+  table.pages.reserve(static_cast<size_t>(n_pages_));
   for (size_t i = 0; i < missing; ++i) {
     table.pages.push_back(memory_ + page_bytes_ * static_cast<size_t>(free_.back()));
     free_.pop_back();

@@ -30,6 +30,7 @@ class KvPool {
   KvPool& operator=(const KvPool&) = delete;
 
   // Makes `table` reach `n_positions`. RESOURCE_EXHAUSTED, and no change, when the pool is full.
+  // Allocates for a table's first page alone.
   absl::Status Reserve(KvTable& table, int n_positions);
   // Gives back the pages beyond the first `n_positions` positions, zeroed.
   void Truncate(KvTable& table, int n_positions);
