@@ -99,7 +99,7 @@ long AllocationsOfDecode(Engine& engine, std::vector<KvTable>& tables, int begin
   const long before = allocations;
   for (int p = begin; p < end; ++p) {
     for (size_t s = 0; s < tables.size(); ++s) {
-      EXPECT_TRUE(engine.kv().Reserve(tables[s], p + 1).ok());
+      EXPECT_TRUE(engine.kv().Reserve(tables[s], p, p + 1).ok());
       rows[s] = {&tables[s], p};
       tokens[s] = static_cast<int32_t>(s) + p % 100;
     }
