@@ -46,7 +46,7 @@ void ForwardLoop::Clear() {
 absl::Status ForwardLoop::Reserve(int sessions, int positions) {
   CHECK(sessions <= options_.sessions);
   for (int i = 0; i < sessions; ++i) {
-    RETURN_IF_ERROR(engine_->kv().Reserve(kv_[static_cast<size_t>(i)], positions));
+    RETURN_IF_ERROR(engine_->kv().Reserve(kv_[static_cast<size_t>(i)], 0, positions));
   }
   return absl::OkStatus();
 }

@@ -177,7 +177,7 @@ void Edge::Rest::RunSessions(Time now) {
     const int pages = state.slots[static_cast<size_t>(plan.admit)].pages;
     // Cannot fail: the plan counted the pages.
     CHECK(parts.engine.kv()
-              .Reserve(tables[static_cast<size_t>(plan.admit)], pages * kKvPagePositions)
+              .Reserve(tables[static_cast<size_t>(plan.admit)], 0, pages * kKvPagePositions)
               .ok());
   }
 }

@@ -32,7 +32,8 @@ struct Routed {
   std::vector<Hop> hops;
 };
 // A token that belongs to the answer, with the text that it releases: whole characters, maybe
-// none.
+// none. It is the caller's to keep, so that more of it than a string holds in itself (15 bytes) is
+// the one thing that a token allocates.
 struct TokenOut {
   Token token = 0;
   std::string text;

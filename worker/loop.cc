@@ -172,6 +172,7 @@ void Worker::Rest::StartBatch(Time now) {
     // Cannot fail: the frame was accepted with its pages counted.
     CHECK(engine->kv()
               .Reserve(tables[static_cast<size_t>(frame.place)],
+                       static_cast<int>(frame.envelope.base),
                        static_cast<int>(frame.envelope.base + frame.envelope.n))
               .ok());
   }

@@ -64,7 +64,7 @@ absl::Status Teacher::Run(std::span<const int32_t> tokens, int first, const Visi
                            std::to_string(n_tokens) + " tokens");
   }
   RETURN_IF_ERROR(CheckTokens(tokens, n_vocab()));
-  RETURN_IF_ERROR(engine_.kv().Reserve(kv_, n_tokens));
+  RETURN_IF_ERROR(engine_.kv().Reserve(kv_, 0, n_tokens));
   const absl::Status status = Walk(tokens, first, visit);
   engine_.kv().Release(kv_);
   return status;

@@ -200,7 +200,7 @@ std::vector<Token> DecodeAlone(const GgufFile& file, const GenerateRequest& requ
   auto engine =
       *Engine::Load(file, {{true, {0, n_layers}, true}}, options, **SelectKernels(""), *pool);
   KvTable kv;
-  CHECK(engine->kv().Reserve(kv, kContext).ok());
+  CHECK(engine->kv().Reserve(kv, 0, kContext).ok());
   Sampler sampler(request.sampler);
   std::vector<Token> log = request.prompt;
   std::vector<float> logits(static_cast<size_t>(engine->config().n_vocab));

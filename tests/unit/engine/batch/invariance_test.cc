@@ -93,7 +93,7 @@ TEST(Invariance, NeighboursInTheBatchChangeNothing) {
   }
   std::vector<KvTable> kv(3);
   std::vector<size_t> have(3);
-  for (KvTable& table : kv) ASSERT_TRUE(tiny.engine->kv().Reserve(table, 60).ok());
+  for (KvTable& table : kv) ASSERT_TRUE(tiny.engine->kv().Reserve(table, 0, 60).ok());
   const size_t chunks[] = {1, 5, 3, 17, 2, 1, 8};
   for (size_t step = 0; have[0] + have[1] + have[2] < 180; ++step) {
     std::vector<BatchRow> rows;
@@ -128,8 +128,8 @@ TEST(Invariance, TheOrderOfPagesChangesNothing) {
   // Freed in another order than taken, the pages come back shuffled.
   KvTable a, b;
   for (int n = 64; n <= 512; n += 64) {
-    ASSERT_TRUE(tiny.engine->kv().Reserve(a, n).ok());
-    ASSERT_TRUE(tiny.engine->kv().Reserve(b, n).ok());
+    ASSERT_TRUE(tiny.engine->kv().Reserve(a, 0, n).ok());
+    ASSERT_TRUE(tiny.engine->kv().Reserve(b, 0, n).ok());
   }
   tiny.engine->kv().Release(b);
   tiny.engine->kv().Release(a);

@@ -10,7 +10,7 @@ namespace mortar {
 namespace {
 
 std::vector<BatchRow> RowsFromStart(Engine& engine, KvTable* kv, size_t n) {
-  CHECK(engine.kv().Reserve(*kv, static_cast<int>(n)).ok());
+  CHECK(engine.kv().Reserve(*kv, 0, static_cast<int>(n)).ok());
   std::vector<BatchRow> rows;
   for (size_t i = 0; i < n; ++i) rows.push_back({kv, static_cast<int>(i)});
   return rows;
@@ -33,7 +33,7 @@ std::vector<float> AllLogits(Engine& engine, const std::vector<int32_t>& tokens,
   const auto n_vocab = static_cast<size_t>(engine.config().n_vocab);
   std::vector<float> logits(tokens.size() * n_vocab);
   KvTable kv;
-  CHECK(engine.kv().Reserve(kv, static_cast<int>(tokens.size())).ok());
+  CHECK(engine.kv().Reserve(kv, 0, static_cast<int>(tokens.size())).ok());
   for (size_t at = 0; at < tokens.size(); at += static_cast<size_t>(chunk)) {
     const size_t n = std::min(static_cast<size_t>(chunk), tokens.size() - at);
     std::vector<BatchRow> rows;
