@@ -231,10 +231,16 @@ TEST(Embedded, EveryArchitectureKeepsItsTokensSplitChunkedAndReplayed) {
 }
 
 TEST(Embedded, AWorkerThatCannotLoadFailsTheRequestWithItsReason) {
-  EmbeddedCluster cluster(SmallFile(), {.n_workers = 2, .bad_worker = 1});
+  EmbeddedCluster cluster(SmallFile(), {.n_workers = 1, .bad_worker = 0});
   const Answer answer = cluster.Run(RequestOf(5, 5));
   EXPECT_EQ(answer.finished.reason, FinishReason::kError);
   EXPECT_THAT(Message(answer.finished.status), HasSubstr("blk.3.attn_q.weight is missing"));
+}
+
+TEST(Embedded, TheLayersOfAWorkerThatCannotLoadGoToTheOther) {
+  const std::shared_ptr<GgufFile> file = SmallFile();
+  EmbeddedCluster cluster(file, {.n_workers = 2, .bad_worker = 1});
+  EXPECT_EQ(cluster.Run(RequestOf(5, 5)).tokens, DecodeAlone(*file, RequestOf(5, 5)));
 }
 
 TEST(Embedded, AWorkerWithoutRoomServesWhenOthersHaveEnded) {
