@@ -30,6 +30,30 @@ static inline TileInput TileAt(const LinearInput& x, int n_in, int row) {
   }
 }
 
+// Calls tile<kRows>(row) for tiles that cover rows [0, n_rows): of kRowsMax rows, and of what is
+// left the largest that fit. kRowsMax: 4 or 8.
+template <int kRowsMax, typename TileCall>
+static inline void ForTiles(int n_rows, const TileCall& tile) {
+  int row = 0;
+  for (; n_rows - row >= kRowsMax; row += kRowsMax) tile.template operator()<kRowsMax>(row);
+  if constexpr (kRowsMax > 4) {
+    if (n_rows - row >= 4) {
+      tile.template operator()<4>(row);
+      row += 4;
+    }
+  }
+  switch (n_rows - row) {
+    case 3:
+      return tile.template operator()<3>(row);
+    case 2:
+      return tile.template operator()<2>(row);
+    case 1:
+      return tile.template operator()<1>(row);
+    default:
+      return;
+  }
+}
+
 // Calls product<type, activation>() for quantised weights that take rows of either width.
 template <WeightType kType, typename Product>
 static inline void WithActivationOf(const PackedMatrix& w, const Product& product) {

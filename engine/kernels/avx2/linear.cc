@@ -299,26 +299,11 @@ void LinearOf(const PackedMatrix& w, int group_begin, int group_end, const Linea
     const uint8_t* group = w.data + group_bytes * static_cast<size_t>(g);
     const int output = g * kLanes;
     const int n = w.n_out - output < kLanes ? w.n_out - output : kLanes;
-    for (int row = 0; row < x.n_rows; row += kTileRows) {
-      const TileInput in = TileAt<kActivation>(x, w.n_in, row);
-      const int n_tile = x.n_rows - row < kTileRows ? x.n_rows - row : kTileRows;
-      __m256 total[kTileRows];
-      switch (n_tile) {
-        case 4:
-          Tile<kType, kActivation, 4>(group, in, total);
-          break;
-        case 3:
-          Tile<kType, kActivation, 3>(group, in, total);
-          break;
-        case 2:
-          Tile<kType, kActivation, 2>(group, in, total);
-          break;
-        default:
-          Tile<kType, kActivation, 1>(group, in, total);
-          break;
-      }
-      for (int r = 0; r < n_tile; ++r) WriteOutputs(y, row + r, output, n, total[r]);
-    }
+    ForTiles<kTileRows>(x.n_rows, [&]<int kRows>(int row) {
+      __m256 total[kRows];
+      Tile<kType, kActivation, kRows>(group, TileAt<kActivation>(x, w.n_in, row), total);
+      for (int r = 0; r < kRows; ++r) WriteOutputs(y, row + r, output, n, total[r]);
+    });
   }
 }
 

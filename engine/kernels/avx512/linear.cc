@@ -236,25 +236,10 @@ void LinearOf(const PackedMatrix& w, int group_begin, int group_end, const Linea
     const int output = g * kLanes;
     const int room = whole ? kPairLanes : kLanes;
     const int n = w.n_out - output < room ? w.n_out - output : room;
-    int rows = 0;
-    for (int row = 0; row < x.n_rows; row += rows) {
-      const int left = x.n_rows - row;
+    ForTiles<kTileRows>(x.n_rows, [&]<int kRows>(int row) {
       const TileInput in = TileAt<kActivation>(x, w.n_in, row);
-      const TileOutput to = {y, row, output, n};
-      if (left >= kTileRows) {
-        rows = kTileRows;
-        Tile<kType, kActivation, kTileRows>(group, in, to);
-      } else if (left >= 4) {
-        rows = 4;
-        Tile<kType, kActivation, 4>(group, in, to);
-      } else if (left >= 2) {
-        rows = 2;
-        Tile<kType, kActivation, 2>(group, in, to);
-      } else {
-        rows = 1;
-        Tile<kType, kActivation, 1>(group, in, to);
-      }
-    }
+      Tile<kType, kActivation, kRows>(group, in, {y, row, output, n});
+    });
   }
 }
 
