@@ -34,7 +34,7 @@ absl::StatusOr<Sides> LoadSides(const CommandContext& context) {
   ASSIGN_OR_RETURN(sides.file_a, OpenModel(settings, context.environment));
   sides.file_b = sides.file_a;
   if (against) {
-    ASSIGN_OR_RETURN(sides.file_b, OpenModelAt(*against));
+    ASSIGN_OR_RETURN(sides.file_b, OpenModelAt(*against, "none"));
   }
   ASSIGN_OR_RETURN(const ModelConfig config_a, ReadModelConfig(*sides.file_a));
   ASSIGN_OR_RETURN(const ModelConfig config_b, ReadModelConfig(*sides.file_b));

@@ -9,6 +9,7 @@
 #include "cli/console.h"
 #include "cli/machine.h"
 #include "common/check.h"
+#include "engine/hf/folder.h"
 
 namespace mortar {
 namespace {
@@ -31,6 +32,12 @@ std::string Home(const Environment& environment) {
   return user == nullptr || user->pw_dir == nullptr ? "" : user->pw_dir;
 }
 
+Quantize QuantizeOf(const std::string& name) {
+  CHECK(name == "none" || name == "q8_0" || name == "q4_k");
+  if (name == "none") return Quantize::kNone;
+  return name == "q8_0" ? Quantize::kQ8_0 : Quantize::kQ4_K;
+}
+
 std::string CacheFolder(const Environment& environment) {
   std::string cache = Variable(environment, "XDG_CACHE_HOME");
   if (cache.empty()) cache = Home(environment) + "/.cache";
@@ -47,24 +54,35 @@ std::string DigestFolder(const Environment& environment) {
   return CacheFolder(environment) + "/digests";
 }
 
-absl::StatusOr<std::shared_ptr<GgufFile>> OpenModelAt(const std::string& path) {
+absl::StatusOr<std::shared_ptr<GgufFile>> OpenModelAt(const std::string& path,
+                                                      const std::string& quantize) {
   std::error_code error;
   if (!std::filesystem::exists(path, error)) {
     return NotFound("no model at " + path + "; give one with -m FILE");
+  }
+  const Quantize wanted = QuantizeOf(quantize);
+  if (std::filesystem::is_directory(path, error)) {
+    ASSIGN_OR_RETURN(const std::unique_ptr<ThreadPool> pool, ThreadPool::Create(UsableCores()));
+    return OpenHfFolder(path, wanted, *pool);
+  }
+  if (wanted != Quantize::kNone) {
+    return UsageError("--quantize " + quantize + ": " + path +
+                      " is a file; only Hugging Face folders are quantised as they are read");
   }
   return GgufFile::Open(path);
 }
 
 absl::StatusOr<std::shared_ptr<GgufFile>> OpenModel(const Settings& settings,
                                                     const Environment& environment) {
-  if (const auto given = settings.OptionalString("model")) return OpenModelAt(*given);
+  const std::string quantize = settings.String("quantize");
+  if (const auto given = settings.OptionalString("model")) return OpenModelAt(*given, quantize);
   const std::string path = DefaultModelPath(environment);
   std::error_code error;
   if (!std::filesystem::exists(path, error)) {
     return NotFound("the default model is not at " + path +
                     "; ./dev run fetches it, or give another with -m FILE");
   }
-  return GgufFile::Open(path);
+  return OpenModelAt(path, quantize);
 }
 
 absl::StatusOr<const KernelTable*> KernelsOf(const std::string& isa) {

@@ -18,10 +18,14 @@ std::string DefaultModelPath(const Environment& environment);
 // ${XDG_CACHE_HOME:-~/.cache}/mortar/digests: sidecars of models in folders that cannot be written.
 std::string DigestFolder(const Environment& environment);
 
-// --model, or the default model. Where there is no such file the error says how to get one.
+// --model with --quantize, or the default model. Where there is no such file the error says how to
+// get one.
 absl::StatusOr<std::shared_ptr<GgufFile>> OpenModel(const Settings& settings,
                                                     const Environment& environment);
-absl::StatusOr<std::shared_ptr<GgufFile>> OpenModelAt(const std::string& path);
+// A GGUF file, which is taken as it is, or a Hugging Face folder. `quantize`: a choice of
+// --quantize.
+absl::StatusOr<std::shared_ptr<GgufFile>> OpenModelAt(const std::string& path,
+                                                      const std::string& quantize);
 
 struct Compute {
   const KernelTable* kernels = nullptr;

@@ -25,13 +25,13 @@ void UpdateNumber(T value, Sha256& hash) {
 // Pieces end on multiples of kPieceBytes in the file, so that the pages between two pieces of
 // one tensor belong wholly to one of them.
 void UpdateTensor(const GgufFile& file, const TensorInfo& info, Sha256& hash) {
-  const uint64_t end = info.offset + info.bytes;
-  for (uint64_t at = info.offset; at < end;) {
-    const uint64_t piece_end = std::min(end, (at / kPieceBytes + 1) * kPieceBytes);
-    const auto piece = file.Bytes().subspan(at, piece_end - at);
+  const std::span<const uint8_t> data = file.Data(info);
+  for (uint64_t at = 0; at < data.size();) {
+    const uint64_t to_multiple = kPieceBytes - (info.offset + at) % kPieceBytes;
+    const auto piece = data.subspan(at, std::min(to_multiple, data.size() - at));
     hash.Update(piece);
-    file.DropPages(piece);
-    at = piece_end;
+    file.DropPages(info, piece);
+    at += piece.size();
   }
 }
 

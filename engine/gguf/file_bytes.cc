@@ -65,6 +65,24 @@ absl::StatusOr<FileBytes> FileBytes::Map(const std::string& path) {
   bytes.base_ = mapping->base;
   bytes.size_ = mapping->stamp.bytes;
   bytes.stamp_ = mapping->stamp;
+  bytes.is_mapping_ = true;
+  return bytes;
+}
+
+absl::StatusOr<FileBytes> FileBytes::Make(uint64_t n_bytes,
+                                          const std::function<void(std::span<uint8_t>)>& fill) {
+  FileBytes bytes;
+  if (n_bytes == 0) return bytes;
+  void* const address =
+      mmap(nullptr, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (address == MAP_FAILED) {
+    return ErrnoStatus(errno, "map " + std::to_string(n_bytes) + " bytes of memory");
+  }
+  madvise(address, n_bytes, MADV_DONTDUMP);
+  bytes.base_ = static_cast<const uint8_t*>(address);
+  bytes.size_ = n_bytes;
+  bytes.is_mapping_ = true;
+  fill({static_cast<uint8_t*>(address), n_bytes});
   return bytes;
 }
 
@@ -85,6 +103,7 @@ FileBytes& FileBytes::operator=(FileBytes&& other) noexcept {
   base_ = std::exchange(other.base_, nullptr);
   size_ = std::exchange(other.size_, 0);
   stamp_ = std::exchange(other.stamp_, std::nullopt);
+  is_mapping_ = std::exchange(other.is_mapping_, false);
   fd_ = std::exchange(other.fd_, -1);
   return *this;
 }
@@ -92,9 +111,9 @@ FileBytes& FileBytes::operator=(FileBytes&& other) noexcept {
 void FileBytes::Release() {
   if (base_ == nullptr) return;
   auto* const address = const_cast<uint8_t*>(base_);
-  if (stamp_) {
+  if (fd_ >= 0) close(fd_);
+  if (is_mapping_) {
     munmap(address, size_);
-    close(fd_);
   } else {
     ::operator delete(address, kHeldAlignment);
   }

@@ -1,7 +1,8 @@
-// The bytes of a file, read-only: mapped from the file itself or held in memory.
+// The bytes of a file, read-only: mapped from the file itself, held in memory, or made there.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -21,7 +22,7 @@ struct FileStamp {
   bool operator==(const FileStamp&) const = default;
 };
 
-// Both kinds begin on at least 64 bytes, so that what is aligned in the file is aligned here.
+// All kinds begin on at least 64 bytes, so that what is aligned in the file is aligned here.
 // Movable; const after it is made. A file that is written to in place shows its new bytes here, and
 // the kernel kills a process that reads a page which was cut off: CheckUnchanged() before reading
 // leaves only the time in between. A file that was replaced or deleted is read as it was.
@@ -32,6 +33,10 @@ class FileBytes {
   // DataLoss for an empty file. Messages do not repeat the path.
   static absl::StatusOr<FileBytes> Map(const std::string& path);
   static FileBytes Copy(std::span<const uint8_t> bytes);
+  // `bytes` of memory that `fill` writes once; they stay out of core dumps. ResourceExhausted when
+  // the system does not give so many.
+  static absl::StatusOr<FileBytes> Make(uint64_t bytes,
+                                        const std::function<void(std::span<uint8_t>)>& fill);
   ~FileBytes();
   FileBytes(FileBytes&& other) noexcept { *this = std::move(other); }
   FileBytes& operator=(FileBytes&& other) noexcept;
@@ -53,7 +58,8 @@ class FileBytes {
 
   const uint8_t* base_ = nullptr;
   uint64_t size_ = 0;
-  std::optional<FileStamp> stamp_;  // absent: not mapped, held
+  std::optional<FileStamp> stamp_;  // absent: no file
+  bool is_mapping_ = false;         // the memory came from mmap
   int fd_ = -1;                     // of the mapped file
 };
 

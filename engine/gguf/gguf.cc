@@ -50,15 +50,37 @@ absl::StatusOr<std::shared_ptr<GgufFile>> GgufFile::Parse(FileBytes bytes,
                                                           const std::string& name) {
   auto header = ParseGguf(bytes.span());
   if (!header.ok()) return WithContext(header.status(), name);
+  GgufParts parts{std::move(header->metadata), std::move(header->tensors), {}};
+  const std::optional<FileStamp> stamp = bytes.stamp();
+  parts.parts.push_back(std::move(bytes));
+  ASSIGN_OR_RETURN(std::shared_ptr<GgufFile> file, Assemble(std::move(parts), name));
+  file->stamp_ = stamp;
+  return file;
+}
+
+absl::StatusOr<std::shared_ptr<GgufFile>> GgufFile::Assemble(GgufParts parts,
+                                                             const std::string& name) {
   std::shared_ptr<GgufFile> file(new GgufFile());
   file->path_ = name;
-  file->bytes_ = std::move(bytes);
-  file->metadata_ = std::move(header->metadata);
-  file->tensors_ = std::move(header->tensors);
+  file->parts_ = std::move(parts.parts);
+  file->metadata_ = std::move(parts.metadata);
+  file->tensors_ = std::move(parts.tensors);
   for (size_t i = 0; i < file->tensors_.size(); ++i) {
-    file->tensor_index_.emplace(file->tensors_[i].name, i);
+    const TensorInfo& tensor = file->tensors_[i];
+    CHECK(tensor.part < file->parts_.size());
+    const uint64_t part_bytes = file->parts_[tensor.part].span().size();
+    CHECK(tensor.offset <= part_bytes && tensor.bytes <= part_bytes - tensor.offset);
+    if (!file->tensor_index_.emplace(tensor.name, i).second) {
+      return InvalidArgument(name + ": tensor " + Quoted(tensor.name) + " occurs twice");
+    }
   }
   return file;
+}
+
+uint64_t GgufFile::file_bytes() const {
+  uint64_t bytes = 0;
+  for (const FileBytes& part : parts_) bytes += part.span().size();
+  return bytes;
 }
 
 absl::StatusOr<const GgufValue*> GgufFile::Find(std::string_view key) const {
@@ -158,8 +180,11 @@ absl::StatusOr<std::vector<float>> GgufFile::GetFloats(std::string_view key) con
 }
 
 absl::Status GgufFile::CheckUnchanged() const {
-  const absl::Status status = bytes_.CheckUnchanged();
-  return status.ok() ? status : WithContext(status, path_);
+  for (const FileBytes& part : parts_) {
+    const absl::Status status = part.CheckUnchanged();
+    if (!status.ok()) return WithContext(status, path_);
+  }
+  return absl::OkStatus();
 }
 
 const TensorInfo* GgufFile::FindTensor(std::string_view name) const {
@@ -168,8 +193,14 @@ const TensorInfo* GgufFile::FindTensor(std::string_view name) const {
 }
 
 std::span<const uint8_t> GgufFile::Data(const TensorInfo& tensor) const {
-  CHECK(tensor.offset <= file_bytes() && tensor.bytes <= file_bytes() - tensor.offset);
-  return Bytes().subspan(tensor.offset, tensor.bytes);
+  CHECK(tensor.part < parts_.size());
+  const std::span<const uint8_t> part = parts_[tensor.part].span();
+  CHECK(tensor.offset <= part.size() && tensor.bytes <= part.size() - tensor.offset);
+  return part.subspan(tensor.offset, tensor.bytes);
+}
+
+void GgufFile::DropPages(const TensorInfo& tensor, std::span<const uint8_t> piece) const {
+  parts_[tensor.part].DropPages(piece);
 }
 
 }  // namespace mortar

@@ -1,4 +1,5 @@
-// GGUF, versions 2 and 3: the file that holds a model's metadata and tensors.
+// A model as GGUF describes it: metadata by GGUF's keys, tensors by GGUF's names. It is read from a
+// GGUF file, version 2 or 3, or put together from what another format says (engine/hf).
 //
 // The file is mapped, never copied. Open() reads the header once and bounds every count, offset,
 // string and array before it is used, so that everything after Open() is total: a tensor that is
@@ -52,8 +53,9 @@ struct TensorInfo {
   TensorType type = TensorType::kF32;
   int n_dims = 0;                             // 1 to 4
   std::array<uint64_t, 4> shape{1, 1, 1, 1};  // shape[0] varies fastest (the inputs of a matrix)
-  uint64_t offset = 0;                        // from the start of the file
+  uint64_t offset = 0;                        // from the start of its part
   uint64_t bytes = 0;
+  uint32_t part = 0;  // of the model's parts; a GGUF file is one
 
   uint64_t n_elements() const { return shape[0] * shape[1] * shape[2] * shape[3]; }
 };
@@ -61,6 +63,14 @@ struct TensorInfo {
 using GgufArray = std::variant<std::vector<int64_t>, std::vector<uint64_t>, std::vector<double>,
                                std::vector<bool>, std::vector<std::string>>;
 using GgufValue = std::variant<int64_t, uint64_t, double, bool, std::string, GgufArray>;
+using GgufMetadata = std::map<std::string, GgufValue, std::less<>>;
+
+// What a model is put together from when it is not one GGUF file.
+struct GgufParts {
+  GgufMetadata metadata;
+  std::vector<TensorInfo> tensors;  // each wholly inside its part, with names of their own
+  std::vector<FileBytes> parts;     // files, and memory for what no file holds as it is
+};
 
 // Thread-compatible: const after Open(). The file must not be cut short while it is open.
 class GgufFile {
@@ -72,17 +82,21 @@ class GgufFile {
   // The same for bytes in memory, which are copied; `name` stands for the path in messages.
   static absl::StatusOr<std::shared_ptr<GgufFile>> FromBytes(std::span<const uint8_t> bytes,
                                                              const std::string& name);
+  // A model whose parts were checked where they were read. InvalidArgument for two tensors of one
+  // name. Such a model has no stamp.
+  static absl::StatusOr<std::shared_ptr<GgufFile>> Assemble(GgufParts parts,
+                                                            const std::string& name);
   ~GgufFile() = default;
   GgufFile(const GgufFile&) = delete;
   GgufFile& operator=(const GgufFile&) = delete;
 
   const std::string& path() const { return path_; }
-  uint64_t file_bytes() const { return bytes_.span().size(); }
-  // Of the file when it was opened; nothing for FromBytes().
-  const std::optional<FileStamp>& stamp() const { return bytes_.stamp(); }
-  // FailedPrecondition when the file was written to since it was opened, as of FileBytes.
+  uint64_t file_bytes() const;  // of all parts
+  // Of the file when it was opened; nothing for FromBytes() and Assemble().
+  const std::optional<FileStamp>& stamp() const { return stamp_; }
+  // FailedPrecondition when a file was written to since it was opened, as of FileBytes.
   absl::Status CheckUnchanged() const;
-  const std::map<std::string, GgufValue, std::less<>>& metadata() const { return metadata_; }
+  const GgufMetadata& metadata() const { return metadata_; }
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
 
   // Typed reads of one key. NotFound when it is absent, InvalidArgument (naming the key, the
@@ -99,13 +113,12 @@ class GgufFile {
 
   const TensorInfo* FindTensor(std::string_view name) const;  // null when absent
   std::span<const uint8_t> Data(const TensorInfo& tensor) const;
-  std::span<const uint8_t> Bytes() const { return bytes_.span(); }  // the whole file
 
   // Gives the mapped pages wholly inside this tensor back to the kernel: reading them again is
   // allowed and reads the file again.
-  void DropPages(const TensorInfo& tensor) const { DropPages(Data(tensor)); }
-  // The same for a part of Bytes(), so that a large tensor can be given back while it is read.
-  void DropPages(std::span<const uint8_t> part) const { bytes_.DropPages(part); }
+  void DropPages(const TensorInfo& tensor) const { DropPages(tensor, Data(tensor)); }
+  // The same for a piece of one, so that a large tensor can be given back while it is read.
+  void DropPages(const TensorInfo& tensor, std::span<const uint8_t> piece) const;
 
  private:
   GgufFile() = default;
@@ -117,8 +130,9 @@ class GgufFile {
                      const std::string& found) const;
 
   std::string path_;
-  FileBytes bytes_;
-  std::map<std::string, GgufValue, std::less<>> metadata_;
+  std::vector<FileBytes> parts_;
+  std::optional<FileStamp> stamp_;
+  GgufMetadata metadata_;
   std::vector<TensorInfo> tensors_;
   std::map<std::string, size_t, std::less<>> tensor_index_;
 };

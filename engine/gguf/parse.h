@@ -12,8 +12,6 @@
 
 namespace mortar {
 
-using GgufMetadata = std::map<std::string, GgufValue, std::less<>>;
-
 struct GgufHeader {
   GgufMetadata metadata;
   std::vector<TensorInfo> tensors;  // in the file's order, each wholly inside the file

@@ -84,6 +84,36 @@ constexpr Recipe kRecipes[] = {
     {"tekken", {kTekken}, false, true},
 };
 
+std::string KnownNames() {
+  std::string known;
+  for (const Recipe& recipe : kRecipes) {
+    known += (known.empty() ? "" : ", ") + std::string(recipe.name);
+  }
+  return known;
+}
+
+// Takes `from` off the front of `text` and puts `to` behind `out`, if it is there.
+bool Rewrite(std::string_view from, std::string_view to, std::string_view* text, std::string* out) {
+  if (!text->starts_with(from)) return false;
+  text->remove_prefix(from.size());
+  *out += to;
+  return true;
+}
+
+// A pattern of this file as Hugging Face's files write it.
+std::string AsHuggingFaceWrites(std::string_view pattern) {
+  std::string written;
+  while (!pattern.empty()) {
+    if (Rewrite("[^_]", "\\S", &pattern, &written) || Rewrite("[_]", "\\s", &pattern, &written) ||
+        Rewrite("_", "\\s", &pattern, &written)) {
+      continue;
+    }
+    written += pattern.front();
+    pattern.remove_prefix(1);
+  }
+  return written;
+}
+
 struct FreeCode {
   void operator()(pcre2_code* p) const { pcre2_code_free(p); }
 };
@@ -176,7 +206,6 @@ class PatternPreTokenizer final : public PreTokenizer {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<PreTokenizer>> PreTokenizer::Make(const std::string& name) {
-  std::string known;
   for (const Recipe& recipe : kRecipes) {
     if (name == recipe.name) {
       std::vector<Code> patterns;
@@ -187,9 +216,28 @@ absl::StatusOr<std::unique_ptr<PreTokenizer>> PreTokenizer::Make(const std::stri
       }
       return std::make_unique<PatternPreTokenizer>(std::move(patterns), recipe);
     }
-    known += (known.empty() ? "" : ", ") + std::string(recipe.name);
   }
-  return Unimplemented("pre-tokenizer " + Quoted(name) + " is not known; known are " + known);
+  return Unimplemented("pre-tokenizer " + Quoted(name) + " is not known; known are " +
+                       KnownNames());
+}
+
+absl::StatusOr<std::string> PreTokenizer::NameOf(const std::vector<std::string>& patterns,
+                                                 bool composes, bool takes_whole_tokens) {
+  for (const Recipe& recipe : kRecipes) {
+    std::vector<std::string> known;
+    for (const char* const pattern : recipe.patterns) {
+      if (pattern != nullptr) known.push_back(AsHuggingFaceWrites(pattern));
+    }
+    if (known == patterns && recipe.composes == composes &&
+        recipe.takes_whole_tokens == takes_whole_tokens) {
+      return std::string(recipe.name);
+    }
+  }
+  std::string list;
+  for (const std::string& pattern : patterns) list += (list.empty() ? "" : ", ") + Quoted(pattern);
+  return Unimplemented("a pre-tokenizer that cuts by " + list + (composes ? " after NFC" : "") +
+                       (takes_whole_tokens ? ", whole tokens first," : "") +
+                       " is not known; known are " + KnownNames());
 }
 
 }  // namespace mortar

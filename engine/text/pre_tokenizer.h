@@ -20,6 +20,10 @@ class PreTokenizer {
   // By the value of the GGUF key tokenizer.ggml.pre: "smollm", "gpt-2", "llama-bpe", "qwen2", ...
   // Unimplemented, with the list of those known, for any other.
   static absl::StatusOr<std::unique_ptr<PreTokenizer>> Make(const std::string& name);
+  // The name for Make() of what cuts by these patterns, one after another, as Hugging Face's
+  // tokenizer.json writes them. Unimplemented, with the patterns and the list of names, for none.
+  static absl::StatusOr<std::string> NameOf(const std::vector<std::string>& patterns, bool composes,
+                                            bool takes_whole_tokens);
   virtual ~PreTokenizer() = default;
 
   // Appends the pieces of `text`, in order; together they are the whole text. Needs: valid

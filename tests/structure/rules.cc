@@ -9,7 +9,7 @@ Rules HouseRules() {
   std::set<std::string> role = engine;
   role.insert({"protocol", "common"});
   std::set<std::string> all = role;
-  all.insert({"coordinator", "worker", "edge"});
+  all.insert({"coordinator", "worker", "edge", "engine/hf", "engine/quantize"});
 
   Rules rules;
   rules.folders = {
@@ -18,6 +18,10 @@ Rules HouseRules() {
       {"engine/gguf", {"common"}},
       {"engine/text", {"engine/gguf", "common"}},
       {"engine/model", {"engine/kernels", "engine/gguf", "common"}},
+      {"engine/quantize", {"engine/gguf", "common"}},
+      {"engine/hf",
+       {"engine/quantize", "engine/model", "engine/text", "engine/kernels", "engine/gguf",
+        "common"}},
       {"engine/brick", {"engine/gguf", "engine/model", "common"}},
       {"engine/batch", {"engine/model", "engine/brick", "engine/kernels", "engine/gguf", "common"}},
       {"protocol", {"common"}},

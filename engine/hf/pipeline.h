@@ -1,0 +1,21 @@
+// What a tokenizer.json does to a text before its tokens are looked for.
+#pragma once
+
+#include <string>
+
+#include "common/status.h"
+#include "engine/hf/json.h"
+
+namespace mortar {
+
+struct Pipeline {
+  bool byte_level = false;    // else SentencePiece's
+  std::string pre_tokenizer;  // byte-level: a name that PreTokenizer::Make knows
+  bool adds_space = false;    // SentencePiece's: a space in front of plain text
+};
+
+// From the normaliser, the pre-tokenizer and the model of a tokenizer.json. Unimplemented, with
+// those known, for steps that neither kind has.
+absl::StatusOr<Pipeline> ReadPipeline(const Fields& file, const Fields& model);
+
+}  // namespace mortar
