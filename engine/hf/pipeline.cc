@@ -43,7 +43,7 @@ absl::StatusOr<bool> HasStep(const std::vector<Fields>& steps, std::string_view 
 // The regular expression of a step that cuts at its matches and keeps them.
 absl::StatusOr<std::string> SplitPattern(const Fields& step) {
   ASSIGN_OR_RETURN(const Fields pattern, step.Object("pattern"));
-  ASSIGN_OR_RETURN(const std::string regex, pattern.String("Regex"));
+  ASSIGN_OR_RETURN(std::string regex, pattern.String("Regex"));
   ASSIGN_OR_RETURN(const std::string behaviour, step.String("behavior"));
   ASSIGN_OR_RETURN(const bool inverts, step.BoolOr("invert", false));
   if (std::string_view(behaviour) != "Isolated" || inverts) {
