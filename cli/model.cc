@@ -74,7 +74,7 @@ absl::StatusOr<std::shared_ptr<GgufFile>> OpenModelAt(const std::string& path,
 
 absl::StatusOr<std::shared_ptr<GgufFile>> OpenModel(const Settings& settings,
                                                     const Environment& environment) {
-  const std::string quantize = settings.String("quantize");
+  const std::string& quantize = settings.String("quantize");
   if (const auto given = settings.OptionalString("model")) return OpenModelAt(*given, quantize);
   const std::string path = DefaultModelPath(environment);
   std::error_code error;

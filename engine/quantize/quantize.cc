@@ -12,7 +12,6 @@ namespace mortar {
 namespace {
 
 constexpr int kQ8Block = 32;
-constexpr int kQ8Bytes = 34;
 
 // A scale, and integers to 127 of the greatest magnitude.
 void QuantizeQ8(const float* values, uint8_t* to) {
