@@ -30,7 +30,7 @@ absl::StatusOr<std::string> ReadEndpoint(const CommandContext& context, std::str
 absl::Status AllowManyLinks();
 
 // This node's name for people: --name, else the host's name and the process id. UsageError for one
-// that is too long.
+// that is empty or too long.
 absl::StatusOr<std::string> NodeName(const Settings& settings);
 // --spin: how long a node stays awake between jobs (common/loop_driver.h).
 Duration AwakeMax(const Settings& settings);

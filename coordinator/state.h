@@ -57,8 +57,7 @@ struct Member {
   std::optional<NodeStatus> status{};  // the newest
   Time placement_sent{};               // when the current placement was last sent to it
   bool placement_was_sent = false;
-  absl::Status
-      load_failure{};  // it could not load its share, and gets no other until it joins anew
+  absl::Status load_failure{};  // of its share: it gets no other until it joins anew
 };
 
 struct WaitingRequest {

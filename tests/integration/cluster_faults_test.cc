@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
-#include <atomic>
 #include <chrono>
 #include <fstream>
 #include <memory>
@@ -169,13 +168,11 @@ TEST_F(ClusterTest, AnAnswerSurvivesAWorkerThatIsKilledAndGivesTheSameTokens) {
     workers_.clear();
     StartCoordinator(1);
     for (int i = 0; i < 2; ++i) StartWorker();  // the second one waits: one was expected
-    json tokens;
     const auto start = std::chrono::steady_clock::now();
-    std::thread edge([&] { tokens = Tokens(160, {direct ? "--direct" : "--no-direct"}); });
+    BackgroundAnswer edge([&] { return Tokens(160, {direct ? "--direct" : "--no-direct"}); });
     std::this_thread::sleep_for(milliseconds(1200));
     workers_[0]->Kill();
-    edge.join();
-    EXPECT_EQ(tokens, expected);
+    EXPECT_EQ(edge.Tokens(), expected);
     // The edge is told; by itself it would wait 30 s for its last frame's answer.
     EXPECT_LT(std::chrono::steady_clock::now() - start, seconds(25));
   }
@@ -184,13 +181,11 @@ TEST_F(ClusterTest, AnAnswerSurvivesAWorkerThatIsKilledAndGivesTheSameTokens) {
 TEST_F(ClusterTest, ARelayedAnswerWaitsForItsCoordinatorAndGoesOn) {
   const json expected = TokensOfOneProcess(160);
   StartCluster(1, {"--listen", "none"});
-  json tokens;
-  std::thread edge([&] { tokens = Tokens(160, {"--no-direct"}); });
+  BackgroundAnswer edge([&] { return Tokens(160, {"--no-direct"}); });
   std::this_thread::sleep_for(milliseconds(1200));
   coordinator_->Kill();
   StartCoordinator(1, endpoint_);
-  edge.join();
-  EXPECT_EQ(tokens, expected);
+  EXPECT_EQ(edge.Tokens(), expected);
 }
 
 TEST_F(ClusterTest, AWorkerThatStandsStillIsReplacedAndItsReturnChangesNothing) {
@@ -200,14 +195,12 @@ TEST_F(ClusterTest, AWorkerThatStandsStillIsReplacedAndItsReturnChangesNothing) 
   StartWorker();  // waits: one was expected
   const pid_t worker = ProcessOf(*workers_[0]);
   ASSERT_GT(worker, 1);
-  json tokens;
-  std::thread edge([&] { tokens = Tokens(160); });
+  BackgroundAnswer edge([&] { return Tokens(160); });
   std::this_thread::sleep_for(milliseconds(1200));
   EXPECT_EQ(kill(worker, SIGSTOP), 0);
   std::this_thread::sleep_for(seconds(7));  // longer than it takes to count as gone
   EXPECT_EQ(kill(worker, SIGCONT), 0);
-  edge.join();
-  EXPECT_EQ(tokens, expected);
+  EXPECT_EQ(edge.Tokens(), expected);
 }
 
 TEST_F(ClusterTest, TheLayersOfAPinnedWorkerThatGoesAreWaitedFor) {
@@ -215,39 +208,27 @@ TEST_F(ClusterTest, TheLayersOfAPinnedWorkerThatGoesAreWaitedFor) {
   StartCoordinator(2);
   StartWorker({"--layers", "2-15"});
   StartWorker({"--layers", "15-28"});
-  json tokens;
-  std::atomic<bool> done = false;
-  std::thread edge([&] {
-    tokens = Tokens(400);
-    done = true;
-  });
+  BackgroundAnswer edge([&] { return Tokens(400); });
   std::this_thread::sleep_for(milliseconds(1200));
   workers_[1]->Kill();
   std::this_thread::sleep_for(seconds(4));
-  EXPECT_FALSE(done) << "it was over before the worker went";
+  EXPECT_FALSE(edge.done()) << "it was over before the worker went";
   StartWorker({"--layers", "15-28"});
-  edge.join();
-  EXPECT_EQ(tokens, expected);
+  EXPECT_EQ(edge.Tokens(), expected);
 }
 
 TEST_F(ClusterTest, AnAnswerGoesOnSoonAfterAllItsWorkersStoodStill) {
   const json expected = TokensOfOneProcess(400);
   StartCluster(2);
   const pid_t workers[] = {ProcessOf(*workers_[0]), ProcessOf(*workers_[1])};
-  json tokens;
-  std::atomic<bool> done = false;
-  std::thread edge([&] {
-    tokens = Tokens(400);
-    done = true;
-  });
+  BackgroundAnswer edge([&] { return Tokens(400); });
   std::this_thread::sleep_for(milliseconds(1200));
   for (const pid_t worker : workers) EXPECT_EQ(kill(worker, SIGSTOP), 0);
   std::this_thread::sleep_for(seconds(8));  // all links are given up meanwhile
-  EXPECT_FALSE(done) << "it was over before they stood still";
+  EXPECT_FALSE(edge.done()) << "it was over before they stood still";
   for (const pid_t worker : workers) EXPECT_EQ(kill(worker, SIGCONT), 0);
   const auto start = std::chrono::steady_clock::now();
-  edge.join();
-  EXPECT_EQ(tokens, expected);
+  EXPECT_EQ(edge.Tokens(), expected);
   // No frame of it waits for its 30 s; the rest of the answer takes some.
   EXPECT_LT(std::chrono::steady_clock::now() - start, seconds(25));
 }
@@ -284,12 +265,10 @@ TEST_F(ClusterTest, AnEdgeThatIsStoppedOrUnreadGivesItsPlaceBack) {
 TEST_F(ClusterTest, ACoordinatorThatIsKilledIsMissedAndFoundAgain) {
   const json expected = TokensOfOneProcess(160);
   StartCluster(1);
-  json tokens;
-  std::thread edge([&] { tokens = Tokens(160); });
+  BackgroundAnswer edge([&] { return Tokens(160); });
   std::this_thread::sleep_for(milliseconds(1200));
   coordinator_->Kill();
-  edge.join();
-  EXPECT_EQ(tokens, expected) << "a session needs its route, and no coordinator after that";
+  EXPECT_EQ(edge.Tokens(), expected) << "a session needs its route, and no coordinator after that";
   EXPECT_TRUE(workers_[0]->Runs());
   ExpectOneLineError(Edge(Ask(kPrompt, 4)), 1, "cannot reach the coordinator");
   StartCoordinator(1, endpoint_);

@@ -4,9 +4,13 @@
 #include <gtest/gtest.h>
 #include <sys/types.h>
 
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/integration/cli_process.h"
@@ -31,6 +35,29 @@ int ForwardedBy(NodeProgram& node);
 
 // From "worker HOST-PID joined": a node's name ends with its process.
 pid_t ProcessOf(const NodeProgram& worker);
+
+// An edge that answers while the test goes on. The cluster outlives it.
+class BackgroundAnswer {
+ public:
+  explicit BackgroundAnswer(std::function<nlohmann::json()> ask)
+      : thread_([this, ask = std::move(ask)] {
+          tokens_ = ask();
+          done_ = true;
+        }) {}
+  ~BackgroundAnswer() {
+    if (thread_.joinable()) thread_.join();
+  }
+  bool done() const { return done_; }
+  const nlohmann::json& Tokens() {  // waits for them
+    thread_.join();
+    return tokens_;
+  }
+
+ private:
+  nlohmann::json tokens_;
+  std::atomic<bool> done_ = false;
+  std::thread thread_;
+};
 
 class ClusterTest : public testing::Test {
  protected:
