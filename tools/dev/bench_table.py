@@ -5,7 +5,7 @@ import statistics
 import subprocess
 
 HEAD = """\
-| model | test | threads | mortar, tokens/s | llama.cpp's best, tokens/s | ratio | GB/s | of memory |
+| model | test | threads | mortar, tokens/s | llama.cpp's best | ratio | GB/s | of memory |
 | --- | --- | --- | --- | --- | --- | --- | --- |"""
 
 
