@@ -19,47 +19,80 @@ int32_t RandomToken(int session, int index, int n_vocab) {
   return std::min(static_cast<int32_t>(draw * static_cast<float>(n_vocab)), n_vocab - 1);
 }
 
+// The tokens of session `session` from `index` on.
+void DrawTokens(int session, int index, int n_vocab, std::span<int32_t> tokens) {
+  for (int32_t& token : tokens) token = RandomToken(session, index++, n_vocab);
+}
+
+// Every session of the test holds `depth` positions. Tokens depend on nothing but their place, and
+// so what is there stays.
+absl::Status FillToDepth(ForwardLoop& loop, const BenchTest& test, int ubatch_size) {
+  loop.Rewind(test.depth);
+  RETURN_IF_ERROR(loop.Reserve(test.batch, test.positions()));
+  std::vector<int32_t> tokens(static_cast<size_t>(std::min(test.depth, ubatch_size)));
+  for (int session = 0; session < test.batch; ++session) {
+    while (loop.positions(session) < test.depth) {
+      const int at = loop.positions(session);
+      const auto part =
+          std::span(tokens).first(static_cast<size_t>(std::min(ubatch_size, test.depth - at)));
+      DrawTokens(session, at, loop.config().n_vocab, part);
+      loop.Prefill(session, part);
+      RETURN_IF_ERROR(CheckInterrupted());
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Returns the bytes that it read.
+absl::StatusOr<uint64_t> Prefill(ForwardLoop& loop, const BenchTest& test, int ubatch_size) {
+  std::vector<int32_t> tokens(static_cast<size_t>(std::min(test.n_prompt, ubatch_size)));
+  uint64_t bytes = 0;
+  for (int done = 0; done < test.n_prompt;) {
+    const int n = std::min(ubatch_size, test.n_prompt - done);
+    const auto part = std::span(tokens).first(static_cast<size_t>(n));
+    DrawTokens(0, test.depth + done, loop.config().n_vocab, part);
+    loop.Prefill(0, part);
+    done += n;
+    bytes += loop.weight_bytes() +
+             static_cast<uint64_t>(test.depth + done) * loop.kv_bytes_per_position();
+    RETURN_IF_ERROR(CheckInterrupted());
+  }
+  return bytes;
+}
+
 }  // namespace
 
 std::string BenchTest::Name() const {
-  if (n_gen == 0) return "pp" + std::to_string(n_prompt);
-  return "tg" + std::to_string(n_gen) + (batch > 1 ? "@" + std::to_string(batch) : "");
+  std::string name = n_gen == 0 ? "pp" + std::to_string(n_prompt) : "tg" + std::to_string(n_gen);
+  if (batch > 1) name += "@" + std::to_string(batch);
+  if (depth > 0) name += "@d" + std::to_string(depth);
+  return name;
 }
 
-uint64_t BytesOfDecode(const ForwardLoop& loop, int n_gen, int batch) {
-  const auto n = static_cast<uint64_t>(n_gen);
-  const uint64_t positions = static_cast<uint64_t>(batch) * n * (n + 1) / 2;
-  return n * loop.weight_bytes() + positions * loop.kv_bytes_per_position();
+uint64_t BytesOfDecode(const ForwardLoop& loop, const BenchTest& test) {
+  const auto n = static_cast<uint64_t>(test.n_gen);
+  const uint64_t positions = n * static_cast<uint64_t>(test.depth) + n * (n + 1) / 2;
+  return n * loop.weight_bytes() +
+         static_cast<uint64_t>(test.batch) * positions * loop.kv_bytes_per_position();
 }
 
 absl::StatusOr<BenchSample> RunBenchTest(ForwardLoop& loop, const BenchTest& test, int ubatch_size,
                                          const Clock& clock) {
   CHECK((test.n_prompt > 0) != (test.n_gen > 0));
-  const int n_vocab = loop.config().n_vocab;
-  loop.Clear();
-  RETURN_IF_ERROR(loop.Reserve(test.batch, std::max(test.n_prompt, test.n_gen)));
-  std::vector<int32_t> tokens(
-      static_cast<size_t>(test.n_prompt > 0 ? std::min(test.n_prompt, ubatch_size) : test.batch));
+  RETURN_IF_ERROR(FillToDepth(loop, test, ubatch_size));
+  std::vector<int32_t> tokens(static_cast<size_t>(test.batch));
   BenchSample sample;
   const Time start = clock.Now();
-  for (int done = 0; done < test.n_prompt;) {
-    const int n = std::min(ubatch_size, test.n_prompt - done);
-    for (int i = 0; i < n; ++i) tokens[static_cast<size_t>(i)] = RandomToken(0, done + i, n_vocab);
-    loop.Prefill(std::span(tokens).first(static_cast<size_t>(n)));
-    done += n;
-    sample.bytes +=
-        loop.weight_bytes() + static_cast<uint64_t>(done) * loop.kv_bytes_per_position();
-    RETURN_IF_ERROR(CheckInterrupted());
-  }
+  ASSIGN_OR_RETURN(sample.bytes, Prefill(loop, test, ubatch_size));
   for (int step = 0; step < test.n_gen; ++step) {
     for (int i = 0; i < test.batch; ++i) {
-      tokens[static_cast<size_t>(i)] = RandomToken(i, step, n_vocab);
+      tokens[static_cast<size_t>(i)] = RandomToken(i, test.depth + step, loop.config().n_vocab);
     }
     loop.Decode(tokens);
     RETURN_IF_ERROR(CheckInterrupted());
   }
   sample.seconds = Seconds(clock.Now() - start);
-  sample.bytes += BytesOfDecode(loop, test.n_gen, test.batch);
+  sample.bytes += BytesOfDecode(loop, test);
   return sample;
 }
 

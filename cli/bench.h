@@ -16,18 +16,21 @@ struct BenchTest {
   int n_prompt = 0;  // a prefill test of so many tokens, or 0
   int n_gen = 0;     // a decode test of so many steps, or 0
   int batch = 1;     // sessions that decode together
+  int depth = 0;     // positions that each session holds before
 
-  std::string Name() const;  // "pp512", "tg128", "tg128@16"
+  int positions() const { return depth + n_prompt + n_gen; }
+  std::string Name() const;  // "pp512", "tg128", "tg128@16", "tg128@d4096"
 };
 
-// One run from an empty KV: random tokens, and how long they took. Cancelled by a signal.
+// One run: random tokens, and how long they took. Cancelled by a signal.
 struct BenchSample {
   double seconds = 0;
   uint64_t bytes = 0;  // of weights and KV that were read
 };
-// Bytes that n_gen decode steps of `batch` sessions read from an empty KV on: they share the
-// weights of a step, and each reads its own KV.
-uint64_t BytesOfDecode(const ForwardLoop& loop, int n_gen, int batch);
+// Bytes that the decode steps of a test read: its sessions share the weights of a step, and each
+// reads its own KV.
+uint64_t BytesOfDecode(const ForwardLoop& loop, const BenchTest& test);
+// What fills the sessions up to the test's depth is not measured, and is kept for the next run.
 absl::StatusOr<BenchSample> RunBenchTest(ForwardLoop& loop, const BenchTest& test, int ubatch_size,
                                          const Clock& clock);
 

@@ -16,13 +16,18 @@ namespace {
 
 std::vector<BenchTest> TestsOf(const Settings& settings) {
   std::vector<BenchTest> tests;
-  for (const int64_t n : settings.Ints("n-prompt")) {
-    if (n > 0) tests.push_back({.n_prompt = static_cast<int>(n)});
-  }
-  for (const int64_t n : settings.Ints("n-gen")) {
-    for (const int64_t batch : settings.Ints("batch")) {
-      if (n > 0) {
-        tests.push_back({.n_gen = static_cast<int>(n), .batch = static_cast<int>(batch)});
+  for (const int64_t depth : settings.Ints("depth")) {
+    BenchTest test = {.depth = static_cast<int>(depth)};
+    for (const int64_t n : settings.Ints("n-prompt")) {
+      test.n_prompt = static_cast<int>(n);
+      if (n > 0) tests.push_back(test);
+    }
+    test.n_prompt = 0;
+    for (const int64_t n : settings.Ints("n-gen")) {
+      test.n_gen = static_cast<int>(n);
+      for (const int64_t batch : settings.Ints("batch")) {
+        test.batch = static_cast<int>(batch);
+        if (n > 0) tests.push_back(test);
       }
     }
   }
@@ -45,7 +50,7 @@ absl::StatusOr<std::unique_ptr<ForwardLoop>> LoopFor(const CommandContext& conte
   options.ubatch_size = static_cast<int>(context.settings.Int("ubatch-size"));
   options.positions = 1;
   for (const BenchTest& test : tests) {
-    options.positions = std::max({options.positions, test.n_prompt, test.n_gen});
+    options.positions = std::max(options.positions, test.positions());
     options.sessions = std::max(options.sessions, test.batch);
   }
   return ForwardLoop::Create(file, options, *compute.kernels, *compute.pool);
@@ -100,7 +105,7 @@ absl::Status MeasureRoles(const CommandContext& context, const HostedModel& mode
     }
     // The first token is not among the samples: it counts as the others do.
     const double per_run = static_cast<double>(n_gen) / static_cast<double>(samples.size());
-    by_roles.push_back({sum.roles_seconds * per_run, BytesOfDecode(*bare, n_gen, 1)});
+    by_roles.push_back({sum.roles_seconds * per_run, BytesOfDecode(*bare, test)});
     bare_speeds.push_back(static_cast<double>(samples.size()) / sum.bare_seconds);
   }
   BenchResult result = Summarize(test, by_roles, bandwidth);

@@ -45,13 +45,14 @@ send directly. It reads envelopes and no rows. Ends at SIGINT or SIGTERM.)",
      R"(mortar relay --listen tcp://127.0.0.1:4751 --coordinator tcp://127.0.0.1:4750)"},
     {kBench, "bench", "measure the speed of prefill and decode, as llama-bench defines them",
      R"(ppN: N random tokens from an empty KV. tgN: N tokens, one by one, from an empty KV.
-tgN@B: the same for B sessions in one batch. gb_s counts the bytes of weights and of KV that
-are read; bandwidth_fraction divides it by this machine's memory bandwidth, measured in the
-same run with the same number of threads. --roles measures the whole path through edge,
-coordinator and worker against the bare forward loop, token by token in alternation.)",
+tgN@B: the same for B sessions in one batch; @dD: from D positions on. gb_s counts the bytes of
+weights and of KV that are read; bandwidth_fraction divides it by this machine's memory
+bandwidth, measured in the same run with the same number of threads. --roles measures the whole
+path through edge, coordinator and worker against the bare forward loop, token by token in
+alternation.)",
      R"(mortar bench -t 2
 mortar bench -p 0 -n 128 -r 5 --roles
-mortar bench --batch 1,8,16 --json)"},
+mortar bench -d 0,4096 --batch 1,8,16 --json)"},
     {kPerplexity, "perplexity", "how well a model predicts a text, as llama-perplexity defines it",
      R"(The text is cut into windows of --ctx-size tokens; the second half of each is scored.
 Prints the perplexity and its standard error.)",
@@ -244,6 +245,9 @@ constexpr FlagSpec kFlags[] = {
     {.name = "batch", .type = FlagType::kInts, .commands = kBench,
      .help = "sessions that decode together", .group = "Tests", .value_name = "N,N",
      .fallback = "1", .min = 1, .max = 512},
+    {.name = "depth", .type = FlagType::kInts, .commands = kBench,
+     .help = "positions that sessions hold before a test begins", .group = "Tests",
+     .shorts = "d", .value_name = "N,N", .fallback = "0", .min = 0, .max = 1 << 20},
     {.name = "roles", .type = FlagType::kBool, .commands = kBench,
      .help = "also measure the path through edge, coordinator and worker", .group = "Tests",
      .fallback = "false"},

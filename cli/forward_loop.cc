@@ -43,6 +43,10 @@ void ForwardLoop::Clear() {
   std::ranges::fill(positions_, 0);
 }
 
+void ForwardLoop::Rewind(int positions) {
+  for (int& held : positions_) held = std::min(held, positions);
+}
+
 absl::Status ForwardLoop::Reserve(int sessions, int positions) {
   CHECK(sessions <= options_.sessions);
   for (int i = 0; i < sessions; ++i) {
@@ -51,10 +55,12 @@ absl::Status ForwardLoop::Reserve(int sessions, int positions) {
   return absl::OkStatus();
 }
 
-void ForwardLoop::Prefill(std::span<const int32_t> tokens) {
+void ForwardLoop::Prefill(int session, std::span<const int32_t> tokens) {
+  KvTable& table = kv_[static_cast<size_t>(session)];
+  int& position = positions_[static_cast<size_t>(session)];
   while (!tokens.empty()) {
     const size_t n = std::min(tokens.size(), static_cast<size_t>(options_.ubatch_size));
-    for (size_t i = 0; i < n; ++i) rows_[i] = {&kv_[0], positions_[0]++};
+    for (size_t i = 0; i < n; ++i) rows_[i] = {&table, position++};
     Batch batch;
     batch.rows = std::span(rows_).first(n);
     batch.tokens = tokens.first(n);

@@ -33,12 +33,15 @@ class ForwardLoop {
 
   // Gives all KV back; every session is empty.
   void Clear();
+  // Sessions that hold more than `positions` forget the rest.
+  void Rewind(int positions);
+  int positions(int session) const { return positions_[static_cast<size_t>(session)]; }
   // Positions are taken before they are computed, so that steps cannot fail.
   absl::Status Reserve(int sessions, int positions);
 
-  // Appends `tokens` to the first session, in steps of ubatch_size; the logits of the last token
-  // are left in logits().
-  void Prefill(std::span<const int32_t> tokens);
+  // Appends `tokens` to a session, in steps of ubatch_size; the logits of the last token stand in
+  // mutable_logits().
+  void Prefill(int session, std::span<const int32_t> tokens);
   // Appends one token to each of the first tokens.size() sessions, in one step, with logits.
   void Decode(std::span<const int32_t> tokens);
 

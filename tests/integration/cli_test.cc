@@ -236,13 +236,12 @@ TEST(Cli, InspectListsTheBricks) {
 
 TEST(Cli, BenchNamesItsTestsAsLlamaBenchDoes) {
   const ProgramResult result = RunMortar({"bench", "-m", TestModelPath(), "-p", "32", "-n", "8",
-                                          "-r", "2", "--batch", "1,4", "--json"});
+                                          "-r", "2", "--batch", "1,4", "-d", "0,40", "--json"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   const json tests = result.Json();
-  ASSERT_EQ(tests.size(), 3u);
-  EXPECT_EQ(tests[0]["test"], "pp32");
-  EXPECT_EQ(tests[1]["test"], "tg8");
-  EXPECT_EQ(tests[2]["test"], "tg8@4");
+  const char* const names[] = {"pp32", "tg8", "tg8@4", "pp32@d40", "tg8@d40", "tg8@4@d40"};
+  ASSERT_EQ(tests.size(), std::size(names));
+  for (size_t i = 0; i < std::size(names); ++i) EXPECT_EQ(tests[i]["test"], names[i]);
   for (const json& test : tests) {
     for (const char* key : {"tok_s", "gb_s", "bandwidth_fraction"}) {
       EXPECT_GT(test[key].get<double>(), 0) << test;

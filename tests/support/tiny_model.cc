@@ -1,5 +1,6 @@
 #include "tests/support/tiny_model.h"
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 #include <utility>
@@ -162,6 +163,18 @@ std::vector<float> Draw(uint64_t n, float mean, float deviation, uint64_t seed,
   return values;
 }
 
+// Lengthens a matrix to `n_out` rows by those that it has, from the first on.
+void RepeatRows(uint64_t n_out, GgufWriter::Tensor& matrix) {
+  const size_t period = matrix.data.size();
+  const size_t row_bytes = period / matrix.shape[1];
+  matrix.shape[1] = n_out;
+  matrix.data.resize(row_bytes * n_out);
+  for (size_t i = period; i < matrix.data.size(); i += row_bytes) {
+    std::copy_n(matrix.data.begin() + static_cast<ptrdiff_t>(i - period), row_bytes,
+                matrix.data.begin() + static_cast<ptrdiff_t>(i));
+  }
+}
+
 // Adds the tensors of one seed.
 class TensorMaker {
  public:
@@ -187,10 +200,14 @@ class TensorMaker {
       type = options_.mixed_types[n_matrices_++ % options_.mixed_types.size()];
       if (n_in % BlockElements(type) != 0) type = TensorType::kF16;
     }
+    if (options_.type_of) type = options_.type_of(name, n_in);
     const auto in = static_cast<uint64_t>(n_in);
     const auto out = static_cast<uint64_t>(n_out);
-    writer_.AddTensor(name, type, {in, out},
-                      Draw(in * out, 0, options_.deviation, options_.seed, name));
+    const bool repeats = options_.drawn_rows > 0 && n_out > options_.drawn_rows;
+    const uint64_t drawn = repeats ? static_cast<uint64_t>(options_.drawn_rows) : out;
+    writer_.AddTensor(name, type, {in, drawn},
+                      Draw(in * drawn, 0, options_.deviation, options_.seed, name));
+    if (repeats) RepeatRows(out, writer_.tensors.back());
   }
 
  private:

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,6 +36,9 @@ struct TinyModelOptions {
       std::nullopt;  // of token_embd and output, where it differs
   // Instead of the two above: matrices take these in turn, and F16 where a row is no whole blocks.
   std::vector<TensorType> mixed_types = {};
+  // Instead of all of them: a matrix's type by its name and its inputs.
+  std::function<TensorType(const std::string& name, int n_in)> type_of = {};
+  int drawn_rows = 0;     // of a matrix; the others repeat them. 0: all are drawn
   bool tied_head = true;  // no output.weight
   uint64_t seed = 1;
   float deviation = 0.05f;             // of what is drawn

@@ -1,185 +1,180 @@
 """Decode and prefill speed of `mortar bench` beside llama.cpp's, in alternation on one machine.
 
-usage: bench.py MORTAR MODEL LLAMA_FLAGS --llama NAME=LLAMA_BENCH... [--pairs N] [--threads T,T]
-       [--write]
+usage: bench.py MORTAR LLAMA_FLAGS --model NAME=FILE... --llama NAME=FOLDER... [--tests T,T]
+       [--threads T,T] [--pairs N] [--isa ISA] [--resume] [--write]
 
-A pair is one run of each program, so that a machine that slows down slows both. Each build of
-llama.cpp is measured with and without flash attention, and with and without weights repacked for
-the CPU; the best median counts. A setting that ends badly is named in the table and not run
-again.
+For each model, test and number of threads every setting of llama.cpp (its builds, with and without
+flash attention, with and without weights repacked for the CPU) runs once; the best two then run in
+pairs with mortar, so that a machine that slows down slows all. What is compared is the median of
+the pairs' ratios to the better of the two. A setting that ends badly is named.
 """
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import time
 
-TESTS = {"tg128": ["-p", "0", "-n", "128"], "pp512": ["-p", "512", "-n", "0"]}
-PEER_FLAGS = ("-fa 0", "-fa 1", "-fa 0 --repack 0", "-fa 1 --repack 0")
+import bench_table
+
+# What llama.cpp calls them. NAME: (arguments of mortar bench, program, arguments of it)
+TESTS = {
+    "pp512": ("-p 512 -n 0", "llama-bench", "-p 512 -n 0"),
+    "tg128": ("-p 0 -n 128", "llama-bench", "-p 0 -n 128"),
+    "tg128@16": ("-p 0 -n 128 --batch 16", "llama-batched-bench",
+                 "-npp 1 -ntg 128 -npl 16 -c 2304"),
+    "pp4096": ("-p 4096 -n 0", "llama-bench", "-p 4096 -n 0"),
+    "tg128@d4096": ("-p 0 -n 128 -d 4096", "llama-bench", "-p 0 -n 128 -d 4096"),
+}
+SETTINGS = ("-fa 0", "-fa 1", "-fa 0 --repack 0", "-fa 1 --repack 0")
+SETTINGS_KEPT = 2  # after one run of each, which noise may have put in a wrong order
 
 
-def peers_of(options):
-    """[(name in the table, llama-bench, flags)]."""
-    builds = [build.partition("=") for build in options.llama]
-    return [(f"{name} {flags}", program, flags) for name, _, program in builds
-            for flags in PEER_FLAGS]
+class Failed(Exception):
+    """A program that gave no figures."""
 
 
-def run_json(command):
-    """What the command prints, and its exit code."""
+def run(command):
+    """What the command prints."""
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode != 0:
-        return None, result.returncode
-    return json.loads(result.stdout), 0
+        last = (result.stderr.strip().splitlines() or [""])[-1]
+        raise Failed(f"ended with {result.returncode}: {last[:120]}")
+    return result.stdout
 
 
-class Samples:
-    """What the runs gave, by (program, test, threads)."""
-
-    def __init__(self):
-        self.speeds = {}     # -> [tokens/s], one for each pair
-        self.bytes = {}      # -> bytes read per token
-        self.ended = {}      # -> exit code of a run that gave nothing
-        self.bandwidth = {}  # threads -> [GB/s]
-
-    def mortar(self, options, test, threads):
-        key = ("mortar", test, threads)
-        command = [options.mortar, "bench", "--json", "-m", options.model, "-t", str(threads),
-                   "-r", str(options.repetitions)] + TESTS[test]
-        rows, code = run_json(command)
-        if code != 0:
-            sys.exit(f"error: {' '.join(command)} ended with {code}")
-        self.speeds.setdefault(key, []).append(rows[0]["tok_s"])
-        self.bytes[key] = rows[0]["gb_s"] * 1e9 / rows[0]["tok_s"]
-        self.bandwidth.setdefault(threads, []).append(rows[0]["bandwidth_gb_s"])
-
-    def llama(self, options, peer, test, threads):
-        name, program, flags = peer
-        key = (name, test, threads)
-        if key in self.ended:
-            return
-        rows, code = run_json([program, "-o", "json", "-m", options.model, "-t",
-                               str(threads), "-r", str(options.repetitions)] + flags.split() +
-                              TESTS[test])
-        if code != 0:
-            self.ended[key] = code
-            self.speeds.pop(key, None)
-            return
-        self.speeds.setdefault(key, []).append(rows[0]["avg_ts"])
-        # A decode step reads every weight once; prefill reads them once per 512 tokens.
-        self.bytes[key] = rows[0]["model_size"] / (rows[0]["n_prompt"] or 1)
+def run_mortar(options, model, test, threads):
+    """{tok_s, gb_s, bandwidth_gb_s}."""
+    command = [options.mortar, "bench", "--json", "-m", model, "-t", str(threads), "-r",
+               str(options.repetitions), "--isa", options.isa] + TESTS[test][0].split()
+    row = json.loads(run(command))[0]
+    return {key: row[key] for key in ("tok_s", "gb_s", "bandwidth_gb_s")}
 
 
-def measure(options, threads_list):
-    samples = Samples()
-    for pair in range(options.pairs):
-        for threads in threads_list:
-            print(f"pair {pair + 1} of {options.pairs}, {threads} threads", file=sys.stderr)
-            for test in TESTS:
-                samples.mortar(options, test, threads)
-                for peer in peers_of(options):
-                    samples.llama(options, peer, test, threads)
-    return samples
+def run_llama(options, setting, model, test, threads):
+    """Tokens/s of one setting: (folder of its programs, flags)."""
+    folder, flags = setting
+    _, program, arguments = TESTS[test]
+    command = [os.path.join(folder, program), "-m", model, "-t", str(threads)]
+    command += arguments.split()
+    if program == "llama-bench":
+        command += ["-o", "json", "-r", str(options.repetitions)] + flags.split()
+        return json.loads(run(command))[0]["avg_ts"]
+    # The same settings go by other names there.
+    flags = flags.replace("-fa 0", "-fa off").replace("-fa 1", "-fa on")
+    flags = flags.replace("--repack 0", "--no-repack")
+    lines = run(command + ["--output-format", "jsonl"] + flags.split()).splitlines()
+    rows = [json.loads(line) for line in lines if line.startswith("{")]
+    if not rows:
+        raise Failed("printed no figures")
+    return rows[-1]["speed_tg"]
 
 
-def cell(values):
-    return (f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})")
+def settings_of(options):
+    """{name in the table: (folder of its programs, flags)}."""
+    builds = [build.partition("=") for build in options.llama]
+    return {f"{name} {flags}": (folder, flags) for name, _, folder in builds for flags in SETTINGS}
 
 
-def rows_of(samples, peers, test, threads):
-    """mortar, then each setting of llama.cpp."""
-    ran = [p for p in peers if (p, test, threads) in samples.speeds]
+def screen(options, model, test, threads):
+    """Names of the settings that are worth pairs, and {name: tokens/s or why it gave none}."""
+    seen = {}
+    for name, setting in settings_of(options).items():
+        try:
+            seen[name] = run_llama(options, setting, model, test, threads)
+        except Failed as failed:
+            seen[name] = str(failed)
+    ran = sorted((n for n in seen if not isinstance(seen[n], str)), key=lambda n: -seen[n])
     if not ran:
-        sys.exit(f"error: no setting of llama.cpp ran {test} with {threads} threads")
-    best = max(ran, key=lambda p: statistics.median(samples.speeds[(p, test, threads)]))
-    bandwidth = statistics.median(samples.bandwidth[threads])
-    lines = []
-    for program in ["mortar"] + peers:
-        key = (program, test, threads)
-        if key in samples.ended:
-            lines.append(f"| {test} | {threads} | {program} | ended with {samples.ended[key]} "
-                         "| | | |")
+        raise Failed(f"no setting of llama.cpp ran {test}: {seen}")
+    return ran[:SETTINGS_KEPT], seen
+
+
+def measure(options, model, test, threads):
+    """The figures of one model, test and number of threads."""
+    kept, seen = screen(options, model, test, threads)
+    settings = settings_of(options)
+    record = {"mortar": [], "peers": {name: [] for name in kept}, "screened": seen}
+    for pair in range(options.pairs):
+        print(f"  pair {pair + 1} of {options.pairs}", file=sys.stderr)
+        record["mortar"].append(run_mortar(options, model, test, threads))
+        for name in kept:
+            record["peers"][name].append(
+                run_llama(options, settings[name], model, test, threads))
+    return record
+
+
+def is_wanted(options, name):
+    return not options.models or any(part in name for part in options.models.split(","))
+
+
+def measure_all(options):
+    """[(model's name, test, threads, record)], kept in a file as they come."""
+    results = {}
+    identity = f"{os.path.getmtime(options.mortar)} {options.pairs} {options.isa}"
+    if options.resume and os.path.exists(options.results):
+        with open(options.results, encoding="utf-8") as file:
+            stored = json.load(file)
+        if stored["identity"] == identity:
+            results = stored["results"]
+    rows = []
+    for name, _, path in (model.partition("=") for model in options.model):
+        if not is_wanted(options, name):
             continue
-        speeds = samples.speeds[key]
-        # Of each pair, then the median: what slowed a pair slowed both.
-        ratio = statistics.median(a / b for a, b in
-                                  zip(speeds, samples.speeds[(best, test, threads)]))
-        gb_s = statistics.median(speeds) * samples.bytes[key] / 1e9
-        mark = " (best)" if program == best else ""
-        lines.append(f"| {test} | {threads} | {program}{mark} | {cell(speeds)} | {ratio:.2f} | "
-                     f"{gb_s:.2f} | {100 * gb_s / bandwidth:.0f} % |")
-    return lines
+        for test in options.tests.split(","):
+            for threads in (int(t) for t in options.threads.split(",")):
+                key = f"{name} {test} {threads}"
+                if key not in results:
+                    print(f"{name}, {test}, {threads} threads", file=sys.stderr)
+                    results[key] = measure(options, path, test, threads)
+                    os.makedirs(os.path.dirname(options.results), exist_ok=True)
+                    with open(options.results, "w", encoding="utf-8") as file:
+                        json.dump({"identity": identity, "results": results}, file, indent=1)
+                rows.append((name, test, threads, results[key]))
+    return rows
 
 
-def table(samples, peers, threads_list):
-    """Rows of Markdown: medians over the pairs, spread, ratio, bytes against the bound."""
-    lines = ["| test | threads | program | tokens/s: median (least to most) | ratio | GB/s | "
-             "of memory bandwidth |", "| --- | --- | --- | --- | --- | --- | --- |"]
-    for test in TESTS:
-        for threads in threads_list:
-            lines += rows_of(samples, peers, test, threads)
-    return lines
-
-
-def cpu_name():
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-        for line in file:
-            if line.startswith(("model name", "Model")):
-                return line.split(":", 1)[1].strip()
-    return platform.machine()
-
-
-def version_of(command):
-    result = subprocess.run(command, capture_output=True, text=True)
-    lines = [line for line in (result.stdout + result.stderr).splitlines() if line.strip()]
-    return "; ".join(lines[:2]) or "unknown"
-
-
-def report(options, samples, threads_list):
-    bandwidth = ", ".join(f"{statistics.median(samples.bandwidth[t]):.1f} GB/s with {t} threads"
-                          for t in threads_list)
-    return [
-        f"- machine: {cpu_name()}, {os.cpu_count()} CPUs, {platform.system()} "
-        f"{platform.release()}",
-        f"- memory reads, measured in the same runs: {bandwidth}",
-        f"- model: {os.path.basename(options.model)}",
-        f"- mortar: {version_of([options.mortar, 'version'])}; `mortar bench -t T "
-        f"-r {options.repetitions}`",
-        f"- llama.cpp: {version_of([peers_of(options)[0][1], '--version'])}, from "
-        f"{options.llama_flags}; "
-        f"`llama-bench -t T -r {options.repetitions}` with the flags in the table",
-        f"- {options.pairs} pairs, the programs in alternation; ratio to llama.cpp's best "
-        "setting, median over the pairs",
-        "",
-    ] + table(samples, [name for name, _, _ in peers_of(options)], threads_list)
-
-
-def main():
+def parse():
     parser = argparse.ArgumentParser(prog="./dev bench")
-    for name in ("mortar", "model", "llama_flags"):
+    for name in ("mortar", "llama_flags"):
         parser.add_argument(name, help=argparse.SUPPRESS)
-    parser.add_argument("--llama", action="append", required=True, help=argparse.SUPPRESS)
+    for name in ("--model", "--llama"):
+        parser.add_argument(name, action="append", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--results", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--pairs", type=int, default=5, help="runs of each program (default 5)")
+    parser.add_argument("--models", help="only those whose name holds one of these, A,B")
     parser.add_argument("--threads", default="2,1", help="thread counts (default 2,1)")
-    parser.add_argument("--repetitions", type=int, default=2,
-                        help="measured repeats inside one run (default 2)")
+    parser.add_argument("--tests", default="tg128,pp512",
+                        help=f"of {','.join(TESTS)} (default tg128,pp512)")
+    parser.add_argument("--isa", default="auto", help="mortar's kernels (default auto)")
+    parser.add_argument("--repetitions", type=int, default=1,
+                        help="measured repeats inside one run (default 1)")
+    parser.add_argument("--resume", action="store_true",
+                        help="keep what an interrupted run of the same program measured")
     parser.add_argument("--write", action="store_true", help="also write docs/benchmarks.md")
     options = parser.parse_args()
     if options.pairs < 1:
         parser.error("--pairs: at least 1")
-    threads_list = [int(t) for t in options.threads.split(",")]
+    for test in options.tests.split(","):
+        if test not in TESTS:
+            parser.error(f"--tests: {test} is none of {', '.join(TESTS)}")
+    return options
 
-    lines = report(options, measure(options, threads_list), threads_list)
+
+def main():
+    options = parse()
+    try:
+        rows = measure_all(options)
+    except Failed as failed:
+        sys.exit(f"error: {failed}")
+    first_build = options.llama[0].partition("=")[2]
+    lines = bench_table.head(options, first_build) + bench_table.table(rows)
     print("\n".join(lines))
     if options.write:
         with open("docs/benchmarks.md", "w", encoding="utf-8") as file:
-            file.write("# Benchmarks\n\nWritten by `./dev bench --write` on "
-                       f"{time.strftime('%Y-%m-%d')}. Decode is bound by memory, prefill by "
-                       "int8 arithmetic:\nthe last columns say how near each is to the first "
-                       "bound.\n\n" + "\n".join(lines) + "\n")
+            file.write("# Benchmarks\n\nWritten by `./dev bench … --write` on "
+                       f"{time.strftime('%Y-%m-%d')}.\n\n" + "\n".join(lines) + "\n")
     return 0
 
 

@@ -6,28 +6,28 @@ peer_dir=$cache_dir/peers/llama_cpp_python-0.3.36/vendor/llama.cpp
 peer_flags='-DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON -DGGML_OPENMP=ON -DLLAMA_CURL=OFF'
 peer_flags="$peer_flags -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF"
 
-# ensure_peer: returns with $peer_bench, llama-bench built from the sdist's own llama.cpp. On some
-# virtual machines the AMX that the CPU lists does not hold: prefill dies by a signal, decode is
-# well. There a build without AMX is measured too, $peer_bench_without_amx.
+# ensure_peer: returns with $peer_bin, the folder of llama.cpp's programs, built from the sdist's
+# own sources. On some virtual machines the AMX that the CPU lists does not hold: prefill dies by a
+# signal, decode is well. There a build without AMX is measured too, $peer_bin_without_amx.
 ensure_peer() {
   mkdir -p "$state_dir"
   peer_build=$peer_dir/build
   build_peer_once
-  peer_bench=$peer_build/bin/llama-bench
-  peer_bench_without_amx=
+  peer_bin=$peer_build/bin
+  peer_bin_without_amx=
   status=0
-  (exec "$peer_bench" -m "$cache_dir/models/$model_file" -p 512 -n 0 -r 1) \
+  (exec "$peer_bin/llama-bench" -m "$cache_dir/models/$model_file" -p 512 -n 0 -r 1) \
     >"$state_dir/peer.log" 2>&1 || status=$?
   [ "$status" -ge 128 ] || return 0
   say "llama.cpp dies in prefill (exit code $status): measuring a build without AMX beside it"
   no_amx='-mno-amx-tile -mno-amx-int8 -mno-amx-bf16'
   peer_build=$peer_dir/build-without-amx
   build_peer_once
-  peer_bench_without_amx=$peer_build/bin/llama-bench
+  peer_bin_without_amx=$peer_build/bin
 }
 
 build_peer_once() {
-  [ ! -x "$peer_build/bin/llama-bench" ] || return 0
+  [ ! -x "$peer_build/bin/llama-batched-bench" ] || return 0
   if [ ! -f "$peer_dir/CMakeLists.txt" ]; then
     mkdir -p "$cache_dir/peers"
     download_dir=$(mktemp -d "$cache_dir/peers/.download.XXXXXX")
@@ -60,5 +60,6 @@ build_peer() {
   # shellcheck disable=SC2086  # flags are words
   cmake -S "$peer_dir" -B "$peer_build" -G Ninja $peer_flags \
     -DCMAKE_C_FLAGS="${no_amx-}" -DCMAKE_CXX_FLAGS="${no_amx-}" &&
-    ninja -C "$peer_build" -j "$(nproc)" llama-bench llama-perplexity llama-tokenize
+    ninja -C "$peer_build" -j "$(nproc)" llama-bench llama-batched-bench \
+    llama-perplexity llama-tokenize
 }

@@ -15,6 +15,8 @@ TEST(Bench, TestsAreNamedAsLlamaBenchNamesThem) {
   EXPECT_EQ((BenchTest{.n_prompt = 512}.Name()), "pp512");
   EXPECT_EQ((BenchTest{.n_gen = 128}.Name()), "tg128");
   EXPECT_EQ((BenchTest{.n_gen = 128, .batch = 16}.Name()), "tg128@16");
+  EXPECT_EQ((BenchTest{.n_prompt = 512, .depth = 4096}.Name()), "pp512@d4096");
+  EXPECT_EQ((BenchTest{.n_gen = 128, .batch = 16, .depth = 4096}.Name()), "tg128@16@d4096");
 }
 
 TEST(Bench, SpreadIsThatOfASample) {

@@ -7,6 +7,7 @@
 
 #include "engine/text/jinja/limits.h"
 #include "engine/text/jinja/parser.h"
+#include "tests/support/sanitized.h"
 
 namespace mortar::jinja {
 namespace {
@@ -75,9 +76,9 @@ TEST(Evaluator, WorkWithoutEndIsStopped) {
       loop + "{{ long.find('b') }}" + end,
       loop + loop + "{% continue %}" + end + end,
   };
-  for (const std::string& source : sources) {
-    EXPECT_EQ(Render(source).status().code(), absl::StatusCode::kResourceExhausted)
-        << source.substr(0, 60);
+  for (size_t i = 0; i < sources.size(); i += kSanitized ? 3 : 1) {
+    EXPECT_EQ(Render(sources[i]).status().code(), absl::StatusCode::kResourceExhausted)
+        << sources[i].substr(0, 60);
   }
 }
 

@@ -1,0 +1,75 @@
+"""What bench.py measured, as Markdown."""
+import os
+import platform
+import statistics
+import subprocess
+
+HEAD = """\
+| model | test | threads | mortar, tokens/s | llama.cpp's best | ratio | GB/s | of memory |
+| --- | --- | --- | --- | --- | --- | --- | --- |"""
+
+
+def spread(values):
+    return f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})"
+
+
+def row(name, test, threads, record):
+    """One line: medians over the pairs, spread, ratio, bytes read against the bound."""
+    speeds = [run["tok_s"] for run in record["mortar"]]
+    best = max(record["peers"], key=lambda peer: statistics.median(record["peers"][peer]))
+    # Of each pair, then the median: what slowed a pair slowed both.
+    ratios = [a / b for a, b in zip(speeds, record["peers"][best])]
+    rate = statistics.median(run["gb_s"] for run in record["mortar"])
+    share = statistics.median(run["gb_s"] / run["bandwidth_gb_s"] for run in record["mortar"])
+    return (f"| {name} | {test} | {threads} | {spread(speeds)} | "
+            f"{spread(record['peers'][best])} `{best}` | **{statistics.median(ratios):.2f}** "
+            f"({min(ratios):.2f} to {max(ratios):.2f}) | {rate:.2f} | {100 * share:.0f} % |")
+
+
+def failures(rows):
+    """What ended badly, each setting once."""
+    seen = {}
+    for _, test, _, record in rows:
+        for peer, figure in record["screened"].items():
+            if isinstance(figure, str):
+                seen.setdefault((peer, figure), set()).add(test)
+    return [f"- `{peer}` {why} in {', '.join(sorted(tests))}"
+            for (peer, why), tests in sorted(seen.items())]
+
+
+def table(rows):
+    lines = HEAD.splitlines() + [row(*one) for one in rows]
+    ended = failures(rows)
+    return lines + (["", "Settings of llama.cpp without figures:", ""] + ended if ended else [])
+
+
+def cpu_name():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith(("model name", "Model")):
+                return line.split(":", 1)[1].strip()
+    return platform.machine()
+
+
+def version_of(command):
+    result = subprocess.run(command, capture_output=True, text=True)
+    lines = [line for line in (result.stdout + result.stderr).splitlines() if line.strip()]
+    return "; ".join(lines[:2]) or "unknown"
+
+
+def head(options, llama_folder):
+    """The machine, the programs and how they were run."""
+    return [
+        f"- machine: {cpu_name()}, {os.cpu_count()} CPUs, {platform.system()} "
+        f"{platform.release()}",
+        f"- mortar: {version_of([options.mortar, 'version'])}; `mortar bench -t T "
+        f"-r {options.repetitions} --isa {options.isa}`",
+        f"- llama.cpp: {version_of([os.path.join(llama_folder, 'llama-bench'), '--version'])}, "
+        f"from {options.llama_flags}",
+        f"- {options.pairs} pairs, the programs in alternation; the ratio is the median of the "
+        "pairs' ratios to the better of the two best settings of llama.cpp, chosen among all by "
+        "one run of each",
+        "- GB/s: weights and KV that mortar's steps had to read; memory bandwidth is measured in "
+        "the same run. Decode is bound by memory, prefill by int8 arithmetic",
+        "",
+    ]
