@@ -29,17 +29,24 @@ template <KvType kType, int kHeads, int kCount>
 inline void DotProducts(const AttendArgs& a, int p, float32x4_t (&dot)[kHeads][kCount]) {
   const int head_dim = a.shape.head_dim;
   const uint8_t* keys[kCount];
+
+#pragma GCC unroll 8
   for (int i = 0; i < kCount; ++i) {
     const int at = p + i / 2 * 8;
     const size_t block =
         a.shape.head_elements() * a.kv_head + static_cast<size_t>(at % kKvPagePositions) * head_dim;
     keys[i] = a.pages[at / kKvPagePositions] + a.layer_offset +
               (block + static_cast<size_t>(i % 2) * 4) * a.shape.element_bytes();
+
+#pragma GCC unroll 3
     for (int h = 0; h < kHeads; ++h) dot[h][i] = vdupq_n_f32(0.0f);
   }
   for (int d = 0; d < head_dim; ++d) {
+#pragma GCC unroll 8
     for (int i = 0; i < kCount; ++i) {
       const float32x4_t key = LoadKv4<kType>(keys[i], static_cast<size_t>(d) * 8);
+
+#pragma GCC unroll 3
       for (int h = 0; h < kHeads; ++h) {
         dot[h][i] = vfmaq_n_f32(dot[h][i], key, a.q[h * head_dim + d]);
       }
@@ -65,7 +72,10 @@ inline void ScoreFours(const AttendArgs& a, const SpanKeys& keys, int p,
                        float32x4_t (&max)[kHeads]) {
   float32x4_t dot[kHeads][kCount];
   DotProducts<kType>(a, p, dot);
+
+#pragma GCC unroll 3
   for (int h = 0; h < kHeads; ++h) {
+#pragma GCC unroll 8
     for (int i = 0; i < kCount; ++i) {
       const float32x4_t scores = ScoresOf(a, keys, p + 4 * i, dot[h][i]);
       vst1q_f32(a.scores + h * kSpan + (p + 4 * i - keys.begin), scores);
@@ -93,10 +103,15 @@ void Scores(const AttendArgs& a, const SpanKeys& keys, float (&largest)[kHeads])
 float ExpAndSum(float* scores, int n, float max) {
   float32x4_t partial[4];
   for (float32x4_t& sum : partial) sum = vdupq_n_f32(0.0f);
-  for (int i = 0; i < n; i += 4) {
-    const float32x4_t e = Exp4(vsubq_f32(vld1q_f32(scores + i), vdupq_n_f32(max)));
-    vst1q_f32(scores + i, e);
-    partial[i / 4 % 4] = vaddq_f32(partial[i / 4 % 4], e);
+  for (int i = 0; i < n; i += 16) {
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      float* four = scores + i + 4 * j;
+      if (i + 4 * j >= n) break;
+      const float32x4_t e = Exp4(vsubq_f32(vld1q_f32(four), vdupq_n_f32(max)));
+      vst1q_f32(four, e);
+      partial[j] = vaddq_f32(partial[j], e);
+    }
   }
   float folded[16];
   for (int i = 0; i < 4; ++i) vst1q_f32(folded + 4 * i, partial[i]);
@@ -109,20 +124,30 @@ void WeighValues(const AttendArgs& a, const SpanKeys& keys, int first, float* ou
   const int head_dim = a.shape.head_dim;
   const size_t head = a.shape.head_elements() * a.kv_head + first;
   float32x4_t acc[kHeads][kVectors];
+
+#pragma GCC unroll 3
   for (auto& of_head : acc) {
+#pragma GCC unroll 16
     for (float32x4_t& sum : of_head) sum = vdupq_n_f32(0.0f);
   }
   for (int p = keys.from; p < keys.end; ++p) {
     const uint8_t* v = a.pages[p / kKvPagePositions] + a.layer_offset + a.shape.k_bytes();
     const size_t row = head + static_cast<size_t>(p % kKvPagePositions) * head_dim;
+
+#pragma GCC unroll 16
     for (int i = 0; i < kVectors; ++i) {
       const float32x4_t value = LoadKv4<kType>(v, row + 4 * static_cast<size_t>(i));
+
+#pragma GCC unroll 3
       for (int h = 0; h < kHeads; ++h) {
         acc[h][i] = vfmaq_n_f32(acc[h][i], value, a.scores[h * kSpan + p - keys.begin]);
       }
     }
   }
+
+#pragma GCC unroll 3
   for (int h = 0; h < kHeads; ++h) {
+#pragma GCC unroll 16
     for (int i = 0; i < kVectors; ++i) vst1q_f32(out + h * head_dim + first + 4 * i, acc[h][i]);
   }
 }
@@ -172,7 +197,8 @@ inline void StoreFour(uint8_t* base, size_t at, float32x4_t v) {
 template <KvType kType>
 inline void StoreOne(uint8_t* base, size_t at, float v) {
   if constexpr (kType == KvType::kF16) {
-    const uint16_t half = FloatToHalf(v);
+    const uint16x4_t halves = vreinterpret_u16_f16(vcvt_f16_f32(vdupq_n_f32(v)));
+    const uint16_t half = vget_lane_u16(halves, 0);
     std::memcpy(base + 2 * at, &half, 2);
   } else {
     std::memcpy(base + 4 * at, &v, 4);

@@ -13,8 +13,9 @@ namespace {
 constexpr int kVectors = kBlock / 4;
 
 // The 32 values of a block, and their largest magnitude: NaN where one of them is.
-float LoadBlock(const float* x, float32x4_t (&v)[kVectors]) {
+inline float LoadBlock(const float* x, float32x4_t (&v)[kVectors]) {
   float32x4_t magnitude = vdupq_n_f32(0.0f);
+#pragma GCC unroll 8
   for (int i = 0; i < kVectors; ++i) {
     v[i] = vld1q_f32(x + 4 * i);
     magnitude = vmaxq_f32(magnitude, vabsq_f32(v[i]));
@@ -25,7 +26,7 @@ float LoadBlock(const float* x, float32x4_t (&v)[kVectors]) {
 
 // Eight values as integers, in 16 bits. The same shift by 1.5 * 2^23 as the reference: the low bits
 // are the nearest integer.
-int16x8_t Round8(const float32x4_t* v, float inverse) {
+inline int16x8_t Round8(const float32x4_t* v, float inverse) {
   const float32x4_t magic = vdupq_n_f32(0x1.8p23f);
   const int32x4_t low = vreinterpretq_s32_f32(vaddq_f32(vmulq_n_f32(v[0], inverse), magic));
   const int32x4_t high = vreinterpretq_s32_f32(vaddq_f32(vmulq_n_f32(v[1], inverse), magic));
@@ -33,7 +34,7 @@ int16x8_t Round8(const float32x4_t* v, float inverse) {
 }
 
 // Stores sixteen quants; returns their sum.
-int StoreHalf(const float32x4_t* v, float inverse, int8_t* q) {
+inline int StoreHalf(const float32x4_t* v, float inverse, int8_t* q) {
   const int16x8_t first = Round8(v, inverse);
   const int16x8_t second = Round8(v + 2, inverse);
   const int8x16_t bytes = vcombine_s8(vmovn_s16(first), vmovn_s16(second));
@@ -41,7 +42,7 @@ int StoreHalf(const float32x4_t* v, float inverse, int8_t* q) {
   return vaddlvq_s8(bytes);
 }
 
-int StoreHalf(const float32x4_t* v, float inverse, int16_t* q) {
+inline int StoreHalf(const float32x4_t* v, float inverse, int16_t* q) {
   const int16x8_t first = Round8(v, inverse);
   const int16x8_t second = Round8(v + 2, inverse);
   vst1q_s16(q, first);
@@ -74,6 +75,7 @@ void RmsNorm(const float* x, const float* w, int n, float eps, float* y) {
   for (float32x4_t& sum : sums) sum = vdupq_n_f32(0.0f);
   int i = 0;
   for (; i + 16 <= n; i += 16) {
+#pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) {
       const float32x4_t v = vld1q_f32(x + i + 4 * j);
       sums[j] = vaddq_f32(sums[j], vmulq_f32(v, v));

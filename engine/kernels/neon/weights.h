@@ -74,6 +74,7 @@ template <WeightType kType, int kV>
 static inline int8x16x2_t QuantsOfRows(const uint8_t* planes) {
   return {{Quants<kType, kV, 0>(planes), Quants<kType, kV, 1>(planes)}};
 }
+// Always inline, here and in linear.cc: a call would pass the quants through memory.
 template <WeightType kType>
 [[gnu::always_inline]] static inline BlockQuants UnpackQuants(const uint8_t* planes) {
   return {{QuantsOfRows<kType, 0>(planes), QuantsOfRows<kType, 1>(planes),

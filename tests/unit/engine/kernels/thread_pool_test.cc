@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <set>
 
 #include "engine/kernels/float_environment.h"
@@ -98,6 +99,15 @@ TEST(SelectKernels, KnowsItsNamesAndSaysSo) {
   EXPECT_THAT(Message(SelectKernels("sse9").status()),
               testing::AllOf(testing::HasSubstr("instruction set 'sse9' is unknown; known are "),
                              testing::HasSubstr("scalar")));
+}
+
+// Where the CPU is known, as an emulated one is, KERNEL_ISA says what it has; otherwise comparisons
+// with kernels that are not found would pass.
+TEST(SelectKernels, TakesTheBestThatTheCpuHas) {
+  const char* best = std::getenv("KERNEL_ISA");
+  if (best == nullptr) best = (*SelectKernels(""))->name;
+  EXPECT_EQ((*SelectKernels(""))->name, std::string(best));
+  EXPECT_EQ((*SelectKernels(best))->name, std::string(best));
 }
 
 TEST(SelectKernels, RefusesWhatThisCpuLacks) {
