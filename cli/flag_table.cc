@@ -170,7 +170,7 @@ constexpr FlagSpec kFlags[] = {
      .refused_why = "this version stores f16 or f32"},
     {.name = "isa", .type = FlagType::kChoice, .commands = kComputing,
      .help = "the kernels' instruction set", .group = "Machine", .value_name = "ISA",
-     .fallback = "auto", .choices = "auto,scalar,avx2,avx512"},
+     .fallback = "auto", .choices = "auto,scalar,avx2,avx512,neon"},
 
     // The cut.
     {.name = "front", .type = FlagType::kInt, .commands = kAnswering | kPlan | kBench,
@@ -262,7 +262,7 @@ constexpr FlagSpec kFlags[] = {
      .choices = "f16,f32", .refused = "q8_0", .refused_why = "this version stores f16 or f32"},
     {.name = "against-isa", .type = FlagType::kChoice, .commands = kCompare,
      .help = "--isa of side B", .group = "Tests", .value_name = "ISA", .unset = "as side A",
-     .choices = "auto,scalar,avx2,avx512"},
+     .choices = "auto,scalar,avx2,avx512,neon"},
 
     // General.
     {.name = "shell", .type = FlagType::kChoice, .commands = kCompletion, .help = "the shell",

@@ -1,5 +1,8 @@
 # The compile rules of every target, and the three ways to make one.
 
+# The checkout, whichever project of it this is.
+get_filename_component(mortar_root ${CMAKE_CURRENT_LIST_DIR} DIRECTORY)
+
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
@@ -9,14 +12,14 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   # Checkouts share their compilations; precompiled headers need the sloppiness.
-  set(CMAKE_CXX_COMPILER_LAUNCHER env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1
+  set(CMAKE_CXX_COMPILER_LAUNCHER env CCACHE_BASEDIR=${mortar_root} CCACHE_NOHASHDIR=1
     CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE_PROGRAM})
   set(CMAKE_C_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
 endif()
 
 # Interface target that every target of ours links: flags live here and nowhere else.
 add_library(mortar_flags INTERFACE)
-target_include_directories(mortar_flags INTERFACE ${CMAKE_SOURCE_DIR})
+target_include_directories(mortar_flags INTERFACE ${mortar_root})
 target_compile_options(mortar_flags INTERFACE
   -ffp-contract=off       # the numeric contract: an fma stands only where it is written
   -fno-math-errno
@@ -94,8 +97,8 @@ function(mortar_test)
   target_compile_options(${ARG_NAME} PRIVATE ${mortar_test_options})
   target_link_libraries(${ARG_NAME} PRIVATE mortar_flags ${ARG_DEPS} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${ARG_NAME} PRIVATE
-    MORTAR_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data"
-    MORTAR_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+    MORTAR_TEST_DATA="${mortar_root}/tests/data"
+    MORTAR_SOURCE_DIR="${mortar_root}"
     MORTAR_BINARY="${CMAKE_BINARY_DIR}/mortar")
   add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME})
   if(NOT TARGET tests_labelled_${ARG_LABEL})

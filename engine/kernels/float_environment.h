@@ -1,5 +1,5 @@
 // The floating-point environment that the numeric contract needs: rounding to nearest even,
-// subnormals neither flushed nor read as zero.
+// subnormals neither flushed nor read as zero, halves as IEEE 754 has them.
 #pragma once
 
 namespace mortar {

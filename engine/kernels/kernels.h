@@ -139,9 +139,9 @@ struct KernelTable {
   void (*attend)(const AttendArgs& args);
 };
 
-// The kernels for an instruction set, "scalar", "avx2" or "avx512"; or the best that this CPU has
-// for
-// "" . InvalidArgument when the name is unknown, FailedPrecondition when the CPU lacks it.
+// The kernels for an instruction set, "scalar", and on x86-64 "avx2" or "avx512", on ARM64 "neon";
+// or the best that this CPU has for "". InvalidArgument when the name is unknown,
+// FailedPrecondition when the CPU lacks it.
 absl::StatusOr<const KernelTable*> SelectKernels(std::string_view isa);
 
 }  // namespace mortar

@@ -7,6 +7,11 @@
 #if defined(__x86_64__)
 #include "engine/kernels/avx2/avx2.h"
 #include "engine/kernels/avx512/avx512.h"
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+
+#include "engine/kernels/neon/neon.h"
 #endif
 
 namespace mortar {
@@ -40,13 +45,23 @@ const KernelTable& Avx512Kernels() {
   }();
   return kTable;
 }
+#elif defined(__aarch64__)
+// Of what the kernels use, the dot products alone are not in every ARM64 CPU.
+bool CpuHasDotProducts() { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0; }
 #endif
 
-// The best first.
+bool IsNotHere() { return false; }
+
+// The best first. Those of other CPUs are known by name.
 constexpr InstructionSet kInstructionSets[] = {
 #if defined(__x86_64__)
     {"avx512", CpuHasAvx512, Avx512Kernels},
     {"avx2", CpuHasAvx2, Avx2Kernels},
+    {"neon", IsNotHere, ScalarKernels},
+#elif defined(__aarch64__)
+    {"neon", CpuHasDotProducts, NeonKernels},
+    {"avx512", IsNotHere, ScalarKernels},
+    {"avx2", IsNotHere, ScalarKernels},
 #endif
     {"scalar", [] { return true; }, ScalarKernels},
 };

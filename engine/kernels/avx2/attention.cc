@@ -2,10 +2,10 @@
 // is read of the KV serves several heads, and each of their sums still runs in its own order.
 #include <immintrin.h>
 
+#include "engine/kernels/attention_spans.h"
 #include "engine/kernels/avx2/avx2.h"
 #include "engine/kernels/avx2/exp.h"
 #include "engine/kernels/avx2/tanh.h"
-#include "engine/kernels/shared.h"
 
 namespace mortar {
 namespace avx2 {
@@ -20,29 +20,9 @@ inline __m256 LoadKv8(const uint8_t* base, size_t at) {
   }
 }
 
-template <KvType kType>
-inline float LoadKv(const uint8_t* base, size_t at) {
-  return kType == KvType::kF16 ? HalfToFloat(LoadU16(base + 2 * at)) : LoadF32(base + 4 * at);
-}
-
 // Blocks of eight keys that are taken at once; with kHeadsAtOnce heads their sums fill the
 // registers.
 constexpr int kKeyBlocks = 4;
-
-// Of one head over the keys of a span.
-struct SpanResult {
-  float max;
-  float sum;
-};
-
-// The keys of a span that are seen: [from, end). `aligned`, a multiple of 16, is the first whose
-// score is computed; scores[0] is that of `begin`.
-struct SpanKeys {
-  int begin;
-  int aligned;
-  int from;
-  int end;
-};
 
 // dot[h][b] = q of head h times the keys [p + 8 b, p + 8 b + 8).
 template <KvType kType, int kHeads, int kBlocks>
@@ -159,30 +139,15 @@ void WeighValues(const AttendArgs& a, const SpanKeys& keys, int first, float* ou
   }
 }
 
-// Element `at` of one head by itself: the last of a width that eight does not divide.
-template <KvType kType>
-float WeighValue(const AttendArgs& a, const SpanKeys& keys, int h, int at) {
-  float acc = 0;
-  for (int p = keys.from; p < keys.end; ++p) {
-    const uint8_t* v = a.pages[p / kKvPagePositions] + a.layer_offset + a.shape.k_bytes();
-    const size_t row = a.shape.head_elements() * a.kv_head +
-                       static_cast<size_t>(p % kKvPagePositions) * a.shape.head_dim;
-    acc = Fma(a.scores[h * kSpan + p - keys.begin], LoadKv<kType>(v, row + at), acc);
-  }
-  return acc;
-}
-
-// acc: [kHeads, head_dim].
+// The keys of one span.  acc: [kHeads, head_dim].
 template <KvType kType, int kHeads>
-void AttendSpan(const AttendArgs& a, int begin, int end, float* acc, SpanResult (&span)[kHeads]) {
+void AttendSpan(const AttendArgs& a, const SpanKeys& keys, float* acc, SpanResult (&span)[kHeads]) {
   constexpr int kVectors = kHeads == 1 ? 8 : 4;
-  const int from = a.first_key > begin ? a.first_key : begin;
-  const SpanKeys keys = {begin, from / 16 * 16, from, end};
   float max[kHeads];
   Scores<kType>(a, keys, max);
   for (int h = 0; h < kHeads; ++h) {
-    float* scores = a.scores + h * kSpan + (keys.aligned - begin);
-    span[h] = {max[h], ExpAndSum(scores, end - keys.aligned, max[h])};
+    float* scores = a.scores + h * kSpan + (keys.aligned - keys.begin);
+    span[h] = {max[h], ExpAndSum(scores, keys.end - keys.aligned, max[h])};
   }
   const int head_dim = a.shape.head_dim;
   int first = 0;
@@ -197,59 +162,13 @@ void AttendSpan(const AttendArgs& a, int begin, int end, float* acc, SpanResult 
   }
 }
 
-// The sums of a later span joined to those of all before it.
-void Join(const SpanResult& span, const float* acc, int head_dim, SpanResult& whole, float* out) {
-  const float max = span.max > whole.max ? span.max : whole.max;
-  const float keep = ExpScalar(whole.max - max);
-  const float join = ExpScalar(span.max - max);
-  whole = {max, Fma(span.sum, join, whole.sum * keep)};
-  for (int d = 0; d < head_dim; ++d) out[d] = Fma(acc[d], join, out[d] * keep);
-}
-
-template <KvType kType, int kHeads>
-void AttendHeads(const AttendArgs& a) {
-  const int head_dim = a.shape.head_dim;
-  float acc[kHeads * kHeadDimMax];
-  SpanResult whole[kHeads];
-  const int first = a.first_key / kSpan * kSpan;
-  for (int begin = first; begin < a.n_keys; begin += kSpan) {
-    const int end = begin + kSpan < a.n_keys ? begin + kSpan : a.n_keys;
-    if (begin == first) {
-      AttendSpan<kType>(a, begin, end, a.out, whole);
-      continue;
-    }
-    SpanResult span[kHeads];
-    AttendSpan<kType>(a, begin, end, acc, span);
-    for (int h = 0; h < kHeads; ++h) {
-      Join(span[h], acc + h * head_dim, head_dim, whole[h], a.out + h * head_dim);
-    }
-  }
-  for (int h = 0; h < kHeads; ++h) {
-    for (int d = 0; d < head_dim; ++d) a.out[h * head_dim + d] /= whole[h].sum;
-  }
-}
-
-// As many heads at once as there are, in shares of one size: four are two and two.
 template <KvType kType>
-void AttendOf(AttendArgs a) {
-  const int shares = (a.n_heads + kHeadsAtOnce - 1) / kHeadsAtOnce;
-  for (int share = shares; share > 0; --share) {
-    const int n = (a.n_heads + share - 1) / share;
-    switch (n) {
-      case 3:
-        AttendHeads<kType, 3>(a);
-        break;
-      case 2:
-        AttendHeads<kType, 2>(a);
-        break;
-      default:
-        AttendHeads<kType, 1>(a);
-        break;
-    }
-    a.q += n * a.shape.head_dim;
-    a.out += n * a.shape.head_dim;
-    a.n_heads -= n;
-  }
+void AttendOf(const AttendArgs& args) {
+  ForShares(args, []<int kHeads>(const AttendArgs& a) {
+    AttendHeads<kHeads>(a, [&](const SpanKeys& keys, float* acc, SpanResult(&span)[kHeads]) {
+      AttendSpan<kType>(a, keys, acc, span);
+    });
+  });
 }
 
 // Eight values as they are stored.

@@ -139,6 +139,14 @@ TEST(FloatEnvironment, FlushToZeroIsNoticedAndMended) {
 #if defined(__x86_64__)
   __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() | 0x8040);  // FTZ and DAZ
   EXPECT_FALSE(FloatEnvironmentHolds());
+#elif defined(__aarch64__)
+  // FZ; RMode, rounding up, down and to zero; AHP, another format of halves.
+  for (const uint64_t bits : {1u << 24, 1u << 22, 2u << 22, 3u << 22, 1u << 26}) {
+    __asm__ __volatile__("msr fpcr, %0" : : "r"(bits));
+    EXPECT_FALSE(FloatEnvironmentHolds()) << bits;
+    SetFloatEnvironment();
+    EXPECT_TRUE(FloatEnvironmentHolds()) << bits;
+  }
 #endif
   SetFloatEnvironment();
   EXPECT_TRUE(FloatEnvironmentHolds());

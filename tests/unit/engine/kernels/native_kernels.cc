@@ -4,7 +4,7 @@ namespace mortar {
 
 std::vector<const KernelTable*> OtherKernels() {
   std::vector<const KernelTable*> tables;
-  for (const char* isa : {"avx2", "avx512"}) {
+  for (const char* isa : {"avx2", "avx512", "neon"}) {
     if (auto table = SelectKernels(isa); table.ok()) tables.push_back(*table);
   }
   return tables;

@@ -1,5 +1,7 @@
 #include "tests/unit/engine/kernels/random_rows.h"
 
+#include <cstdlib>
+
 #include "common/check.h"
 #include "common/random.h"
 #include "engine/kernels/arith.h"
@@ -32,6 +34,11 @@ void AppendRandomBlock(WeightType type, uint64_t seed, uint64_t at, SeededRandom
 }
 
 }  // namespace
+
+bool Shapes::AreFew() {
+  const char* shapes = std::getenv("KERNEL_SHAPES");
+  return shapes != nullptr && std::string_view(shapes) == "few";
+}
 
 TensorType FileType(WeightType type) {
   switch (type) {

@@ -53,6 +53,19 @@ std::vector<double> FileWeights(const RandomMatrix& m);
 // (emulated_kernels.cc).
 std::vector<const KernelTable*> OtherKernels();
 
+// Which of the shapes that a test walks through it compares: all, or with KERNEL_SHAPES=few in the
+// environment, for emulated CPUs, every fifth. No number of sizes that they walk through is a
+// multiple of five, so every pair of sizes stays among them.
+class Shapes {
+ public:
+  bool TakesNext() { return n_++ % every_ == 0; }
+
+ private:
+  int n_ = 0;
+  int every_ = AreFew() ? 5 : 1;
+  static bool AreFew();
+};
+
 // Rows with memory of their own, rounded by `kernels`.  x: a multiple of 32 long.
 template <typename Quant>
 struct Rounded {

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <set>
 
 #include "engine/kernels/float_environment.h"
@@ -56,6 +57,8 @@ TEST(ThreadPool, ComputesInTheContractsEnvironment) {
   const std::unique_ptr<ThreadPool> pool = *ThreadPool::Create(3);
 #if defined(__x86_64__)
   __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() | 0x8040);  // a library left FTZ and DAZ on
+#elif defined(__aarch64__)
+  __asm__ __volatile__("msr fpcr, %0" : : "r"(uint64_t{1} << 24));  // or FZ
 #endif
   std::vector<int> holds(3);
   pool->Run([&](int t) { holds[static_cast<size_t>(t)] = FloatEnvironmentHolds(); });
@@ -96,6 +99,28 @@ TEST(SelectKernels, KnowsItsNamesAndSaysSo) {
   EXPECT_THAT(Message(SelectKernels("sse9").status()),
               testing::AllOf(testing::HasSubstr("instruction set 'sse9' is unknown; known are "),
                              testing::HasSubstr("scalar")));
+}
+
+// Where the CPU is known, as an emulated one is, KERNEL_ISA says what it has; otherwise comparisons
+// with kernels that are not found would pass.
+TEST(SelectKernels, TakesTheBestThatTheCpuHas) {
+  const char* best = std::getenv("KERNEL_ISA");
+  if (best == nullptr) best = (*SelectKernels(""))->name;
+  EXPECT_EQ((*SelectKernels(""))->name, std::string(best));
+  EXPECT_EQ((*SelectKernels(best))->name, std::string(best));
+}
+
+TEST(SelectKernels, RefusesWhatThisCpuLacks) {
+  int refused = 0;
+  for (const std::string isa : {"avx2", "avx512", "neon"}) {
+    const auto kernels = SelectKernels(isa);
+    if (kernels.ok()) continue;
+    ++refused;
+    EXPECT_EQ(kernels.status().code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_EQ(Message(kernels.status()),
+              "instruction set '" + isa + "' was asked for, but this CPU lacks it");
+  }
+  EXPECT_GE(refused, 1);  // no CPU has both AVX and NEON
 }
 
 }  // namespace

@@ -1,0 +1,108 @@
+// What attention of every instruction set shares: how many heads are taken at once, and rule 6's
+// spans of keys.
+//
+// Everything is `static`, as in shared.h: no copy of it may serve another file.
+#pragma once
+
+#include "engine/kernels/arith.h"
+#include "engine/kernels/exp.h"
+#include "engine/kernels/kernels.h"
+
+namespace mortar {
+
+// Of one head over the keys of a span.
+struct SpanResult {
+  float max;
+  float sum;
+};
+
+// The keys of a span that are seen: [from, end). `aligned`, a multiple of 16, is the first whose
+// score is computed; scores[0] is that of `begin`.
+struct SpanKeys {
+  int begin;
+  int aligned;
+  int from;
+  int end;
+};
+
+template <KvType kType>
+static inline float LoadKv(const uint8_t* base, size_t at) {
+  return kType == KvType::kF16 ? HalfToFloat(LoadU16(base + 2 * at)) : LoadF32(base + 4 * at);
+}
+
+// The sum of e v for element `at` of head h alone: the last of a width that vectors do not divide.
+// a.scores: e.
+template <KvType kType>
+static inline float WeighValue(const AttendArgs& a, const SpanKeys& keys, int h, int at) {
+  float acc = 0;
+  for (int p = keys.from; p < keys.end; ++p) {
+    const uint8_t* v = a.pages[p / kKvPagePositions] + a.layer_offset + a.shape.k_bytes();
+    const size_t row = a.shape.head_elements() * a.kv_head +
+                       static_cast<size_t>(p % kKvPagePositions) * a.shape.head_dim;
+    acc = Fma(a.scores[h * kSpan + p - keys.begin], LoadKv<kType>(v, row + at), acc);
+  }
+  return acc;
+}
+
+// The sums of a later span joined to those of all before it.
+static inline void JoinSpan(const SpanResult& span, const float* acc, int head_dim,
+                            SpanResult& whole, float* out) {
+  const float max = span.max > whole.max ? span.max : whole.max;
+  const float keep = ExpScalar(whole.max - max);
+  const float join = ExpScalar(span.max - max);
+  whole = {max, Fma(span.sum, join, whole.sum * keep)};
+  for (int d = 0; d < head_dim; ++d) out[d] = Fma(acc[d], join, out[d] * keep);
+}
+
+// kHeads heads over all keys, where attend_span(keys, acc, results) takes those of one span: acc
+// is [kHeads, head_dim], results [kHeads].
+template <int kHeads, typename AttendSpan>
+static inline void AttendHeads(const AttendArgs& a, const AttendSpan& attend_span) {
+  const int head_dim = a.shape.head_dim;
+  float acc[kHeads * kHeadDimMax];
+  SpanResult whole[kHeads];
+  const int first = a.first_key / kSpan * kSpan;
+  for (int begin = first; begin < a.n_keys; begin += kSpan) {
+    const int end = begin + kSpan < a.n_keys ? begin + kSpan : a.n_keys;
+    const int from = a.first_key > begin ? a.first_key : begin;
+    const SpanKeys keys = {begin, from / 16 * 16, from, end};
+    if (begin == first) {
+      attend_span(keys, a.out, whole);
+      continue;
+    }
+    SpanResult span[kHeads];
+    attend_span(keys, acc, span);
+    for (int h = 0; h < kHeads; ++h) {
+      JoinSpan(span[h], acc + h * head_dim, head_dim, whole[h], a.out + h * head_dim);
+    }
+  }
+  for (int h = 0; h < kHeads; ++h) {
+    for (int d = 0; d < head_dim; ++d) a.out[h * head_dim + d] /= whole[h].sum;
+  }
+}
+
+// Calls attend<kHeads>(share) for as many heads at once as there are, in shares of one size: four
+// are two and two.
+template <typename Attend>
+static inline void ForShares(AttendArgs a, const Attend& attend) {
+  const int shares = (a.n_heads + kHeadsAtOnce - 1) / kHeadsAtOnce;
+  for (int share = shares; share > 0; --share) {
+    const int n = (a.n_heads + share - 1) / share;
+    switch (n) {
+      case 3:
+        attend.template operator()<3>(a);
+        break;
+      case 2:
+        attend.template operator()<2>(a);
+        break;
+      default:
+        attend.template operator()<1>(a);
+        break;
+    }
+    a.q += n * a.shape.head_dim;
+    a.out += n * a.shape.head_dim;
+    a.n_heads -= n;
+  }
+}
+
+}  // namespace mortar

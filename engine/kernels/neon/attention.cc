@@ -1,0 +1,241 @@
+// KV and attention with NEON: scores hold one key in a lane, values one element of the head. What
+// is read of the KV serves several heads, and each of their sums still runs in its own order.
+#include <arm_neon.h>
+
+#include "engine/kernels/attention_spans.h"
+#include "engine/kernels/neon/exp.h"
+#include "engine/kernels/neon/neon.h"
+#include "engine/kernels/neon/tanh.h"
+
+namespace mortar {
+namespace neon {
+namespace {
+
+template <KvType kType>
+inline float32x4_t LoadKv4(const uint8_t* base, size_t at) {
+  if constexpr (kType == KvType::kF16) {
+    return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(base + 2 * at)));
+  } else {
+    return vreinterpretq_f32_u8(vld1q_u8(base + 4 * at));
+  }
+}
+
+// Fours of keys that are taken at once, a multiple of the two that a block of eight has; with
+// kHeadsAtOnce heads their sums take most of the registers.
+constexpr int kFours = 8;
+
+// dot[h][i] = q of head h times the keys [p + 4 i, p + 4 i + 4).  p: a multiple of 8.
+template <KvType kType, int kHeads, int kCount>
+inline void DotProducts(const AttendArgs& a, int p, float32x4_t (&dot)[kHeads][kCount]) {
+  const int head_dim = a.shape.head_dim;
+  const uint8_t* keys[kCount];
+
+#pragma GCC unroll 8
+  for (int i = 0; i < kCount; ++i) {
+    const int at = p + i / 2 * 8;
+    const size_t block =
+        a.shape.head_elements() * a.kv_head + static_cast<size_t>(at % kKvPagePositions) * head_dim;
+    keys[i] = a.pages[at / kKvPagePositions] + a.layer_offset +
+              (block + static_cast<size_t>(i % 2) * 4) * a.shape.element_bytes();
+
+#pragma GCC unroll 3
+    for (int h = 0; h < kHeads; ++h) dot[h][i] = vdupq_n_f32(0.0f);
+  }
+  for (int d = 0; d < head_dim; ++d) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kCount; ++i) {
+      const float32x4_t key = LoadKv4<kType>(keys[i], static_cast<size_t>(d) * 8);
+
+#pragma GCC unroll 3
+      for (int h = 0; h < kHeads; ++h) {
+        dot[h][i] = vfmaq_n_f32(dot[h][i], key, a.q[h * head_dim + d]);
+      }
+    }
+  }
+}
+
+// The scores of four keys from `p` on; -infinity where one is not seen.
+inline float32x4_t ScoresOf(const AttendArgs& a, const SpanKeys& keys, int p, float32x4_t dot) {
+  static constexpr int32_t kLane[4] = {0, 1, 2, 3};
+  dot = vmulq_n_f32(dot, a.scale);
+  if (a.cap > 0) dot = SoftCap4(dot, vdupq_n_f32(a.cap));
+  const int32x4_t position = vaddq_s32(vdupq_n_s32(p), vld1q_s32(kLane));
+  const uint32x4_t seen = vandq_u32(vcltq_s32(position, vdupq_n_s32(keys.end)),
+                                    vcgeq_s32(position, vdupq_n_s32(keys.from)));
+  return vbslq_f32(seen, dot, vdupq_n_f32(-__builtin_inff()));
+}
+
+// The same of kCount fours and all heads, stored, and taken into `max`, where NaN counts for
+// nothing.
+template <KvType kType, int kHeads, int kCount>
+inline void ScoreFours(const AttendArgs& a, const SpanKeys& keys, int p,
+                       float32x4_t (&max)[kHeads]) {
+  float32x4_t dot[kHeads][kCount];
+  DotProducts<kType>(a, p, dot);
+
+#pragma GCC unroll 3
+  for (int h = 0; h < kHeads; ++h) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kCount; ++i) {
+      const float32x4_t scores = ScoresOf(a, keys, p + 4 * i, dot[h][i]);
+      vst1q_f32(a.scores + h * kSpan + (p + 4 * i - keys.begin), scores);
+      max[h] = vmaxnmq_f32(max[h], scores);
+    }
+  }
+}
+
+// Scores of keys [aligned, end) of each head, and the largest; those that are not seen, and the
+// rest of the last block of 8, are -infinity.
+template <KvType kType, int kHeads>
+void Scores(const AttendArgs& a, const SpanKeys& keys, float (&largest)[kHeads]) {
+  float32x4_t max[kHeads];
+  for (int h = 0; h < kHeads; ++h) max[h] = vdupq_n_f32(-__builtin_inff());
+  int p = keys.aligned;
+  for (; p + 4 * (kFours - 2) < keys.end; p += 4 * kFours) {
+    ScoreFours<kType, kHeads, kFours>(a, keys, p, max);
+  }
+  for (; p < keys.end; p += 8) ScoreFours<kType, kHeads, 2>(a, keys, p, max);
+  for (int h = 0; h < kHeads; ++h) largest[h] = vmaxnmvq_f32(max[h]);
+}
+
+// scores := exp(scores - max); their sum by rule 5. Those that are not seen hold -infinity and
+// become exactly 0, which adds nothing.
+float ExpAndSum(float* scores, int n, float max) {
+  float32x4_t partial[4];
+  for (float32x4_t& sum : partial) sum = vdupq_n_f32(0.0f);
+  for (int i = 0; i < n; i += 16) {
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      float* four = scores + i + 4 * j;
+      if (i + 4 * j >= n) break;
+      const float32x4_t e = Exp4(vsubq_f32(vld1q_f32(four), vdupq_n_f32(max)));
+      vst1q_f32(four, e);
+      partial[j] = vaddq_f32(partial[j], e);
+    }
+  }
+  float folded[16];
+  for (int i = 0; i < 4; ++i) vst1q_f32(folded + 4 * i, partial[i]);
+  return FoldSixteen(folded);
+}
+
+// out[h][first + kVectors * 4] = sum of e v over the keys seen, of each head.
+template <KvType kType, int kHeads, int kVectors>
+void WeighValues(const AttendArgs& a, const SpanKeys& keys, int first, float* out) {
+  const int head_dim = a.shape.head_dim;
+  const size_t head = a.shape.head_elements() * a.kv_head + first;
+  float32x4_t acc[kHeads][kVectors];
+
+#pragma GCC unroll 3
+  for (auto& of_head : acc) {
+#pragma GCC unroll 16
+    for (float32x4_t& sum : of_head) sum = vdupq_n_f32(0.0f);
+  }
+  for (int p = keys.from; p < keys.end; ++p) {
+    const uint8_t* v = a.pages[p / kKvPagePositions] + a.layer_offset + a.shape.k_bytes();
+    const size_t row = head + static_cast<size_t>(p % kKvPagePositions) * head_dim;
+
+#pragma GCC unroll 16
+    for (int i = 0; i < kVectors; ++i) {
+      const float32x4_t value = LoadKv4<kType>(v, row + 4 * static_cast<size_t>(i));
+
+#pragma GCC unroll 3
+      for (int h = 0; h < kHeads; ++h) {
+        acc[h][i] = vfmaq_n_f32(acc[h][i], value, a.scores[h * kSpan + p - keys.begin]);
+      }
+    }
+  }
+
+#pragma GCC unroll 3
+  for (int h = 0; h < kHeads; ++h) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kVectors; ++i) vst1q_f32(out + h * head_dim + first + 4 * i, acc[h][i]);
+  }
+}
+
+// The keys of one span.  acc: [kHeads, head_dim].
+template <KvType kType, int kHeads>
+void AttendSpan(const AttendArgs& a, const SpanKeys& keys, float* acc, SpanResult (&span)[kHeads]) {
+  constexpr int kVectors = kHeads == 1 ? 16 : 8;
+  float max[kHeads];
+  Scores<kType>(a, keys, max);
+  for (int h = 0; h < kHeads; ++h) {
+    float* scores = a.scores + h * kSpan + (keys.aligned - keys.begin);
+    span[h] = {max[h], ExpAndSum(scores, keys.end - keys.aligned, max[h])};
+  }
+  const int head_dim = a.shape.head_dim;
+  int first = 0;
+  for (; first + 4 * kVectors <= head_dim; first += 4 * kVectors) {
+    WeighValues<kType, kHeads, kVectors>(a, keys, first, acc);
+  }
+  for (; first + 4 <= head_dim; first += 4) WeighValues<kType, kHeads, 1>(a, keys, first, acc);
+  for (; first < head_dim; ++first) {
+    for (int h = 0; h < kHeads; ++h) {
+      acc[h * head_dim + first] = WeighValue<kType>(a, keys, h, first);
+    }
+  }
+}
+
+template <KvType kType>
+void AttendOf(const AttendArgs& args) {
+  ForShares(args, []<int kHeads>(const AttendArgs& a) {
+    AttendHeads<kHeads>(a, [&](const SpanKeys& keys, float* acc, SpanResult(&span)[kHeads]) {
+      AttendSpan<kType>(a, keys, acc, span);
+    });
+  });
+}
+
+// Four values as they are stored.
+template <KvType kType>
+inline void StoreFour(uint8_t* base, size_t at, float32x4_t v) {
+  if constexpr (kType == KvType::kF16) {
+    vst1_u8(base + 2 * at, vreinterpret_u8_f16(vcvt_f16_f32(v)));
+  } else {
+    vst1q_u8(base + 4 * at, vreinterpretq_u8_f32(v));
+  }
+}
+
+template <KvType kType>
+inline void StoreOne(uint8_t* base, size_t at, float v) {
+  if constexpr (kType == KvType::kF16) {
+    const uint16x4_t halves = vreinterpret_u16_f16(vcvt_f16_f32(vdupq_n_f32(v)));
+    const uint16_t half = vget_lane_u16(halves, 0);
+    std::memcpy(base + 2 * at, &half, 2);
+  } else {
+    std::memcpy(base + 4 * at, &v, 4);
+  }
+}
+
+template <KvType kType>
+void StoreKvOf(const KvShape& shape, uint8_t* layer, int slot, const float* k, const float* v) {
+  uint8_t* v_base = layer + shape.k_bytes();
+  for (int h = 0; h < shape.n_kv_heads; ++h) {
+    const size_t head = shape.head_elements() * h;
+    const size_t k_block = head + static_cast<size_t>(slot / 8 * 8) * shape.head_dim + slot % 8;
+    const size_t v_row = head + static_cast<size_t>(slot) * shape.head_dim;
+    const float* k_head = k + static_cast<size_t>(h) * shape.head_dim;
+    const float* v_head = v + static_cast<size_t>(h) * shape.head_dim;
+    for (int d = 0; d < shape.head_dim; ++d) {
+      StoreOne<kType>(layer, k_block + static_cast<size_t>(d) * 8, k_head[d]);
+    }
+    int d = 0;
+    for (; d + 4 <= shape.head_dim; d += 4) {
+      StoreFour<kType>(v_base, v_row + d, vld1q_f32(v_head + d));
+    }
+    for (; d < shape.head_dim; ++d) StoreOne<kType>(v_base, v_row + d, v_head[d]);
+  }
+}
+
+}  // namespace
+
+void StoreKv(const KvShape& shape, uint8_t* layer, int slot, const float* k, const float* v) {
+  if (shape.type == KvType::kF16) return StoreKvOf<KvType::kF16>(shape, layer, slot, k, v);
+  return StoreKvOf<KvType::kF32>(shape, layer, slot, k, v);
+}
+
+void Attend(const AttendArgs& args) {
+  if (args.shape.type == KvType::kF16) return AttendOf<KvType::kF16>(args);
+  return AttendOf<KvType::kF32>(args);
+}
+
+}  // namespace neon
+}  // namespace mortar
