@@ -47,6 +47,13 @@ absl::Status CheckOptions(const EngineOptions& o, const ModelConfig& config) {
 absl::Status CheckParts(const std::vector<PartSpec>& parts, const ModelConfig& config) {
   std::vector<bool> taken(static_cast<size_t>(config.n_layers));
   for (const PartSpec& part : parts) {
+    if (config.traits.encoder && (part.head || part.output_norm)) {
+      return InvalidArgument("a " + config.architecture +
+                             " model is an encoder and has no head; its texts are embedded");
+    }
+    if (part.head && part.output_norm) {
+      return InvalidArgument("a part gives logits or rows behind the last norm, not both");
+    }
     if (part.layers.begin < 0 || part.layers.end < part.layers.begin ||
         part.layers.end > config.n_layers) {
       return InvalidArgument("layers " + ToString(part.layers) + " do not lie within the model's " +
@@ -68,6 +75,7 @@ WeightSelection SelectionOf(const std::vector<PartSpec>& parts, int n_layers) {
   for (const PartSpec& part : parts) {
     selection.embedding |= part.embedding;
     selection.head |= part.head;
+    selection.output_norm |= part.output_norm;
     for (int i = part.layers.begin; i < part.layers.end; ++i) {
       selection.layers[static_cast<size_t>(i)] = true;
     }
@@ -96,8 +104,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const GgufFile& file,
   const KvShape kv = {options.kv_type, s.config.n_kv_heads, s.config.head_dim};
   int n_kv_layers = 0;
   for (const PartSpec& part : s.parts) {
-    s.programs.push_back(
-        CompilePart(s.config, *s.weights, part.embedding, part.layers, part.head, kv, n_kv_layers));
+    s.programs.push_back(CompilePart(s.config, *s.weights, part, kv, n_kv_layers));
     n_kv_layers += part.layers.size();
   }
   ASSIGN_OR_RETURN(s.kv, KvPool::Create(kv, n_kv_layers, options.kv_positions_max));
