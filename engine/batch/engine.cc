@@ -19,14 +19,12 @@ struct Engine::State {
 
 namespace {
 
-// Bounds of one batch: scratch memory grows with both.
-constexpr int kRowsMax = 4096;
-constexpr int kLogitRowsMax = 4096;
+constexpr int kLogitRowsMax = kBatchRowsMax;
 
 absl::Status CheckOptions(const EngineOptions& o, const ModelConfig& config) {
-  if (o.rows_max < 1 || o.rows_max > kRowsMax) {
-    return InvalidArgument("rows of a batch: expected 1 to " + std::to_string(kRowsMax) + ", got " +
-                           std::to_string(o.rows_max));
+  if (o.rows_max < 1 || o.rows_max > kBatchRowsMax) {
+    return InvalidArgument("rows of a batch: expected 1 to " + std::to_string(kBatchRowsMax) +
+                           ", got " + std::to_string(o.rows_max));
   }
   if (o.logit_rows_max < 0 || o.logit_rows_max > kLogitRowsMax) {
     return InvalidArgument("rows of logits: expected 0 to " + std::to_string(kLogitRowsMax) +

@@ -21,11 +21,13 @@
 
 namespace mortar {
 
+inline constexpr int kBatchRowsMax = 4096;  // scratch memory grows with them
+
 struct EngineOptions {
   KvType kv_type = KvType::kF16;
   int kv_positions_max = 0;  // over all sessions
   int context_max = 0;       // positions of one session: the length of the rotation table
-  int rows_max = 512;        // of one batch
+  int rows_max = 512;        // of one batch, at most kBatchRowsMax
   int logit_rows_max = 1;    // of one batch
 };
 
