@@ -31,6 +31,7 @@ absl::Status BenchCommand(const CommandContext& context);
 absl::Status PerplexityCommand(const CommandContext& context);
 absl::Status CompareCommand(const CommandContext& context);
 absl::Status InspectCommand(const CommandContext& context);
+absl::Status EmbedCommand(const CommandContext& context);
 absl::Status TokenizeCommand(const CommandContext& context);
 absl::Status VersionCommand(const CommandContext& context);
 absl::Status CompletionCommand(const CommandContext& context);

@@ -36,8 +36,8 @@ absl::StatusOr<Sides> LoadSides(const CommandContext& context) {
   if (against) {
     ASSIGN_OR_RETURN(sides.file_b, OpenModelAt(*against, "none"));
   }
-  ASSIGN_OR_RETURN(const ModelConfig config_a, ReadModelConfig(*sides.file_a));
-  ASSIGN_OR_RETURN(const ModelConfig config_b, ReadModelConfig(*sides.file_b));
+  ASSIGN_OR_RETURN(const ModelConfig config_a, ReadDecoderConfig(*sides.file_a));
+  ASSIGN_OR_RETURN(const ModelConfig config_b, ReadDecoderConfig(*sides.file_b));
   if (config_a.n_vocab != config_b.n_vocab) {
     return InvalidArgument("the models have vocabularies of " + std::to_string(config_a.n_vocab) +
                            " and " + std::to_string(config_b.n_vocab) +

@@ -9,9 +9,10 @@ namespace {
 constexpr uint32_t kAnswering = kRun | kEdge;
 constexpr uint32_t kNodes = kEdge | kCoordinator | kWorker | kRelay;
 constexpr uint32_t kModelCommands =
-    kAnswering | kWorker | kBench | kPerplexity | kCompare | kTokenize | kInspect | kPlan;
+    kAnswering | kWorker | kBench | kPerplexity | kCompare | kEmbed | kTokenize | kInspect | kPlan;
 constexpr uint32_t kScoring = kPerplexity | kCompare;
-constexpr uint32_t kComputing = kAnswering | kWorker | kBench | kPerplexity | kCompare | kPlan;
+constexpr uint32_t kComputing =
+    kAnswering | kWorker | kBench | kPerplexity | kCompare | kEmbed | kPlan;
 constexpr uint32_t kWithJson = kAllCommands & ~(kCompletion | kCoordinator | kWorker | kRelay);
 
 constexpr CommandSpec kCommands[] = {
@@ -65,6 +66,14 @@ difference between two logits. Side B is side A with what the --against flags ch
      R"(mortar compare -f text.txt --against other.gguf
 mortar compare -f text.txt --against-kv f32
 mortar compare -f text.txt --isa scalar --against-isa avx2)"},
+    {kEmbed, "embed", "a text as one row of numbers, whose neighbours mean something alike",
+     R"(The text comes from -p, -f or standard input, as for run, and no chat template is applied.
+An encoder (bert, nomic-bert) reads it at once, every position the whole of it; a decoder gives
+the rows that its head would read. Rows of all positions become one as the model's file says, or
+--pooling. Prints the numbers, in one line.)",
+     R"(mortar embed -m all-MiniLM-L6-v2.gguf -p "A cat sits on the mat"
+mortar embed -m model.gguf -f text.txt --json
+mortar embed --pooling mean -p "The same of a decoder")"},
     {kTokenize, "tokenize", "the tokens of a text",
      R"(The text comes from -p, -f or standard input, as for run, and no chat template is applied.
 What looks like a special token is plain text unless --special is given.)",
@@ -95,10 +104,11 @@ constexpr FlagSpec kFlags[] = {
     {.name = "quantize", .type = FlagType::kChoice, .commands = kModelCommands,
      .help = "what a Hugging Face folder's matrices become",
      .group = "Model", .value_name = "TYPE", .fallback = "none", .choices = "none,q8_0,q4_k"},
-    {.name = "prompt", .type = FlagType::kString, .commands = kAnswering | kTokenize,
+    {.name = "prompt", .type = FlagType::kString, .commands = kAnswering | kEmbed | kTokenize,
      .help = "the text; - reads standard input", .group = "Text", .shorts = "p",
      .value_name = "TEXT"},
-    {.name = "file", .type = FlagType::kString, .commands = kAnswering | kTokenize | kScoring,
+    {.name = "file", .type = FlagType::kString,
+     .commands = kAnswering | kEmbed | kTokenize | kScoring,
      .help = "a file that holds the text; - reads standard input", .group = "Text", .shorts = "f",
      .value_name = "FILE"},
     {.name = "system", .type = FlagType::kString, .commands = kAnswering,
@@ -108,6 +118,13 @@ constexpr FlagSpec kFlags[] = {
      .help = "continue the prompt without a chat template", .group = "Text", .fallback = "false"},
     {.name = "special", .type = FlagType::kBool, .commands = kTokenize,
      .help = "read special tokens in the text as tokens", .group = "Text", .fallback = "false"},
+
+    // Embeddings.
+    {.name = "pooling", .type = FlagType::kChoice, .commands = kEmbed,
+     .help = "how the rows of a text become one", .group = "Embedding", .value_name = "KIND",
+     .unset = "what the model's file says", .choices = "mean,cls,last"},
+    {.name = "normalize", .type = FlagType::kBool, .commands = kEmbed,
+     .help = "give the row the Euclidean length 1", .group = "Embedding", .fallback = "true"},
 
     // How much is generated and when it stops.
     {.name = "n-predict", .type = FlagType::kInt, .commands = kAnswering,
@@ -164,9 +181,14 @@ constexpr FlagSpec kFlags[] = {
      .commands = kAnswering | kBench | kScoring,
      .help = "positions of one step of prefill", .group = "Machine", .shorts = "b,ub",
      .aliases = "batch-size", .value_name = "N", .fallback = "512", .min = 1, .max = 512},
-    {.name = "kv", .type = FlagType::kChoice, .commands = kComputing,
+    {.name = "kv", .type = FlagType::kChoice, .commands = kComputing & ~kEmbed,
      .help = "what keys and values are stored as", .group = "Machine", .value_name = "TYPE",
      .fallback = "f16", .choices = "f16,f32", .refused = "q8_0",
+     .refused_why = "this version stores f16 or f32"},
+    // They last as long as one text: there is nothing to save.
+    {.name = "kv", .type = FlagType::kChoice, .commands = kEmbed,
+     .help = "what keys and values are stored as", .group = "Machine", .value_name = "TYPE",
+     .fallback = "f32", .choices = "f16,f32", .refused = "q8_0",
      .refused_why = "this version stores f16 or f32"},
     {.name = "isa", .type = FlagType::kChoice, .commands = kComputing,
      .help = "the kernels' instruction set", .group = "Machine", .value_name = "ISA",

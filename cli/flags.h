@@ -32,7 +32,8 @@ enum Command : uint32_t {
   kCoordinator = 1 << 10,
   kWorker = 1 << 11,
   kRelay = 1 << 12,
-  kAllCommands = (1 << 13) - 1,
+  kEmbed = 1 << 13,
+  kAllCommands = (1 << 14) - 1,
 };
 
 struct CommandSpec {

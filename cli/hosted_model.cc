@@ -9,13 +9,8 @@ absl::StatusOr<HostedModel> OpenHostedModel(const Settings& settings,
                                             const Environment& environment, const Logger& log) {
   HostedModel model;
   ASSIGN_OR_RETURN(model.file, OpenModel(settings, environment));
-  ASSIGN_OR_RETURN(model.config, ReadModelConfig(*model.file));
-  ASSIGN_OR_RETURN(model.tokenizer, Tokenizer::FromGguf(*model.file));
-  if (model.tokenizer->n_vocab() != model.config.n_vocab) {
-    return InvalidArgument(model.file->path() + ": " + std::to_string(model.tokenizer->n_vocab()) +
-                           " tokens in the vocabulary, but the embedding has " +
-                           std::to_string(model.config.n_vocab) + " rows");
-  }
+  ASSIGN_OR_RETURN(model.config, ReadDecoderConfig(*model.file));
+  ASSIGN_OR_RETURN(model.tokenizer, TokenizerOf(*model.file, model.config));
   ASSIGN_OR_RETURN(model.manifest, BuildManifest(*model.file, model.config.n_layers));
   AddKeptDigests(*model.file, environment, log, model.manifest);
   return model;

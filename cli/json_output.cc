@@ -95,6 +95,15 @@ std::string ToJson(const TokenizeReport& report) {
   return Dump({{"tokens", std::move(ids)}, {"pieces", std::move(pieces)}});
 }
 
+std::string ToJson(const EmbedReport& report) {
+  return Dump({{"model", report.model},
+               {"dimensions", report.embedding.size()},
+               {"tokens", report.tokens},
+               {"pooling", report.pooling},
+               {"normalized", report.normalized},
+               {"embedding", report.embedding}});
+}
+
 std::string ToJson(const BenchReport& report) {
   Json json = Json::array();
   for (const BenchResult& result : report.results) {

@@ -13,6 +13,7 @@ std::string ToJson(const VersionReport& report);
 
 std::string ToJson(const RunReport& report);
 std::string ToJson(const TokenizeReport& report);
+std::string ToJson(const EmbedReport& report);
 // An array, one object for each test.
 std::string ToJson(const BenchReport& report);
 std::string ToJson(const PerplexityReport& report);

@@ -73,6 +73,8 @@ absl::Status Dispatch(Command command, const CommandContext& context) {
       return CompareCommand(context);
     case kInspect:
       return InspectCommand(context);
+    case kEmbed:
+      return EmbedCommand(context);
     case kTokenize:
       return TokenizeCommand(context);
     case kCompletion:

@@ -85,6 +85,22 @@ absl::StatusOr<std::shared_ptr<GgufFile>> OpenModel(const Settings& settings,
   return OpenModelAt(path, quantize);
 }
 
+absl::StatusOr<ModelConfig> ReadDecoderConfig(const GgufFile& file) {
+  ASSIGN_OR_RETURN(ModelConfig config, ReadModelConfig(file));
+  if (!config.traits.encoder) return config;
+  return FailedPrecondition(file.path() + ": a " + config.architecture +
+                            " model is an encoder and continues no text; use mortar embed");
+}
+
+absl::StatusOr<std::unique_ptr<Tokenizer>> TokenizerOf(const GgufFile& file,
+                                                       const ModelConfig& config) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Tokenizer> tokenizer, Tokenizer::FromGguf(file));
+  if (tokenizer->n_vocab() == config.n_vocab) return tokenizer;
+  return InvalidArgument(file.path() + ": " + std::to_string(tokenizer->n_vocab()) +
+                         " tokens in the vocabulary, but the embedding has " +
+                         std::to_string(config.n_vocab) + " rows");
+}
+
 absl::StatusOr<const KernelTable*> KernelsOf(const std::string& isa) {
   return SelectKernels(isa == "auto" ? "" : isa);
 }

@@ -9,6 +9,8 @@
 #include "engine/gguf/gguf.h"
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/thread_pool.h"
+#include "engine/model/config.h"
+#include "engine/text/tokenizer.h"
 
 namespace mortar {
 
@@ -26,6 +28,14 @@ absl::StatusOr<std::shared_ptr<GgufFile>> OpenModel(const Settings& settings,
 // --quantize.
 absl::StatusOr<std::shared_ptr<GgufFile>> OpenModelAt(const std::string& path,
                                                       const std::string& quantize);
+
+// The shape of a model that continues texts. FailedPrecondition, with what to use instead, for an
+// encoder.
+absl::StatusOr<ModelConfig> ReadDecoderConfig(const GgufFile& file);
+
+// The model's tokenizer. InvalidArgument when its tokens are not the embedding's rows.
+absl::StatusOr<std::unique_ptr<Tokenizer>> TokenizerOf(const GgufFile& file,
+                                                       const ModelConfig& config);
 
 struct Compute {
   const KernelTable* kernels = nullptr;

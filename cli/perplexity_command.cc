@@ -14,7 +14,7 @@ absl::Status PerplexityCommand(const CommandContext& context) {
   const Settings& settings = context.settings;
   ASSIGN_OR_RETURN(const PromptText text, ReadPrompt(settings));
   ASSIGN_OR_RETURN(const auto file, OpenModel(settings, context.environment));
-  ASSIGN_OR_RETURN(const ModelConfig config, ReadModelConfig(*file));
+  ASSIGN_OR_RETURN(const ModelConfig config, ReadDecoderConfig(*file));
   ScoringOptions options;
   options.kv_type = KvTypeOf(settings.String("kv"));
   ASSIGN_OR_RETURN(options.window, ContextSize(settings, config.n_ctx_train));

@@ -88,7 +88,7 @@ std::string Text(const PlanReport& report) {
 
 absl::Status PlanCommand(const CommandContext& context) {
   ASSIGN_OR_RETURN(const auto file, OpenModel(context.settings, context.environment));
-  ASSIGN_OR_RETURN(const ModelConfig config, ReadModelConfig(*file));
+  ASSIGN_OR_RETURN(const ModelConfig config, ReadDecoderConfig(*file));
   ASSIGN_OR_RETURN(const CutRequest request, ReadCut(context.settings, config.n_layers));
   ASSIGN_OR_RETURN(const Manifest manifest, BuildManifest(*file, config.n_layers));
   PlanReport report;

@@ -26,6 +26,13 @@ absl::StatusOr<std::vector<Token>> RawPromptTokens(const Tokenizer& tokenizer,
   return EncodeWithBos(tokenizer, {{prompt, /*trusted=*/false}});
 }
 
+absl::StatusOr<std::vector<Token>> WholeTextTokens(const Tokenizer& tokenizer,
+                                                   const std::string& text) {
+  ASSIGN_OR_RETURN(std::vector<Token> tokens, RawPromptTokens(tokenizer, text));
+  if (tokenizer.adds_eos()) tokens.push_back(tokenizer.eos());
+  return tokens;
+}
+
 absl::StatusOr<std::vector<Token>> ChatPromptTokens(const GgufFile& file,
                                                     const Tokenizer& tokenizer,
                                                     const std::string& prompt,

@@ -70,6 +70,14 @@ struct TokenizeReport {
   std::vector<TokenPiece> tokens;
 };
 
+struct EmbedReport {
+  std::string model;
+  size_t tokens = 0;    // of the text, the model's own included
+  std::string pooling;  // "mean", "cls" or "last"
+  bool normalized = false;
+  std::vector<float> embedding;
+};
+
 struct BenchResult {
   std::string test;               // "pp512", "tg128", "tg128@16"
   double tok_s = 0;               // mean over the repetitions

@@ -19,14 +19,12 @@ struct Engine::State {
 
 namespace {
 
-// Bounds of one batch: scratch memory grows with both.
-constexpr int kRowsMax = 4096;
-constexpr int kLogitRowsMax = 4096;
+constexpr int kLogitRowsMax = kBatchRowsMax;
 
 absl::Status CheckOptions(const EngineOptions& o, const ModelConfig& config) {
-  if (o.rows_max < 1 || o.rows_max > kRowsMax) {
-    return InvalidArgument("rows of a batch: expected 1 to " + std::to_string(kRowsMax) + ", got " +
-                           std::to_string(o.rows_max));
+  if (o.rows_max < 1 || o.rows_max > kBatchRowsMax) {
+    return InvalidArgument("rows of a batch: expected 1 to " + std::to_string(kBatchRowsMax) +
+                           ", got " + std::to_string(o.rows_max));
   }
   if (o.logit_rows_max < 0 || o.logit_rows_max > kLogitRowsMax) {
     return InvalidArgument("rows of logits: expected 0 to " + std::to_string(kLogitRowsMax) +
@@ -47,6 +45,13 @@ absl::Status CheckOptions(const EngineOptions& o, const ModelConfig& config) {
 absl::Status CheckParts(const std::vector<PartSpec>& parts, const ModelConfig& config) {
   std::vector<bool> taken(static_cast<size_t>(config.n_layers));
   for (const PartSpec& part : parts) {
+    if (config.traits.encoder && (part.head || part.output_norm)) {
+      return InvalidArgument("a " + config.architecture +
+                             " model is an encoder and has no head; its texts are embedded");
+    }
+    if (part.head && part.output_norm) {
+      return InvalidArgument("a part gives logits or rows behind the last norm, not both");
+    }
     if (part.layers.begin < 0 || part.layers.end < part.layers.begin ||
         part.layers.end > config.n_layers) {
       return InvalidArgument("layers " + ToString(part.layers) + " do not lie within the model's " +
@@ -68,6 +73,7 @@ WeightSelection SelectionOf(const std::vector<PartSpec>& parts, int n_layers) {
   for (const PartSpec& part : parts) {
     selection.embedding |= part.embedding;
     selection.head |= part.head;
+    selection.output_norm |= part.output_norm;
     for (int i = part.layers.begin; i < part.layers.end; ++i) {
       selection.layers[static_cast<size_t>(i)] = true;
     }
@@ -96,8 +102,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const GgufFile& file,
   const KvShape kv = {options.kv_type, s.config.n_kv_heads, s.config.head_dim};
   int n_kv_layers = 0;
   for (const PartSpec& part : s.parts) {
-    s.programs.push_back(
-        CompilePart(s.config, *s.weights, part.embedding, part.layers, part.head, kv, n_kv_layers));
+    s.programs.push_back(CompilePart(s.config, *s.weights, part, kv, n_kv_layers));
     n_kv_layers += part.layers.size();
   }
   ASSIGN_OR_RETURN(s.kv, KvPool::Create(kv, n_kv_layers, options.kv_positions_max));

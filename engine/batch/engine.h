@@ -1,6 +1,6 @@
 // The engine of one node: the bricks that it hosts, compiled, and the KV of its sessions.
 //
-// A part is a contiguous run that is executed as one program: embedding? + layers + head?.
+// A part is a contiguous run that is executed as one program (engine/model/program.h).
 // A worker has one part; an edge has two, front and back, which share one pool of KV pages
 // and, where the head is tied to the embedding, one copy of that matrix.
 #pragma once
@@ -17,20 +17,17 @@
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/thread_pool.h"
 #include "engine/model/config.h"
+#include "engine/model/program.h"
 
 namespace mortar {
 
-struct PartSpec {
-  bool embedding = false;  // takes tokens instead of rows
-  LayerRange layers;       // may be empty
-  bool head = false;       // gives logits instead of rows
-};
+inline constexpr int kBatchRowsMax = 4096;  // scratch memory grows with them
 
 struct EngineOptions {
   KvType kv_type = KvType::kF16;
   int kv_positions_max = 0;  // over all sessions
   int context_max = 0;       // positions of one session: the length of the rotation table
-  int rows_max = 512;        // of one batch
+  int rows_max = 512;        // of one batch, at most kBatchRowsMax
   int logit_rows_max = 1;    // of one batch
 };
 
@@ -38,7 +35,8 @@ struct EngineOptions {
 class Engine {
  public:
   // Reads from `file` the tensors of these parts alone, repacks them and drops the file's
-  // pages as it goes. InvalidArgument names the tensor that is missing or has a wrong shape,
+  // pages as it goes. InvalidArgument names the tensor that is missing or has a wrong shape, or
+  // the encoder that was asked for a head,
   // ResourceExhausted says how much memory was wanted.
   // `pool` and `kernels` outlive the engine.
   static absl::StatusOr<std::unique_ptr<Engine>> Load(const GgufFile& file,

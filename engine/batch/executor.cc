@@ -31,6 +31,13 @@ constexpr int kTasksPerThread = 4;
 // quantise them.
 int HeadsPerTask(int head_dim) { return kBlock / std::gcd(kBlock, head_dim); }
 
+// Whether a branch is put aside before it is added, since a norm stands behind it.
+bool BranchesAside(const ModelConfig& c) { return c.traits.norms_after || c.traits.norms_of_sums; }
+
+void Add(const float* from, int n, float* to) {
+  for (int i = 0; i < n; ++i) to[i] += from[i];
+}
+
 // The first of the keys that a position sees, itself the last.
 int FirstKey(int position, int window) {
   return window == 0 ? 0 : std::max(0, position + 1 - window);
@@ -80,12 +87,12 @@ Executor::~Executor() {
 void Executor::PlaceAll() {
   placed_bytes_ = 0;
   x_ = PlaceFloats(rows_max_, config_.n_embd);
-  branch_ = PlaceFloats(config_.traits.norms_after ? rows_max_ : 0, config_.n_embd);
+  branch_ = PlaceFloats(BranchesAside(config_) ? rows_max_ : 0, config_.n_embd);
   normed_ = PlaceRows(rows_max_, config_.n_embd);
   qkv_ = PlaceFloats(rows_max_, QkvWidth(config_));
   attended_ = PlaceRows(rows_max_, config_.n_heads * config_.head_dim);
   hidden_ = PlaceRows(rows_max_, config_.n_ff);
-  up_ = PlaceFloats(rows_max_, config_.n_ff);
+  up_ = PlaceFloats(config_.traits.gate != Gate::kNone ? rows_max_ : 0, config_.n_ff);
   head_ = PlaceRows(logit_rows_max_, config_.n_embd);
   scores_ = PlaceFloats(pool_.n_threads(), kHeadsAtOnce * kSpan);
 }
@@ -141,6 +148,8 @@ void Executor::Execute(const Op& op, const Batch& batch, int thread) {
       return Embed(op, batch, thread);
     case OpKind::kTakeRows:
       return CopyRows(batch.rows_in, x_, n, thread);
+    case OpKind::kNormRows:
+      return NormRows(op, n, thread);
     case OpKind::kNorm:
       return Norm(op, n, thread);
     case OpKind::kQkv:
@@ -157,6 +166,8 @@ void Executor::Execute(const Op& op, const Batch& batch, int thread) {
       return Branch(op.layer->down, hidden_, n, thread);
     case OpKind::kAddNormed:
       return AddNormed(op, n, thread);
+    case OpKind::kNormSum:
+      return NormSum(op, n, thread);
     case OpKind::kGiveRows:
       return CopyRows(x_, batch.rows_out, n, thread);
     case OpKind::kHeadNorm:
@@ -170,12 +181,22 @@ void Executor::Execute(const Op& op, const Batch& batch, int thread) {
 }
 
 void Executor::Embed(const Op& op, const Batch& batch, int thread) {
+  const EmbeddingWeights& w = *op.embedding;
   const Share share = ShareOf(static_cast<int>(batch.rows.size()), 1, thread, pool_.n_threads());
   for (int row = share.begin; row < share.end; ++row) {
     const int32_t token = batch.tokens[static_cast<size_t>(row)];
     DCHECK(token >= 0 && token < config_.n_vocab);
     float* x = x_ + static_cast<size_t>(row) * config_.n_embd;
-    kernels_.unpack_row(*op.matrix, token, x);
+    kernels_.unpack_row(w.tokens, token, x);
+    float* more = normed_.x + static_cast<size_t>(row) * config_.n_embd;  // not in use yet
+    if (config_.traits.token_types) {
+      kernels_.unpack_row(w.token_type, 0, more);
+      Add(more, config_.n_embd, x);
+    }
+    if (config_.traits.learned_positions) {
+      kernels_.unpack_row(w.positions, batch.rows[static_cast<size_t>(row)].position, more);
+      Add(more, config_.n_embd, x);
+    }
     if (config_.embedding_scale == 1) continue;
     for (int i = 0; i < config_.n_embd; ++i) x[i] *= config_.embedding_scale;
   }
@@ -194,10 +215,31 @@ void Executor::RoundRange(const ScratchRows& rows, Rounding rounding, int row, i
   if (rounding.to_int16) kernels_.quantize_wide(rows.x + at, end - begin, rows.wide.From(at));
 }
 
+void Executor::NormTo(const NormWeights& w, const float* x, int n, float* y) {
+  if (config_.traits.layer_norm) {
+    kernels_.layer_norm(x, w.scale, w.bias, n, config_.norm_eps, y);
+  } else {
+    kernels_.rms_norm(x, w.scale, n, config_.norm_eps, y);
+  }
+}
+
 void Executor::NormRow(const Op& op, const float* x, const ScratchRows& to, int row) {
   const int width = config_.n_embd;
-  kernels_.rms_norm(x, op.norm, width, config_.rms_eps, to.x + static_cast<size_t>(row) * width);
+  float* y = to.x + static_cast<size_t>(row) * width;
+  if (op.norm.scale != nullptr) {
+    NormTo(op.norm, x, width, y);
+  } else {
+    std::memcpy(y, x, sizeof(float) * static_cast<size_t>(width));
+  }
   RoundRange(to, op.rounding, row, 0, width);
+}
+
+void Executor::NormRows(const Op& op, int n_rows, int thread) {
+  const Share share = ShareOf(n_rows, 1, thread, pool_.n_threads());
+  for (int row = share.begin; row < share.end; ++row) {
+    float* x = x_ + static_cast<size_t>(row) * config_.n_embd;
+    NormTo(op.norm, x, config_.n_embd, x);
+  }
 }
 
 void Executor::Norm(const Op& op, int n_rows, int thread) {
@@ -231,15 +273,14 @@ void Executor::BiasAndNormHeads(const LayerWeights& w, float* qkv) {
   const int q_width = config_.n_heads * config_.head_dim;
   const int kv_width = config_.n_kv_heads * config_.head_dim;
   if (w.q_bias != nullptr) {
-    for (int i = 0; i < q_width; ++i) qkv[i] += w.q_bias[i];
-    for (int i = 0; i < kv_width; ++i) qkv[q_width + i] += w.k_bias[i];
-    for (int i = 0; i < kv_width; ++i) qkv[q_width + kv_width + i] += w.v_bias[i];
+    Add(w.q_bias, q_width, qkv);
+    Add(w.k_bias, kv_width, qkv + q_width);
+    Add(w.v_bias, kv_width, qkv + q_width + kv_width);
   }
-  if (w.q_norm == nullptr) return;
+  if (w.q_norm.scale == nullptr) return;
   for (int h = 0; h < config_.n_heads + config_.n_kv_heads; ++h) {
     float* head = qkv + static_cast<size_t>(h) * config_.head_dim;
-    kernels_.rms_norm(head, h < config_.n_heads ? w.q_norm : w.k_norm, config_.head_dim,
-                      config_.rms_eps, head);
+    NormTo(h < config_.n_heads ? w.q_norm : w.k_norm, head, config_.head_dim, head);
   }
 }
 
@@ -271,6 +312,15 @@ void Executor::Rotate(const Op& op, const Batch& batch, int thread) {
   }
 }
 
+int Executor::EndOfKeys(const Batch& batch, int row) const {
+  size_t last = static_cast<size_t>(row);
+  const KvTable* kv = batch.rows[last].kv;
+  if (config_.traits.encoder) {
+    while (last + 1 < batch.rows.size() && batch.rows[last + 1].kv == kv) ++last;
+  }
+  return batch.rows[last].position + 1;
+}
+
 // Tasks are groups of heads of one row: all that share a KV head where there are enough tasks for
 // that, so that its KV is read once. They are dealt out in turn, since later rows see more keys
 // than earlier ones.
@@ -286,6 +336,7 @@ void Executor::Attention(const Op& op, const Batch& batch, int thread) {
     const int first = task % tasks_per_row * heads_per_task;
     const int last = std::min(first + heads_per_task, config_.n_heads);
     const BatchRow& place = batch.rows[static_cast<size_t>(row)];
+    const int n_keys = EndOfKeys(batch, row);
     for (int h = first; h < last;) {
       const int n = std::min(last, (h / heads_per_kv + 1) * heads_per_kv) - h;
       const size_t head = static_cast<size_t>(h) * config_.head_dim;
@@ -295,7 +346,7 @@ void Executor::Attention(const Op& op, const Batch& batch, int thread) {
                        .kv_head = h / heads_per_kv,
                        .n_heads = n,
                        .first_key = FirstKey(place.position, op.window),
-                       .n_keys = place.position + 1,
+                       .n_keys = n_keys,
                        .scale = config_.attention_scale,
                        .cap = config_.attention_cap,
                        .q = qkv_ + static_cast<size_t>(row) * QkvWidth(config_) + head,
@@ -315,7 +366,7 @@ void Executor::Product(const PackedMatrix& w, const ScratchRows& in, float* y, b
 }
 
 void Executor::Branch(const PackedMatrix& w, const ScratchRows& in, int n_rows, int thread) {
-  const bool aside = config_.traits.norms_after;
+  const bool aside = BranchesAside(config_);
   Product(w, in, aside ? branch_ : x_, !aside, n_rows, thread);
 }
 
@@ -325,8 +376,20 @@ void Executor::AddNormed(const Op& op, int n_rows, int thread) {
   for (int row = share.begin; row < share.end; ++row) {
     float* x = x_ + static_cast<size_t>(row) * width;
     float* branch = branch_ + static_cast<size_t>(row) * width;
-    kernels_.rms_norm(branch, op.norm, width, config_.rms_eps, branch);
-    for (int i = 0; i < width; ++i) x[i] += branch[i];
+    NormTo(op.norm, branch, width, branch);
+    Add(branch, width, x);
+  }
+}
+
+void Executor::NormSum(const Op& op, int n_rows, int thread) {
+  const int width = config_.n_embd;
+  const Share share = ShareOf(n_rows, 1, thread, pool_.n_threads());
+  for (int row = share.begin; row < share.end; ++row) {
+    float* x = x_ + static_cast<size_t>(row) * width;
+    float* branch = branch_ + static_cast<size_t>(row) * width;
+    if (op.bias != nullptr) Add(op.bias, width, branch);
+    Add(branch, width, x);
+    NormTo(op.norm, x, width, x);
   }
 }
 
@@ -336,14 +399,24 @@ void Executor::GateUp(const Op& op, int n_rows, int thread) {
   if (share.begin >= share.end) return;
   const int group_begin = share.begin / kLanes;
   const int group_end = (share.end + kLanes - 1) / kLanes;
+  const int n = share.end - share.begin;
   const LinearInput in = InputOf(normed_, n_rows);
-  const auto gate_mul =
-      config_.traits.gate == Gate::kGeluTanh ? kernels_.gelu_mul : kernels_.silu_mul;
-  kernels_.linear(op.layer->gate, group_begin, group_end, in, {hidden_.x, config_.n_ff, false});
-  kernels_.linear(op.layer->up, group_begin, group_end, in, {up_, config_.n_ff, false});
+  const Architecture& traits = config_.traits;
+  const bool gated = traits.gate != Gate::kNone;
+  float* up = gated ? up_ : hidden_.x;
+  if (gated) {
+    kernels_.linear(op.layer->gate, group_begin, group_end, in, {hidden_.x, config_.n_ff, false});
+  }
+  kernels_.linear(op.layer->up, group_begin, group_end, in, {up, config_.n_ff, false});
+  const auto gate_mul = traits.gate == Gate::kGeluTanh ? kernels_.gelu_mul : kernels_.silu_mul;
   for (int row = 0; row < n_rows; ++row) {
     const size_t at = static_cast<size_t>(row) * config_.n_ff + share.begin;
-    gate_mul(hidden_.x + at, up_ + at, share.end - share.begin, hidden_.x + at);
+    if (op.layer->up_bias != nullptr) Add(op.layer->up_bias + share.begin, n, up + at);
+    if (gated) {
+      gate_mul(hidden_.x + at, up_ + at, n, hidden_.x + at);
+    } else {
+      kernels_.gelu(hidden_.x + at, n);
+    }
     RoundRange(hidden_, op.rounding, row, share.begin, share.end);
   }
 }

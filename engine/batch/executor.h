@@ -28,7 +28,8 @@ struct BatchRow {
 
 // One step of a part, for rows of one or many sessions. Rows of a session stand together in
 // ascending positions below the engine's context, with every earlier position already stored or
-// in this batch; its pages reach its last position.
+// in this batch; its pages reach its last position. An encoder's rows of a session are its whole
+// text, from position 0: every one of them sees them all.
 struct Batch {
   std::span<const BatchRow> rows{};   // n rows, at most rows_max
   std::span<const int32_t> tokens{};  // n, when the part has the embedding
@@ -72,6 +73,7 @@ class Executor {
 
   void Embed(const Op& op, const Batch& batch, int thread);
   void CopyRows(const float* from, float* to, int n_rows, int thread);
+  void NormRows(const Op& op, int n_rows, int thread);
   void Norm(const Op& op, int n_rows, int thread);
   void Qkv(const Op& op, int n_rows, int thread);
   void Rotate(const Op& op, const Batch& batch, int thread);
@@ -79,15 +81,20 @@ class Executor {
   void BiasAndNormHeads(const LayerWeights& w, float* qkv);
   void RotateHeads(const RopeTable& rope, int position, int n_heads, float* heads);
   void Attention(const Op& op, const Batch& batch, int thread);
+  // The keys that a row sees are those before this position.
+  int EndOfKeys(const Batch& batch, int row) const;
   void Product(const PackedMatrix& w, const ScratchRows& in, float* y, bool add, int n_rows,
                int thread);
   // A product that ends a branch: added to x, or put aside where a norm follows.
   void Branch(const PackedMatrix& w, const ScratchRows& in, int n_rows, int thread);
   void AddNormed(const Op& op, int n_rows, int thread);
+  void NormSum(const Op& op, int n_rows, int thread);
   void GateUp(const Op& op, int n_rows, int thread);
   void HeadNorm(const Op& op, const Batch& batch, int thread);
   void CapLogits(const Batch& batch, int thread);
 
+  // y = norm(x), which it may be, of n elements.
+  void NormTo(const NormWeights& w, const float* x, int n, float* y);
   void NormRow(const Op& op, const float* x, const ScratchRows& to, int row);
   // Rounds elements [begin, end) of a row, whole blocks, to the forms asked for.
   void RoundRange(const ScratchRows& rows, Rounding rounding, int row, int begin, int end);
@@ -111,7 +118,7 @@ class Executor {
   size_t memory_bytes_ = 0;
   size_t placed_bytes_ = 0;
   float* x_ = nullptr;       // [rows, n_embd]
-  float* branch_ = nullptr;  // [rows, n_embd], where norms follow attention and feed-forward
+  float* branch_ = nullptr;  // [rows, n_embd], where a norm stands behind it
   ScratchRows normed_;       // of n_embd
   float* qkv_ = nullptr;     // [rows, (n_heads + 2 n_kv_heads) * head_dim]
   ScratchRows attended_;     // of n_heads * head_dim

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/gguf/reader.h"
+#include "engine/model/architectures.h"
 
 namespace mortar {
 namespace {
@@ -49,6 +50,17 @@ std::string ListOf(const std::vector<std::string>& names) {
   return list;
 }
 
+std::string TextOf(const GgufFile& file, std::string_view key) {
+  const auto value = file.GetString(key);
+  return value.ok() ? *value : std::string();
+}
+
+// By its name alone: a manifest is built of files whose shape nobody has read yet.
+bool IsEncoder(const GgufFile& file) {
+  const Architecture* traits = FindArchitecture(TextOf(file, "general.architecture"));
+  return traits != nullptr && traits->encoder;
+}
+
 // Embedding, one brick a layer, head; all without tensors.
 std::vector<Brick> EmptyBricks(int n_layers) {
   std::vector<Brick> bricks(static_cast<size_t>(n_layers) + 2);
@@ -66,7 +78,9 @@ std::vector<Brick> EmptyBricks(int n_layers) {
 
 // The brick that a tensor belongs to by its name, or null. Tied heads are added later.
 Brick* BrickOf(std::string_view name, int n_layers, std::vector<Brick>& bricks) {
-  if (name.starts_with("token_embd.")) return &bricks.front();
+  for (const char* prefix : {"token_embd.", "token_embd_norm.", "position_embd.", "token_types."}) {
+    if (name.starts_with(prefix)) return &bricks.front();
+  }
   if (name.starts_with("output_norm.") || name.starts_with("output.")) return &bricks.back();
   const std::optional<int> layer = LayerOf(name);
   if (!layer || *layer >= n_layers) return nullptr;
@@ -83,11 +97,6 @@ bool IsOfEveryLayer(const TensorInfo& info) {
           info.name == "rope_factors_long.weight");
 }
 
-std::string TextOf(const GgufFile& file, std::string_view key) {
-  const auto value = file.GetString(key);
-  return value.ok() ? *value : std::string();
-}
-
 std::string ShapeText(const std::vector<uint64_t>& shape) {
   std::string text;
   for (const uint64_t extent : shape) {
@@ -99,6 +108,18 @@ std::string ShapeText(const std::vector<uint64_t>& shape) {
 bool HasPrefix(const Brick& brick, std::string_view prefix) {
   return std::any_of(brick.tensors.begin(), brick.tensors.end(),
                      [prefix](const BrickTensor& t) { return t.name.starts_with(prefix); });
+}
+
+// Adds the embedding's tensors to a head that is tied to it.
+absl::Status CompleteHead(const std::string& where, const Brick& embedding, Brick& head) {
+  if (!HasPrefix(head, "output.")) {
+    for (const BrickTensor& tensor : embedding.tensors) {
+      head.tensors.push_back(tensor);
+      head.bytes += tensor.bytes;
+    }
+  }
+  if (HasPrefix(head, "output_norm.")) return absl::OkStatus();
+  return InvalidArgument(where + ": the file has no tensor output_norm.* for brick head");
 }
 
 }  // namespace
@@ -144,11 +165,10 @@ absl::StatusOr<Manifest> BuildManifest(const GgufFile& file, int n_layers) {
                            " layers holds " + ListOf(strays));
   }
   Brick& head = manifest.bricks.back();
-  if (!HasPrefix(head, "output.")) {
-    for (const BrickTensor& tensor : manifest.bricks.front().tensors) {
-      head.tensors.push_back(tensor);
-      head.bytes += tensor.bytes;
-    }
+  if (IsEncoder(file) && head.tensors.empty()) {
+    manifest.bricks.pop_back();
+  } else {
+    RETURN_IF_ERROR(CompleteHead(where, manifest.bricks.front(), head));
   }
   for (Brick& brick : manifest.bricks) {
     if (brick.tensors.empty()) {
@@ -156,9 +176,6 @@ absl::StatusOr<Manifest> BuildManifest(const GgufFile& file, int n_layers) {
     }
     std::sort(brick.tensors.begin(), brick.tensors.end(),
               [](const BrickTensor& a, const BrickTensor& b) { return a.name < b.name; });
-  }
-  if (!HasPrefix(head, "output_norm.")) {
-    return InvalidArgument(where + ": the file has no tensor output_norm.* for brick head");
   }
   return manifest;
 }

@@ -47,16 +47,17 @@ struct Manifest {
   std::string architecture;  // general.architecture, or empty; likewise
   int n_layers = 0;
   uint64_t bytes = 0;         // of all tensors of the file, each counted once
-  std::vector<Brick> bricks;  // embedding, layers ascending, head
+  std::vector<Brick> bricks;  // embedding, layers ascending, head where the model has one
 
   bool operator==(const Manifest&) const = default;
 };
 
 // The bricks of a file, without digests: `embedding` has token_embd.*, `layers.N` has blk.N.*,
 // `head` has output_norm.* and output.*, or token_embd.* as well where there is no output.*
-// (a tied head: the tensor then belongs to two bricks). The factors of the rotation, rope_freqs.*
-// and rope_factors_*, belong to every layer. InvalidArgument names the tensors that belong to no
-// brick, or the brick that has none.
+// (a tied head: the tensor then belongs to two bricks). An encoder has no head: its `embedding` has
+// token_embd_norm.*, position_embd.* and token_types.* as well. The factors of the rotation,
+// rope_freqs.* and rope_factors_*, belong to every layer. InvalidArgument names the tensors that
+// belong to no brick, or the brick that has none.
 absl::StatusOr<Manifest> BuildManifest(const GgufFile& file, int n_layers);
 
 // A heading, one line for each brick, and one indented line for each of its tensors.

@@ -110,11 +110,17 @@ struct KernelTable {
   // y = x / sqrt(mean(x^2) + eps) * w.  [n]; y may be x.
   void (*rms_norm)(const float* x, const float* w, int n, float eps, float* y);
 
+  // y = (x - mean(x)) / sqrt(variance(x) + eps) * w + b.  [n]; y may be x.
+  void (*layer_norm)(const float* x, const float* w, const float* b, int n, float eps, float* y);
+
   // y = silu(g) * u.  [n]; y may be g or u.
   void (*silu_mul)(const float* g, const float* u, int n, float* y);
 
   // y = gelu(g) * u with the tanh form of gelu.  [n]; y may be g or u.
   void (*gelu_mul)(const float* g, const float* u, int n, float* y);
+
+  // x = gelu(x) by its definition, in place.  [n]
+  void (*gelu)(float* x, int n);
 
   // x = cap * tanh(x / cap), in place.  [n]; cap > 0.
   void (*soft_cap)(float* x, int n, float cap);

@@ -44,6 +44,26 @@ const std::vector<Architecture>& Architectures() {
        .soft_caps = true,
        .local_rope_base = 10000,
        .layers_of_wide_scale = 62},
+      // Devlin et al. 2019.
+      {.name = "bert",
+       .gate = Gate::kNone,
+       .qkv_bias = true,
+       .branch_bias = true,
+       .norms_of_sums = true,
+       .layer_norm = true,
+       .embedding_norm = true,
+       .token_types = true,
+       .learned_positions = true,
+       .encoder = true},
+      // Nussbaum et al. 2024.
+      {.name = "nomic-bert",
+       .pairing = RopePairing::kHalves,
+       .fused_qkv = true,
+       .norms_of_sums = true,
+       .layer_norm = true,
+       .embedding_norm = true,
+       .token_types = true,
+       .encoder = true},
   };
   return rows;
 }

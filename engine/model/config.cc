@@ -17,6 +17,7 @@ constexpr uint32_t kLayersMax = 1024;
 constexpr uint32_t kWidthMax = 1 << 17;  // of the residual stream and the feed-forward
 constexpr uint32_t kHeadsMax = 1024;
 constexpr uint32_t kVocabMax = 1 << 22;
+constexpr uint32_t kTokenTypesMax = 1 << 10;
 constexpr uint32_t kContextMax = 1 << 20;  // positions; the rotation table is exact to here
 
 // Keys that change a result, and the number at which they do not. What an architecture heeds is
@@ -26,7 +27,6 @@ struct Feature {
   double neutral;
 };
 constexpr Feature kForeignFeatures[] = {
-    {"attention.causal", 1},
     {"attention.clamp_kqv", 0},
     {"attention.max_alibi_bias", 0},
     {"attention.shared_kv_layers", 0},
@@ -36,7 +36,6 @@ constexpr Feature kForeignFeatures[] = {
     {"embedding_scale", 1},
     {"expert_count", 0},
     {"logit_scale", 1},
-    {"pooling_type", 0},
     {"residual_scale", 1},
     {"rope.scaling.yarn_ext_factor", 0},
     {"use_parallel_residual", 0},
@@ -46,6 +45,7 @@ absl::Status RefuseForeignFeatures(const KeyReader& reader, const Architecture& 
   for (const Feature& feature : kForeignFeatures) {
     RETURN_IF_ERROR(reader.ExpectNeutral(feature.key, feature.neutral));
   }
+  RETURN_IF_ERROR(reader.ExpectNeutral("attention.causal", traits.encoder ? 0 : 1));
   if (!traits.window) RETURN_IF_ERROR(reader.ExpectNeutral("attention.sliding_window", 0));
   if (traits.full_every == 0) {
     RETURN_IF_ERROR(reader.ExpectNeutral("attention.sliding_window_pattern", 1));
@@ -138,7 +138,29 @@ absl::Status ReadVocabulary(const GgufFile& file, ModelConfig& c) {
                            std::to_string(embedding->shape[1]) + "]");
   }
   c.n_vocab = static_cast<int>(embedding->shape[1]);
-  c.tied_head = file.FindTensor(kHeadTensor) == nullptr;
+  c.tied_head = !c.traits.encoder && file.FindTensor(kHeadTensor) == nullptr;
+  return absl::OkStatus();
+}
+
+// The loader holds the tensor's width, and its whole shape, against this number of rows.
+absl::Status ReadTokenTypes(const GgufFile& file, ModelConfig& c) {
+  if (!c.traits.token_types) return absl::OkStatus();
+  const TensorInfo* types = file.FindTensor(kTokenTypesTensor);
+  if (types == nullptr) return InvalidArgument("tensor 'token_types.weight' is missing");
+  if (types->shape[1] > kTokenTypesMax) {
+    return InvalidArgument("tensor 'token_types.weight': expected at most " +
+                           std::to_string(kTokenTypesMax) + " rows, got " +
+                           std::to_string(types->shape[1]));
+  }
+  c.n_token_types = static_cast<int>(types->shape[1]);
+  return absl::OkStatus();
+}
+
+absl::Status ReadPooling(const KeyReader& reader, ModelConfig& c) {
+  if (!reader.Has("pooling_type")) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const int pooling,
+                   reader.Int("pooling_type", 0, static_cast<uint32_t>(Pooling::kLast)));
+  c.pooling = static_cast<Pooling>(pooling);
   return absl::OkStatus();
 }
 
@@ -176,11 +198,15 @@ absl::StatusOr<ModelConfig> ReadModelConfig(const GgufFile& file) {
   ASSIGN_OR_RETURN(c.n_embd, reader.Int("embedding_length", 1, kWidthMax));
   ASSIGN_OR_RETURN(c.n_ff, reader.Int("feed_forward_length", 1, kWidthMax));
   ASSIGN_OR_RETURN(c.n_ctx_train, reader.Int("context_length", 1, kContextMax));
-  ASSIGN_OR_RETURN(c.rms_eps, reader.Positive("attention.layer_norm_rms_epsilon"));
+  ASSIGN_OR_RETURN(c.norm_eps,
+                   reader.Positive(c.traits.layer_norm ? "attention.layer_norm_epsilon"
+                                                       : "attention.layer_norm_rms_epsilon"));
   RETURN_IF_ERROR(ReadHeads(reader, c));
   RETURN_IF_ERROR(ReadRope(reader, c));
   RETURN_IF_ERROR(ReadAttention(reader, c));
+  RETURN_IF_ERROR(ReadPooling(reader, c));
   RETURN_IF_ERROR(ReadVocabulary(file, c));
+  RETURN_IF_ERROR(ReadTokenTypes(file, c));
   RETURN_IF_ERROR(RefuseUnknownTensors(file, c));
   return c;
 }

@@ -10,6 +10,9 @@
 
 namespace mortar {
 
+// How the rows of a text become one: GGUF's numbers.
+enum class Pooling { kNone = 0, kMean = 1, kCls = 2, kLast = 3 };
+
 struct ModelConfig {
   std::string architecture;  // GGUF general.architecture
   Architecture traits;       // its row of the table
@@ -21,7 +24,7 @@ struct ModelConfig {
   int n_ff = 0;        // width of the feed-forward
   int n_vocab = 0;
   int n_ctx_train = 0;  // positions that the model was trained for, and that its factors serve
-  float rms_eps = 0;
+  float norm_eps = 0;
   RopeSpec rope;
   RopeSpec local_rope;        // of layers with a window; the same where traits name no other
   int window = 0;             // keys that a layer with a window sees, its own included; 0: all
@@ -30,7 +33,9 @@ struct ModelConfig {
   float attention_cap = 0;    // scores are cap * tanh(score / cap); 0: they are not
   float logit_cap = 0;        // likewise
   float embedding_scale = 1;  // of the embedding's rows
-  bool tied_head = false;     // the head is the embedding's matrix
+  bool tied_head = false;     // the head is the embedding's matrix; never of an encoder
+  int n_token_types = 0;      // rows of token_types.weight, where the architecture has it
+  Pooling pooling = Pooling::kNone;  // what the file says of embeddings
 };
 
 // The window of layer `index`, 0 where it sees all keys.

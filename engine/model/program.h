@@ -17,16 +17,18 @@ namespace mortar {
 
 // In the order in which a token meets them. x is the residual stream, [n, n_embd].
 enum class OpKind {
-  kEmbed,      // x = embedding rows of the tokens, scaled
+  kEmbed,      // x = embedding rows of the tokens, scaled; those of type and position added
   kTakeRows,   // x = rows that came in
-  kNorm,       // normed = rms_norm(x), rounded as the next matrices want it
+  kNormRows,   // x = norm(x)
+  kNorm,       // normed = norm(x), or x itself, rounded as the next matrices want it
   kQkv,        // q, k, v = W normed
   kRotate,     // biases, norms of heads, rotation of q and k; stores k and v in the pages
   kAttention,  // attended = attention(q, pages), rounded likewise
   kOutput,     // x += W attended, or branch = W attended where a norm follows
-  kGateUp,     // hidden = f(gate) * up, rounded likewise
+  kGateUp,     // hidden = f(gate) * up, or f(up), rounded likewise
   kDown,       // x += W hidden, or branch = W hidden
-  kAddNormed,  // x += rms_norm(branch)
+  kAddNormed,  // x += norm(branch)
+  kNormSum,    // x = norm(x + branch)
   kGiveRows,   // rows out = x
   kHeadNorm,   // the rows whose logits are wanted, normed and rounded
   kLogits,     // logits = W those rows
@@ -42,12 +44,14 @@ struct Rounding {
 
 struct Op {
   OpKind kind;
-  const LayerWeights* layer = nullptr;   // of ops inside a layer
-  const float* norm = nullptr;           // [n_embd], of kNorm, kAddNormed and kHeadNorm
-  Rounding rounding{};                   // of the result, for the product that reads it
-  const PackedMatrix* matrix = nullptr;  // of kEmbed and kLogits
-  size_t kv_offset = 0;                  // of this layer inside each page
-  int window = 0;                        // of this layer; 0: it sees all keys
+  const LayerWeights* layer = nullptr;          // of ops inside a layer
+  NormWeights norm{};                           // of ops that norm
+  Rounding rounding{};                          // of the result, for the product that reads it
+  const PackedMatrix* matrix = nullptr;         // of kLogits
+  size_t kv_offset = 0;                         // of this layer inside each page
+  int window = 0;                               // of this layer; 0: it sees all keys
+  const EmbeddingWeights* embedding = nullptr;  // of kEmbed
+  const float* bias = nullptr;                  // [n_embd], of the branch, of kNormSum
 };
 
 struct Program {
@@ -55,9 +59,17 @@ struct Program {
   uint64_t touched_bytes = 0;  // weights that one step reads; one row of the embedding
 };
 
-// A contiguous run: embedding? + layers + head?. `first_kv_layer` is the place of
-// layers.begin among the layers that share the node's KV pages.
-Program CompilePart(const ModelConfig& config, const Weights& weights, bool embedding,
-                    LayerRange layers, bool head, const KvShape& kv, int first_kv_layer);
+// A contiguous run: embedding? + layers + (head or the last norm)?.
+struct PartSpec {
+  bool embedding = false;    // takes tokens instead of rows
+  LayerRange layers;         // may be empty
+  bool head = false;         // gives logits instead of rows
+  bool output_norm = false;  // gives rows behind the norm that stands before the head
+};
+
+// Needs: the weights have all of `part`. `first_kv_layer` is the place of layers.begin among the
+// layers that share the node's KV pages.
+Program CompilePart(const ModelConfig& config, const Weights& weights, const PartSpec& part,
+                    const KvShape& kv, int first_kv_layer);
 
 }  // namespace mortar

@@ -109,6 +109,7 @@ absl::Status CheckAngles(const ModelConfig& c) {
 }  // namespace
 
 absl::Status ReadRope(const KeyReader& reader, ModelConfig& c) {
+  if (c.traits.learned_positions) return absl::OkStatus();  // no element turns
   const auto has = [&](const char* name) { return reader.file().FindTensor(name) != nullptr; };
   RETURN_IF_ERROR(ReadDims(reader, c));
   ASSIGN_OR_RETURN(c.rope.base, ReadBase(reader, "rope.freq_base", 10000));

@@ -6,17 +6,42 @@ namespace mortar {
 namespace {
 
 std::vector<std::string> LayerNames(const Architecture& t) {
-  std::vector<std::string> names = {kAttnNormTensor, kAttnOutputTensor, kFfnNormTensor,
-                                    kFfnUpTensor, kFfnDownTensor};
+  std::vector<std::string> names = {kAttnOutputTensor, kFfnUpTensor, kFfnDownTensor};
   const auto add = [&names](bool has, std::initializer_list<const char*> more) {
     if (has) names.insert(names.end(), more.begin(), more.end());
   };
+  const auto add_norms = [&](bool has, std::initializer_list<const char*> more) {
+    for (const char* norm : more) {
+      if (has) names.push_back(std::string(norm) + kWeight);
+      if (has && t.layer_norm) names.push_back(std::string(norm) + kBias);
+    }
+  };
   add(t.fused_qkv, {kAttnQkvTensor});
   add(!t.fused_qkv, {kAttnQTensor, kAttnKTensor, kAttnVTensor});
-  add(!t.fused_gate_up, {kFfnGateTensor});
+  add(t.gate != Gate::kNone && !t.fused_gate_up, {kFfnGateTensor});
   add(t.qkv_bias, {kAttnQBiasTensor, kAttnKBiasTensor, kAttnVBiasTensor});
-  add(t.qk_norm, {kAttnQNormTensor, kAttnKNormTensor});
-  add(t.norms_after, {kAttnPostNormTensor, kFfnPostNormTensor});
+  add(t.branch_bias, {kAttnOutputBiasTensor, kFfnUpBiasTensor, kFfnDownBiasTensor});
+  add_norms(!t.norms_of_sums, {kAttnNormTensor, kFfnNormTensor});
+  add_norms(t.qk_norm, {kAttnQNormTensor, kAttnKNormTensor});
+  add_norms(t.norms_after, {kAttnPostNormTensor, kFfnPostNormTensor});
+  add_norms(t.norms_of_sums, {kAttnSumNormTensor, kFfnSumNormTensor});
+  return names;
+}
+
+// Of the ends of the model.
+std::set<std::string> OuterNames(const Architecture& t) {
+  std::set<std::string> names = {kEmbeddingTensor};
+  const auto add_norm = [&](const char* norm) {
+    names.insert(std::string(norm) + kWeight);
+    if (t.layer_norm) names.insert(std::string(norm) + kBias);
+  };
+  if (t.token_types) names.insert(kTokenTypesTensor);
+  if (t.learned_positions) names.insert(kPositionsTensor);
+  if (t.embedding_norm) add_norm(kEmbeddingNormTensor);
+  if (!t.encoder) {
+    names.insert(kHeadTensor);
+    add_norm(kOutputNormTensor);
+  }
   return names;
 }
 
@@ -25,7 +50,7 @@ std::vector<std::string> LayerNames(const Architecture& t) {
 std::string LayerPrefix(int layer) { return "blk." + std::to_string(layer) + '.'; }
 
 std::set<std::string> TensorNames(const Architecture& traits, int n_layers) {
-  std::set<std::string> names = {kEmbeddingTensor, kOutputNormTensor, kHeadTensor};
+  std::set<std::string> names = OuterNames(traits);
   if (traits.factors == RopeFactors::kFreqs) names.insert(kRopeFreqsTensor);
   if (traits.factors == RopeFactors::kShortLong) {
     names.insert({kRopeShortTensor, kRopeLongTensor});

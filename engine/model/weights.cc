@@ -177,11 +177,29 @@ class WeightLoader {
 
 namespace {
 
-absl::Status AddAttention(WeightLoader& loader, const ModelConfig& c, const std::string& blk,
-                          LayerWeights& w) {
+absl::Status AddNorm(WeightLoader& loader, const ModelConfig& c, const std::string& name, int n,
+                     NormWeights* to) {
+  RETURN_IF_ERROR(loader.AddVector(name + kWeight, n, &to->scale));
+  return c.traits.layer_norm ? loader.AddVector(name + kBias, n, &to->bias) : absl::OkStatus();
+}
+
+absl::Status AddEmbedding(WeightLoader& loader, const ModelConfig& c, EmbeddingWeights& w) {
+  RETURN_IF_ERROR(loader.AddMatrix(kEmbeddingTensor, c.n_vocab, c.n_embd, &w.tokens));
+  if (c.traits.token_types) {
+    RETURN_IF_ERROR(
+        loader.AddRows(kTokenTypesTensor, c.n_token_types, 0, 1, c.n_embd, &w.token_type));
+  }
+  if (c.traits.learned_positions) {
+    RETURN_IF_ERROR(loader.AddMatrix(kPositionsTensor, c.n_ctx_train, c.n_embd, &w.positions));
+  }
+  if (!c.traits.embedding_norm) return absl::OkStatus();
+  return AddNorm(loader, c, kEmbeddingNormTensor, c.n_embd, &w.norm);
+}
+
+absl::Status AddQkv(WeightLoader& loader, const ModelConfig& c, const std::string& blk,
+                    LayerWeights& w) {
   const int q_width = c.n_heads * c.head_dim;
   const int kv_width = c.n_kv_heads * c.head_dim;
-  RETURN_IF_ERROR(loader.AddVector(blk + kAttnNormTensor, c.n_embd, &w.attn_norm));
   if (c.traits.fused_qkv) {
     const std::string name = blk + kAttnQkvTensor;
     const int n_rows = q_width + 2 * kv_width;
@@ -198,31 +216,56 @@ absl::Status AddAttention(WeightLoader& loader, const ModelConfig& c, const std:
     RETURN_IF_ERROR(loader.AddVector(blk + kAttnKBiasTensor, kv_width, &w.k_bias));
     RETURN_IF_ERROR(loader.AddVector(blk + kAttnVBiasTensor, kv_width, &w.v_bias));
   }
-  if (c.traits.qk_norm) {
-    RETURN_IF_ERROR(loader.AddVector(blk + kAttnQNormTensor, c.head_dim, &w.q_norm));
-    RETURN_IF_ERROR(loader.AddVector(blk + kAttnKNormTensor, c.head_dim, &w.k_norm));
+  return absl::OkStatus();
+}
+
+absl::Status AddAttention(WeightLoader& loader, const ModelConfig& c, const std::string& blk,
+                          LayerWeights& w) {
+  const Architecture& t = c.traits;
+  if (!t.norms_of_sums) {
+    RETURN_IF_ERROR(AddNorm(loader, c, blk + kAttnNormTensor, c.n_embd, &w.attn_norm));
   }
-  RETURN_IF_ERROR(loader.AddMatrix(blk + kAttnOutputTensor, c.n_embd, q_width, &w.o));
-  if (!c.traits.norms_after) return absl::OkStatus();
-  return loader.AddVector(blk + kAttnPostNormTensor, c.n_embd, &w.attn_post_norm);
+  RETURN_IF_ERROR(AddQkv(loader, c, blk, w));
+  if (t.qk_norm) {
+    RETURN_IF_ERROR(AddNorm(loader, c, blk + kAttnQNormTensor, c.head_dim, &w.q_norm));
+    RETURN_IF_ERROR(AddNorm(loader, c, blk + kAttnKNormTensor, c.head_dim, &w.k_norm));
+  }
+  RETURN_IF_ERROR(
+      loader.AddMatrix(blk + kAttnOutputTensor, c.n_embd, c.n_heads * c.head_dim, &w.o));
+  if (t.branch_bias) {
+    RETURN_IF_ERROR(loader.AddVector(blk + kAttnOutputBiasTensor, c.n_embd, &w.o_bias));
+  }
+  if (!t.norms_after && !t.norms_of_sums) return absl::OkStatus();
+  const char* norm = t.norms_of_sums ? kAttnSumNormTensor : kAttnPostNormTensor;
+  return AddNorm(loader, c, blk + norm, c.n_embd, &w.attn_post_norm);
 }
 
 absl::Status AddFeedForward(WeightLoader& loader, const ModelConfig& c, const std::string& blk,
                             LayerWeights& w) {
-  RETURN_IF_ERROR(loader.AddVector(blk + kFfnNormTensor, c.n_embd, &w.ffn_norm));
+  const Architecture& t = c.traits;
+  if (!t.norms_of_sums) {
+    RETURN_IF_ERROR(AddNorm(loader, c, blk + kFfnNormTensor, c.n_embd, &w.ffn_norm));
+  }
   const std::string up = blk + kFfnUpTensor;
-  if (c.traits.fused_gate_up) {
+  if (t.fused_gate_up) {
     RETURN_IF_ERROR(loader.AddRows(up, 2 * c.n_ff, 0, c.n_ff, c.n_embd, &w.gate));
     RETURN_IF_ERROR(loader.AddRows(up, 2 * c.n_ff, c.n_ff, c.n_ff, c.n_embd, &w.up));
   } else {
-    RETURN_IF_ERROR(loader.AddMatrix(blk + kFfnGateTensor, c.n_ff, c.n_embd, &w.gate));
+    if (t.gate != Gate::kNone) {
+      RETURN_IF_ERROR(loader.AddMatrix(blk + kFfnGateTensor, c.n_ff, c.n_embd, &w.gate));
+    }
     RETURN_IF_ERROR(loader.AddMatrix(up, c.n_ff, c.n_embd, &w.up));
   }
   // The product of two activations, gate and up: where both are large it stands far out.
   RETURN_IF_ERROR(
       loader.AddMatrix(blk + kFfnDownTensor, c.n_embd, c.n_ff, &w.down, /*outliers=*/true));
-  if (!c.traits.norms_after) return absl::OkStatus();
-  return loader.AddVector(blk + kFfnPostNormTensor, c.n_embd, &w.ffn_post_norm);
+  if (t.branch_bias) {
+    RETURN_IF_ERROR(loader.AddVector(blk + kFfnUpBiasTensor, c.n_ff, &w.up_bias));
+    RETURN_IF_ERROR(loader.AddVector(blk + kFfnDownBiasTensor, c.n_embd, &w.down_bias));
+  }
+  if (!t.norms_after && !t.norms_of_sums) return absl::OkStatus();
+  const char* norm = t.norms_of_sums ? kFfnSumNormTensor : kFfnPostNormTensor;
+  return AddNorm(loader, c, blk + norm, c.n_embd, &w.ffn_post_norm);
 }
 
 }  // namespace
@@ -236,8 +279,7 @@ absl::StatusOr<std::unique_ptr<Weights>> Weights::Load(const GgufFile& file,
   WeightLoader loader(file, pool);
   const bool tied = selection.head && config.tied_head;
   if (selection.embedding || tied) {
-    RETURN_IF_ERROR(
-        loader.AddMatrix(kEmbeddingTensor, config.n_vocab, config.n_embd, &weights->embedding_));
+    RETURN_IF_ERROR(AddEmbedding(loader, config, weights->embedding_));
   }
   for (int i = 0; i < config.n_layers; ++i) {
     if (!selection.layers[static_cast<size_t>(i)]) continue;
@@ -245,15 +287,15 @@ absl::StatusOr<std::unique_ptr<Weights>> Weights::Load(const GgufFile& file,
     RETURN_IF_ERROR(AddAttention(loader, config, LayerPrefix(i), layer));
     RETURN_IF_ERROR(AddFeedForward(loader, config, LayerPrefix(i), layer));
   }
-  if (selection.head) {
-    RETURN_IF_ERROR(loader.AddVector(kOutputNormTensor, config.n_embd, &weights->output_norm_));
-    if (!tied) {
-      RETURN_IF_ERROR(
-          loader.AddMatrix(kHeadTensor, config.n_vocab, config.n_embd, &weights->head_));
-    }
+  if (selection.head || selection.output_norm) {
+    RETURN_IF_ERROR(
+        AddNorm(loader, config, kOutputNormTensor, config.n_embd, &weights->output_norm_));
+  }
+  if (selection.head && !tied) {
+    RETURN_IF_ERROR(loader.AddMatrix(kHeadTensor, config.n_vocab, config.n_embd, &weights->head_));
   }
   RETURN_IF_ERROR(loader.Fill(*weights));
-  if (tied) weights->head_ = weights->embedding_;
+  if (tied) weights->head_ = weights->embedding_.tokens;
   return weights;
 }
 

@@ -14,30 +14,48 @@
 
 namespace mortar {
 
+// A norm's factors, and what is added behind them; null where there is none.
+struct NormWeights {
+  const float* scale = nullptr;
+  const float* bias = nullptr;
+};
+
 // Null where the architecture has none.
 struct LayerWeights {
-  const float* attn_norm = nullptr;       // [n_embd]
-  PackedMatrix q;                         // [n_heads * head_dim, n_embd]
-  PackedMatrix k;                         // [n_kv_heads * head_dim, n_embd]
-  PackedMatrix v;                         // [n_kv_heads * head_dim, n_embd]
-  PackedMatrix o;                         // [n_embd, n_heads * head_dim]
-  const float* q_bias = nullptr;          // [n_heads * head_dim]
-  const float* k_bias = nullptr;          // [n_kv_heads * head_dim]
-  const float* v_bias = nullptr;          // [n_kv_heads * head_dim]
-  const float* q_norm = nullptr;          // [head_dim], of each head
-  const float* k_norm = nullptr;          // [head_dim]
-  const float* attn_post_norm = nullptr;  // [n_embd]
-  const float* ffn_norm = nullptr;        // [n_embd]
-  PackedMatrix gate;                      // [n_ff, n_embd]
-  PackedMatrix up;                        // [n_ff, n_embd]
-  PackedMatrix down;                      // [n_embd, n_ff]
-  const float* ffn_post_norm = nullptr;   // [n_embd]
+  NormWeights attn_norm;             // [n_embd], before attention
+  PackedMatrix q;                    // [n_heads * head_dim, n_embd]
+  PackedMatrix k;                    // [n_kv_heads * head_dim, n_embd]
+  PackedMatrix v;                    // [n_kv_heads * head_dim, n_embd]
+  PackedMatrix o;                    // [n_embd, n_heads * head_dim]
+  const float* q_bias = nullptr;     // [n_heads * head_dim]
+  const float* k_bias = nullptr;     // [n_kv_heads * head_dim]
+  const float* v_bias = nullptr;     // [n_kv_heads * head_dim]
+  const float* o_bias = nullptr;     // [n_embd]
+  NormWeights q_norm;                // [head_dim], of each head
+  NormWeights k_norm;                // [head_dim]
+  NormWeights attn_post_norm;        // [n_embd], after attention, or of the sum with it
+  NormWeights ffn_norm;              // [n_embd]
+  PackedMatrix gate;                 // [n_ff, n_embd]
+  PackedMatrix up;                   // [n_ff, n_embd]
+  PackedMatrix down;                 // [n_embd, n_ff]
+  const float* up_bias = nullptr;    // [n_ff]
+  const float* down_bias = nullptr;  // [n_embd]
+  NormWeights ffn_post_norm;         // [n_embd]
+};
+
+// What a token's first row is made of.
+struct EmbeddingWeights {
+  PackedMatrix tokens;      // [n_vocab, n_embd]
+  PackedMatrix token_type;  // [1, n_embd], of the first type; empty where there are none
+  PackedMatrix positions;   // [n_ctx_train, n_embd]; likewise
+  NormWeights norm;         // [n_embd]
 };
 
 // What of a model is wanted.
 struct WeightSelection {
   bool embedding = false;
   std::vector<bool> layers;  // [n_layers]
+  bool output_norm = false;  // the head has it in any case
   bool head = false;
 };
 
@@ -57,10 +75,10 @@ class Weights {
   Weights(const Weights&) = delete;
   Weights& operator=(const Weights&) = delete;
 
-  const PackedMatrix& embedding() const { return embedding_; }  // [n_vocab, n_embd]
+  const EmbeddingWeights& embedding() const { return embedding_; }
   const LayerWeights& layer(int index) const { return layers_[static_cast<size_t>(index)]; }
-  const float* output_norm() const { return output_norm_; }  // [n_embd]
-  const PackedMatrix& head() const { return head_; }         // [n_vocab, n_embd]
+  const NormWeights& output_norm() const { return output_norm_; }  // [n_embd]
+  const PackedMatrix& head() const { return head_; }               // [n_vocab, n_embd]
   uint64_t bytes() const { return bytes_; }
 
  private:
@@ -69,9 +87,9 @@ class Weights {
 
   uint8_t* memory_ = nullptr;
   uint64_t bytes_ = 0;
-  PackedMatrix embedding_;
+  EmbeddingWeights embedding_;
   std::vector<LayerWeights> layers_;  // [n_layers]; empty where not selected
-  const float* output_norm_ = nullptr;
+  NormWeights output_norm_;
   PackedMatrix head_;
 };
 

@@ -116,6 +116,16 @@ void AddFeatures(const TinyModelOptions& o, GgufWriter& writer) {
   }
 }
 
+// Those that the conversion of an encoder writes, and no others.
+void AddEncoderKeys(const TinyModelOptions& o, GgufWriter& writer) {
+  const std::string prefix = o.architecture + '.';
+  writer.AddFloat(prefix + "attention.layer_norm_epsilon", o.rms_eps);
+  writer.AddBool(prefix + "attention.causal", false);
+  if (o.pooling >= 0) writer.AddUint32(prefix + "pooling_type", static_cast<uint32_t>(o.pooling));
+  if (!TraitsOf(o).learned_positions) writer.AddFloat(prefix + "rope.freq_base", o.rope_base);
+  writer.AddUint32("tokenizer.ggml.token_type_count", kTinyTokenTypes);
+}
+
 void AddShape(const TinyModelOptions& options, GgufWriter& writer) {
   const auto count = [](int n) { return static_cast<uint32_t>(n); };
   const std::string prefix = options.architecture + '.';
@@ -127,11 +137,15 @@ void AddShape(const TinyModelOptions& options, GgufWriter& writer) {
   writer.AddUint32(prefix + "embedding_length", count(options.n_embd));
   writer.AddUint32(prefix + "feed_forward_length", count(options.n_ff));
   writer.AddUint32(prefix + "attention.head_count", count(options.n_heads));
-  writer.AddUint32(prefix + "attention.head_count_kv", count(options.n_kv_heads));
-  writer.AddFloat(prefix + "rope.freq_base", options.rope_base);
-  writer.AddFloat(prefix + "attention.layer_norm_rms_epsilon", options.rms_eps);
-  writer.AddUint32(prefix + "vocab_size", count(options.n_vocab));
-  writer.AddUint32(prefix + "rope.dimension_count", count(RopeDims(options)));
+  if (TraitsOf(options).encoder) {
+    AddEncoderKeys(options, writer);
+  } else {
+    writer.AddUint32(prefix + "attention.head_count_kv", count(options.n_kv_heads));
+    writer.AddFloat(prefix + "rope.freq_base", options.rope_base);
+    writer.AddFloat(prefix + "attention.layer_norm_rms_epsilon", options.rms_eps);
+    writer.AddUint32(prefix + "vocab_size", count(options.n_vocab));
+    writer.AddUint32(prefix + "rope.dimension_count", count(RopeDims(options)));
+  }
   if (options.head_dim) {
     writer.AddUint32(prefix + "attention.key_length", count(options.head_dim));
     writer.AddUint32(prefix + "attention.value_length", count(options.head_dim));
@@ -181,7 +195,11 @@ class TensorMaker {
   TensorMaker(const TinyModelOptions& options, GgufWriter& writer)
       : options_(options), writer_(writer) {}
 
-  void Norm(const std::string& name) { Vector(name, options_.n_embd, 1); }
+  // `name` without ".weight".
+  void Norm(const std::string& name) {
+    Vector(name + ".weight", options_.n_embd, 1);
+    if (TraitsOf(options_).layer_norm) Vector(name + ".bias", options_.n_embd, 0);
+  }
   // `n` values about `mean`.
   void Vector(const std::string& name, int n, float mean) {
     const auto count = static_cast<uint64_t>(n);
@@ -220,7 +238,7 @@ void AddAttention(const TinyModelOptions& o, const std::string& block, TensorMak
   const Architecture& traits = TraitsOf(o);
   const int n_q = HeadDim(o) * o.n_heads;
   const int n_kv = HeadDim(o) * o.n_kv_heads;
-  make.Norm(block + "attn_norm.weight");
+  if (!traits.norms_of_sums) make.Norm(block + "attn_norm");
   if (traits.fused_qkv) {
     make.Matrix(block + "attn_qkv.weight", o.type, o.n_embd, n_q + 2 * n_kv);
   } else {
@@ -238,16 +256,37 @@ void AddAttention(const TinyModelOptions& o, const std::string& block, TensorMak
     make.Vector(block + "attn_k_norm.weight", HeadDim(o), 1);
   }
   make.Matrix(block + "attn_output.weight", o.type, n_q, o.n_embd);
-  if (traits.norms_after) make.Norm(block + "post_attention_norm.weight");
+  if (traits.branch_bias) make.Vector(block + "attn_output.bias", o.n_embd, 0);
+  if (traits.norms_after) make.Norm(block + "post_attention_norm");
+  if (traits.norms_of_sums) make.Norm(block + "attn_output_norm");
 }
 
 void AddFeedForward(const TinyModelOptions& o, const std::string& block, TensorMaker& make) {
   const Architecture& traits = TraitsOf(o);
-  make.Norm(block + "ffn_norm.weight");
-  if (!traits.fused_gate_up) make.Matrix(block + "ffn_gate.weight", o.type, o.n_embd, o.n_ff);
+  if (!traits.norms_of_sums) make.Norm(block + "ffn_norm");
+  const bool gate = traits.gate != Gate::kNone && !traits.fused_gate_up;
+  if (gate) make.Matrix(block + "ffn_gate.weight", o.type, o.n_embd, o.n_ff);
   make.Matrix(block + "ffn_up.weight", o.type, o.n_embd, (traits.fused_gate_up ? 2 : 1) * o.n_ff);
   make.Matrix(block + "ffn_down.weight", o.type, o.n_ff, o.n_embd);
-  if (traits.norms_after) make.Norm(block + "post_ffw_norm.weight");
+  if (traits.branch_bias) {
+    make.Vector(block + "ffn_up.bias", o.n_ff, 0);
+    make.Vector(block + "ffn_down.bias", o.n_embd, 0);
+  }
+  if (traits.norms_after) make.Norm(block + "post_ffw_norm");
+  if (traits.norms_of_sums) make.Norm(block + "layer_output_norm");
+}
+
+void AddEmbedding(const TinyModelOptions& o, TensorType type, TensorMaker& make) {
+  const Architecture& traits = TraitsOf(o);
+  make.Matrix("token_embd.weight", type, o.n_embd, o.n_vocab);
+  // In files these two are never quantised.
+  if (traits.token_types) {
+    make.Matrix("token_types.weight", TensorType::kF32, o.n_embd, kTinyTokenTypes);
+  }
+  if (traits.learned_positions) {
+    make.Matrix("position_embd.weight", TensorType::kF32, o.n_embd, o.n_ctx);
+  }
+  if (traits.embedding_norm) make.Norm("token_embd_norm");
 }
 
 void AddRopeFactors(const TinyModelOptions& o, TensorMaker& make) {
@@ -274,14 +313,15 @@ GgufWriter MakeTinyModel(const TinyModelOptions& o) {
   AddTokenizer(o.n_vocab, writer);
   TensorMaker make(o, writer);
   const TensorType embedding_type = o.embedding_type.value_or(o.type);
-  make.Matrix("token_embd.weight", embedding_type, o.n_embd, o.n_vocab);
+  AddEmbedding(o, embedding_type, make);
   if (o.rope_factors) AddRopeFactors(o, make);
   for (int layer = 0; layer < o.n_layers; ++layer) {
     const std::string block = "blk." + std::to_string(layer) + ".";
     AddAttention(o, block, make);
     AddFeedForward(o, block, make);
   }
-  make.Norm("output_norm.weight");
+  if (TraitsOf(o).encoder) return writer;
+  make.Norm("output_norm");
   if (!o.tied_head) make.Matrix("output.weight", embedding_type, o.n_embd, o.n_vocab);
   return writer;
 }
@@ -331,6 +371,24 @@ std::vector<NamedTinyModel> TinyModelOfEveryArchitecture() {
   o.window = 7;
   o.linear_factor = 8;
   models.push_back({"gemma3", o});
+  return models;
+}
+
+std::vector<NamedTinyModel> TinyEncoders() {
+  TinyModelOptions o;
+  o.n_layers = 3;
+  o.n_ctx = 64;
+  o.n_kv_heads = 4;
+  o.rms_eps = 1e-12f;
+  o.deviation = 0.2f;
+  std::vector<NamedTinyModel> models;
+  o.architecture = "bert";
+  o.pooling = 2;
+  models.push_back({"bert", o});
+  o.architecture = "nomic-bert";
+  o.rope_base = 1000;
+  o.pooling = 1;
+  models.push_back({"nomic-bert", o});
   return models;
 }
 

@@ -18,6 +18,7 @@ namespace mortar {
 // their values (token 8 + b is byte b), and 24 merges. Further tokens are marked unused.
 inline constexpr int kTinySpecialTokens = 8;
 inline constexpr int kTinyVocab = 288;
+inline constexpr int kTinyTokenTypes = 2;  // of an encoder
 
 struct TinyModelOptions {
   int n_embd = 64;  // a multiple of 32 for the quantised types, and of n_heads without head_dim
@@ -49,6 +50,7 @@ struct TinyModelOptions {
   float logit_cap = 0;                 // final_logit_softcapping; 0: no such key
   float linear_factor = 0;             // rope.scaling.factor, of type linear; 0: no such keys
   bool rope_factors = false;           // the architecture's tensors of factors
+  int pooling = -1;                    // pooling_type of an encoder; -1: no such key
 };
 
 // Matrices are drawn from a bell curve about 0, norms and factors from one about 1 (factors not
@@ -64,6 +66,10 @@ struct NamedTinyModel {
   TinyModelOptions options;
 };
 std::vector<NamedTinyModel> TinyModelOfEveryArchitecture();
+
+// The same for encoders, of three layers. `name` is that of its reference rows in
+// tests/data/encoders.
+std::vector<NamedTinyModel> TinyEncoders();
 
 // MakeTinyModel, written to `path`.
 void WriteTinyModel(const TinyModelOptions& options, const std::string& path);

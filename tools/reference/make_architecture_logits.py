@@ -2,10 +2,11 @@
 
     python make_architecture_logits.py --models FOLDER --out ../../tests/data/architectures
 
-FOLDER holds what write_tiny_models wrote. Each GGUF's weights are laid out as transformers wants
-them, undoing what the conversion to GGUF does: q and k of llama and mistral are permuted there
-for neighbouring pairs, and gemma's norms are stored with the 1 that its code adds. Written are
-NAME.f32, the logits [tokens, vocabulary] of the tokens (7 + 11 i) mod 288, and versions.json.
+FOLDER holds what write_tiny_models wrote; encoders are make_encoder_rows.py's. Each GGUF's weights
+are laid out as transformers wants them, undoing what the conversion to GGUF does: q and k of llama
+and mistral are permuted there for neighbouring pairs, and gemma's norms are stored with the 1 that
+its code adds. Written are NAME.f32, the logits [tokens, vocabulary] of the tokens (7 + 11 i) mod
+288, and versions.json.
 """
 
 import argparse
@@ -163,6 +164,8 @@ def main():
     tokens = [(7 + 11 * i) % 288 for i in range(N_TOKENS)]
     models = {}
     for path in sorted(args.models.glob("*.gguf")):
+        if Gguf(path).metadata["general.architecture"] not in FAMILIES:
+            continue
         logits = Reference(path).logits(tokens).astype("<f4")
         logits.tofile(args.out / (path.stem + ".f32"))
         models[path.stem] = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -17,6 +17,7 @@ void Attend(const AttendArgs& args);
 void Quantize(const float* x, int n, const RoundedRows<int8_t>& to);
 void QuantizeWide(const float* x, int n, const RoundedRows<int16_t>& to);
 void RmsNorm(const float* x, const float* w, int n, float eps, float* y);
+void LayerNorm(const float* x, const float* w, const float* b, int n, float eps, float* y);
 void SiluMul(const float* g, const float* u, int n, float* y);
 }  // namespace avx2
 

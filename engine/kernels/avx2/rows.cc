@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include "engine/kernels/avx2/avx2.h"
+#include "engine/kernels/avx2/erf.h"
 #include "engine/kernels/avx2/exp.h"
 #include "engine/kernels/avx2/tanh.h"
 #include "engine/kernels/shared.h"
@@ -38,6 +39,19 @@ int HorizontalSum(__m128i s) {
 
 int HorizontalSum(__m256i v) {
   return HorizontalSum(_mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1)));
+}
+
+// The partial sums of rule 5 of whole sixteens: `of(i)` gives addends i to i + 7.
+template <typename Of>
+void SumSixteen(int n, float* partial, const Of& of) {
+  __m256 low = _mm256_setzero_ps();
+  __m256 high = _mm256_setzero_ps();
+  for (int i = 0; i + 16 <= n; i += 16) {
+    low = _mm256_add_ps(low, of(i));
+    high = _mm256_add_ps(high, of(i + 8));
+  }
+  _mm256_storeu_ps(partial, low);
+  _mm256_storeu_ps(partial + 8, high);
 }
 
 }  // namespace
@@ -98,22 +112,31 @@ void QuantizeWide(const float* x, int n, const RoundedRows<int16_t>& to) {
 }
 
 void RmsNorm(const float* x, const float* w, int n, float eps, float* y) {
-  __m256 low = _mm256_setzero_ps();
-  __m256 high = _mm256_setzero_ps();
-  int i = 0;
-  for (; i + 16 <= n; i += 16) {
-    const __m256 a = _mm256_loadu_ps(x + i);
-    const __m256 b = _mm256_loadu_ps(x + i + 8);
-    low = _mm256_add_ps(low, _mm256_mul_ps(a, a));
-    high = _mm256_add_ps(high, _mm256_mul_ps(b, b));
-  }
   float partial[16];
-  _mm256_storeu_ps(partial, low);
-  _mm256_storeu_ps(partial + 8, high);
-  for (; i < n; ++i) partial[i % 16] += x[i] * x[i];
+  SumSixteen(n, partial, [x](int i) {
+    const __m256 v = _mm256_loadu_ps(x + i);
+    return _mm256_mul_ps(v, v);
+  });
+  for (int i = n / 16 * 16; i < n; ++i) partial[i % 16] += x[i] * x[i];
   const float mean = FoldSixteen(partial) / static_cast<float>(n);
   const float scale = 1.0f / __builtin_sqrtf(mean + eps);
   for (int j = 0; j < n; ++j) y[j] = (x[j] * scale) * w[j];
+}
+
+void LayerNorm(const float* x, const float* w, const float* b, int n, float eps, float* y) {
+  float partial[16];
+  SumSixteen(n, partial, [x](int i) { return _mm256_loadu_ps(x + i); });
+  for (int i = n / 16 * 16; i < n; ++i) partial[i % 16] += x[i];
+  const float mean = FoldSixteen(partial) / static_cast<float>(n);
+  const __m256 means = _mm256_set1_ps(mean);
+  SumSixteen(n, partial, [x, means](int i) {
+    const __m256 d = _mm256_sub_ps(_mm256_loadu_ps(x + i), means);
+    return _mm256_mul_ps(d, d);
+  });
+  for (int i = n / 16 * 16; i < n; ++i) partial[i % 16] += (x[i] - mean) * (x[i] - mean);
+  const float variance = FoldSixteen(partial) / static_cast<float>(n);
+  const float scale = 1.0f / __builtin_sqrtf(variance + eps);
+  for (int j = 0; j < n; ++j) y[j] = ((x[j] - mean) * scale) * w[j] + b[j];
 }
 
 void SiluMul(const float* g, const float* u, int n, float* y) {
@@ -138,6 +161,12 @@ void GeluMul(const float* g, const float* u, int n, float* y) {
   for (; i < n; ++i) y[i] = GeluScalar(g[i]) * u[i];
 }
 
+void Gelu(float* x, int n) {
+  int i = 0;
+  for (; i + 8 <= n; i += 8) _mm256_storeu_ps(x + i, GeluExact8(_mm256_loadu_ps(x + i)));
+  for (; i < n; ++i) x[i] = GeluExactScalar(x[i]);
+}
+
 void SoftCap(float* x, int n, float cap) {
   const __m256 caps = _mm256_set1_ps(cap);
   int i = 0;
@@ -153,8 +182,10 @@ const KernelTable& Avx2Kernels() {
       .quantize = avx2::Quantize,
       .quantize_wide = avx2::QuantizeWide,
       .rms_norm = avx2::RmsNorm,
+      .layer_norm = avx2::LayerNorm,
       .silu_mul = avx2::SiluMul,
       .gelu_mul = avx2::GeluMul,
+      .gelu = avx2::Gelu,
       .soft_cap = avx2::SoftCap,
       .rope = RopeLoop,
       .rope_halves = RopeHalvesLoop,

@@ -1,6 +1,7 @@
 // Kernels over the elements of one row.
 #include <arm_neon.h>
 
+#include "engine/kernels/neon/erf.h"
 #include "engine/kernels/neon/exp.h"
 #include "engine/kernels/neon/neon.h"
 #include "engine/kernels/neon/tanh.h"
@@ -70,20 +71,47 @@ void Quantize(const float* x, int n, const RoundedRows<int8_t>& to) { QuantizeTo
 
 void QuantizeWide(const float* x, int n, const RoundedRows<int16_t>& to) { QuantizeTo(x, n, to); }
 
-void RmsNorm(const float* x, const float* w, int n, float eps, float* y) {
+// The partial sums of rule 5 of whole sixteens: `of(i)` gives addends i to i + 3.
+template <typename Of>
+void SumSixteen(int n, float* partial, const Of& of) {
   float32x4_t sums[4];
   for (float32x4_t& sum : sums) sum = vdupq_n_f32(0.0f);
-  int i = 0;
-  for (; i + 16 <= n; i += 16) {
+  for (int i = 0; i + 16 <= n; i += 16) {
 #pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) {
-      const float32x4_t v = vld1q_f32(x + i + 4 * j);
-      sums[j] = vaddq_f32(sums[j], vmulq_f32(v, v));
-    }
+    for (int j = 0; j < 4; ++j) sums[j] = vaddq_f32(sums[j], of(i + 4 * j));
   }
-  float partial[16];
   for (int j = 0; j < 4; ++j) vst1q_f32(partial + 4 * j, sums[j]);
-  for (; i < n; ++i) partial[i % 16] += x[i] * x[i];
+}
+
+void LayerNorm(const float* x, const float* w, const float* b, int n, float eps, float* y) {
+  float partial[16];
+  SumSixteen(n, partial, [x](int i) { return vld1q_f32(x + i); });
+  for (int i = n / 16 * 16; i < n; ++i) partial[i % 16] += x[i];
+  const float mean = FoldSixteen(partial) / static_cast<float>(n);
+  const float32x4_t means = vdupq_n_f32(mean);
+  SumSixteen(n, partial, [x, means](int i) {
+    const float32x4_t d = vsubq_f32(vld1q_f32(x + i), means);
+    return vmulq_f32(d, d);
+  });
+  for (int i = n / 16 * 16; i < n; ++i) partial[i % 16] += (x[i] - mean) * (x[i] - mean);
+  const float variance = FoldSixteen(partial) / static_cast<float>(n);
+  const float scale = 1.0f / __builtin_sqrtf(variance + eps);
+  for (int j = 0; j < n; ++j) y[j] = ((x[j] - mean) * scale) * w[j] + b[j];
+}
+
+void Gelu(float* x, int n) {
+  int i = 0;
+  for (; i + 4 <= n; i += 4) vst1q_f32(x + i, GeluExact4(vld1q_f32(x + i)));
+  for (; i < n; ++i) x[i] = GeluExactScalar(x[i]);
+}
+
+void RmsNorm(const float* x, const float* w, int n, float eps, float* y) {
+  float partial[16];
+  SumSixteen(n, partial, [x](int i) {
+    const float32x4_t v = vld1q_f32(x + i);
+    return vmulq_f32(v, v);
+  });
+  for (int i = n / 16 * 16; i < n; ++i) partial[i % 16] += x[i] * x[i];
   const float mean = FoldSixteen(partial) / static_cast<float>(n);
   const float scale = 1.0f / __builtin_sqrtf(mean + eps);
   for (int j = 0; j < n; ++j) y[j] = (x[j] * scale) * w[j];
@@ -123,8 +151,10 @@ const KernelTable& NeonKernels() {
       .quantize = neon::Quantize,
       .quantize_wide = neon::QuantizeWide,
       .rms_norm = neon::RmsNorm,
+      .layer_norm = neon::LayerNorm,
       .silu_mul = neon::SiluMul,
       .gelu_mul = neon::GeluMul,
+      .gelu = neon::Gelu,
       .soft_cap = neon::SoftCap,
       .rope = RopeLoop,
       .rope_halves = RopeHalvesLoop,

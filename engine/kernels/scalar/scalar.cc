@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "engine/kernels/arith.h"
+#include "engine/kernels/erf.h"
 #include "engine/kernels/exp.h"
 #include "engine/kernels/shared.h"
 #include "engine/kernels/tanh.h"
@@ -52,12 +53,27 @@ void RmsNorm(const float* x, const float* w, int n, float eps, float* y) {
   for (int i = 0; i < n; ++i) y[i] = (x[i] * scale) * w[i];
 }
 
+void LayerNorm(const float* x, const float* w, const float* b, int n, float eps, float* y) {
+  float partial[16] = {};
+  for (int i = 0; i < n; ++i) partial[i % 16] += x[i];
+  const float mean = FoldSixteen(partial) / static_cast<float>(n);
+  float squares[16] = {};
+  for (int i = 0; i < n; ++i) squares[i % 16] += (x[i] - mean) * (x[i] - mean);
+  const float variance = FoldSixteen(squares) / static_cast<float>(n);
+  const float scale = 1.0f / __builtin_sqrtf(variance + eps);
+  for (int i = 0; i < n; ++i) y[i] = ((x[i] - mean) * scale) * w[i] + b[i];
+}
+
 void SiluMul(const float* g, const float* u, int n, float* y) {
   for (int i = 0; i < n; ++i) y[i] = SiluScalar(g[i]) * u[i];
 }
 
 void GeluMul(const float* g, const float* u, int n, float* y) {
   for (int i = 0; i < n; ++i) y[i] = GeluScalar(g[i]) * u[i];
+}
+
+void Gelu(float* x, int n) {
+  for (int i = 0; i < n; ++i) x[i] = GeluExactScalar(x[i]);
 }
 
 void SoftCap(float* x, int n, float cap) {
@@ -255,8 +271,10 @@ const KernelTable& ScalarKernels() {
       .quantize = Quantize<int8_t>,
       .quantize_wide = Quantize<int16_t>,
       .rms_norm = RmsNorm,
+      .layer_norm = LayerNorm,
       .silu_mul = SiluMul,
       .gelu_mul = GeluMul,
+      .gelu = Gelu,
       .soft_cap = SoftCap,
       .rope = RopeLoop,
       .rope_halves = RopeHalvesLoop,

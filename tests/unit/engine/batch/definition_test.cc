@@ -52,7 +52,7 @@ class Definition {
     const Vector w = Row(name, 0, static_cast<int>(x.size()));
     Vector y;
     for (size_t i = 0; i < x.size(); ++i) {
-      y.push_back(x[i] / std::sqrt(sum / static_cast<double>(x.size()) + c_.rms_eps) * w[i]);
+      y.push_back(x[i] / std::sqrt(sum / static_cast<double>(x.size()) + c_.norm_eps) * w[i]);
     }
     return y;
   }

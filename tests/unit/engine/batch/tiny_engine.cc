@@ -19,8 +19,11 @@ std::vector<BatchRow> RowsFromStart(Engine& engine, KvTable* kv, size_t n) {
 }  // namespace
 
 TinyEngine::TinyEngine(const TinyEngineOptions& options)
+    : TinyEngine(options, MakeTinyModel(options.model)) {}
+
+TinyEngine::TinyEngine(const TinyEngineOptions& options, const GgufWriter& model)
     : pool(*ThreadPool::Create(options.n_threads)) {
-  auto file = GgufFile::FromBytes(MakeTinyModel(options.model).Bytes(), "tiny.gguf");
+  auto file = GgufFile::FromBytes(model.Bytes(), "tiny.gguf");
   CHECK(file.ok());
   const absl::StatusOr<const KernelTable*> kernels = SelectKernels(options.isa);
   CHECK(kernels.ok());

@@ -23,6 +23,8 @@ struct TinyEngineOptions {
 
 struct TinyEngine {
   explicit TinyEngine(const TinyEngineOptions& options);
+  // Of this file instead of the options' model.
+  TinyEngine(const TinyEngineOptions& options, const GgufWriter& model);
 
   std::unique_ptr<ThreadPool> pool;
   std::unique_ptr<Engine> engine;

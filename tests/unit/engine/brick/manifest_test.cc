@@ -67,6 +67,17 @@ TEST(Manifest, ATiedHeadHoldsTheEmbeddingsTensorAsWell) {
   EXPECT_EQ(manifest.bytes, brick_bytes - manifest.bricks.front().bytes);
 }
 
+TEST(Manifest, AnEncoderHasNoHead) {
+  for (const NamedTinyModel& model : TinyEncoders()) {
+    const Manifest manifest = *Build(MakeTinyModel(model.options), 3);
+    ASSERT_EQ(manifest.bricks.size(), 4u) << model.name;
+    EXPECT_EQ(manifest.bricks.back().name, "layers.2");
+    EXPECT_THAT(TensorNames(manifest.bricks.front()),
+                testing::IsSupersetOf({"token_embd.weight", "token_embd_norm.bias",
+                                       "token_embd_norm.weight", "token_types.weight"}));
+  }
+}
+
 TEST(Manifest, NamesTheTensorsThatBelongToNoBrick) {
   for (const char* stray : {"rope_freqs.bias", "blk.x.attn_q.weight", "blk.00.attn_q.weight",
                             "blk.0", "blk.0.", "blk.-1.a", "blk.4.attn_q.weight",

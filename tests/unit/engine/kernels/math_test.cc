@@ -9,6 +9,7 @@
 
 #include "common/random.h"
 #include "engine/kernels/arith.h"
+#include "engine/kernels/erf.h"
 #include "engine/kernels/float_environment.h"
 #include "engine/kernels/tanh.h"
 
@@ -121,6 +122,29 @@ TEST(Tanh, HasRightLimits) {
   EXPECT_EQ(TanhScalar(30.0f), 1.0f);
   EXPECT_EQ(TanhScalar(-std::numeric_limits<float>::infinity()), -1.0f);
   EXPECT_TRUE(std::isnan(TanhScalar(std::numeric_limits<float>::quiet_NaN())));
+}
+
+TEST(Erf, TheTailStaysWithinItsStatedError) {
+  double worst = 0;
+  for (int i = 0; i <= 4'000'000; ++i) {
+    const float a = 13.0f * (static_cast<float>(i) / 4e6f);  // beyond, the tail is subnormal
+    const double want = std::erfc(static_cast<double>(a) / std::sqrt(2.0)) / 2;
+    if (want < 0x1p-126) break;
+    worst = std::max(worst, Ulps(TailScalar(a), want));
+  }
+  RecordProperty("worst_ulp", std::to_string(worst));
+  EXPECT_LT(worst, 6.0);
+}
+
+TEST(Erf, GeluStaysWithinItsStatedError) {
+  double worst = 0;
+  for (int i = 0; i <= 4'000'000; ++i) {
+    const float x = -12.9f + 25.8f * (static_cast<float>(i) / 4e6f);
+    const double want = x * std::erfc(-static_cast<double>(x) / std::sqrt(2.0)) / 2;
+    worst = std::max(worst, Ulps(GeluExactScalar(x), want));
+  }
+  RecordProperty("worst_ulp", std::to_string(worst));
+  EXPECT_LT(worst, 6.0);
 }
 
 TEST(Tables, AgreeWithLibmInBinary64) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "tests/unit/engine/kernels/random_rows.h"
 
@@ -103,6 +104,32 @@ TEST(RmsNorm, AgreesWithItsDefinition) {
   }
 }
 
+TEST(LayerNorm, AgreesWithItsDefinition) {
+  std::vector<float> x = RandomRow(384, 31, 2.0f);
+  for (float& v : x) v += 3;  // a mean that is not nearly 0
+  const std::vector<float> w = RandomRow(384, 32);
+  const std::vector<float> b = RandomRow(384, 33);
+  std::vector<float> y(384);
+  Scalar().layer_norm(x.data(), w.data(), b.data(), 384, 1e-12f, y.data());
+  double mean = 0, variance = 0;
+  for (const float v : x) mean += static_cast<double>(v) / 384;
+  for (const float v : x) variance += (v - mean) * (v - mean) / 384;
+  for (size_t i = 0; i < 384; ++i) {
+    const double scale = w[i] / std::sqrt(variance + 1e-12);
+    // The mean's error, some roundings of 3 over 2 in a deviation's units, shifts every element;
+    // the other roundings are of the addends.
+    const double addends = std::abs(scale) * (std::abs(x[i] - mean) + 8) + std::abs(b[i]);
+    ASSERT_NEAR(y[i], (x[i] - mean) * scale + b[i], addends * 12 * 0x1p-24);
+  }
+}
+
+TEST(LayerNorm, ARowOfOneValueIsTheBias) {
+  const std::vector<float> x(40, 7.0f), w(40, 3.0f), b = RandomRow(40, 34);
+  std::vector<float> y(40);
+  Scalar().layer_norm(x.data(), w.data(), b.data(), 40, 1e-12f, y.data());
+  EXPECT_EQ(y, b);
+}
+
 TEST(SiluMul, AgreesWithItsDefinition) {
   std::vector<float> g = RandomRow(1000, 5, 10.0f);
   g[0] = -200;
@@ -134,6 +161,21 @@ TEST(GeluMul, AgreesWithItsDefinition) {
     const double roundings = 12 + 4 * std::min(88.0, std::abs(twice));
     ASSERT_NEAR(y[i], want, std::abs(want) * roundings * 0x1p-24 + 1e-35) << g[i];
   }
+}
+
+TEST(Gelu, HasRightLimits) {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  std::vector<float> x = {0.0f, -0.0f, 30.0f, -30.0f, 1e30f, -1e30f, kInf, NAN, 1e-40f};
+  Scalar().gelu(x.data(), static_cast<int>(x.size()));
+  EXPECT_EQ(x[0], 0.0f);
+  EXPECT_TRUE(std::signbit(x[1]));
+  EXPECT_EQ(x[2], 30.0f);
+  EXPECT_EQ(x[3], 0.0f);
+  EXPECT_EQ(x[4], 1e30f);
+  EXPECT_EQ(x[5], 0.0f);
+  EXPECT_EQ(x[6], kInf);
+  EXPECT_TRUE(std::isnan(x[7]));
+  EXPECT_EQ(x[8], 5e-41f);
 }
 
 TEST(SoftCap, AgreesWithItsDefinitionAndStaysBelowTheCap) {
@@ -190,6 +232,14 @@ TEST(RowKernels, EveryInstructionSetGivesTheScalarBits) {
         Scalar().gelu_mul(x.data(), w.data(), length, y.data());
         other->gelu_mul(x.data(), w.data(), length, z.data());
         ASSERT_TRUE(SameBits(y, z)) << "gelu_mul of " << length;
+        Scalar().layer_norm(x.data(), w.data(), w.data() + 1, length - 1, 1e-5f, y.data());
+        other->layer_norm(x.data(), w.data(), w.data() + 1, length - 1, 1e-5f, z.data());
+        ASSERT_TRUE(SameBits(y, z)) << "layer_norm of " << length - 1;
+        y.assign(x.begin(), x.begin() + length);
+        z = y;
+        Scalar().gelu(y.data(), length);
+        other->gelu(z.data(), length);
+        ASSERT_TRUE(SameBits(y, z)) << "gelu of " << length;
         for (const float cap : {1.0f, 30.0f}) {
           y.assign(x.begin(), x.begin() + length);
           z = y;

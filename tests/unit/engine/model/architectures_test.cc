@@ -19,8 +19,10 @@ namespace {
 using testing::HasSubstr;
 
 TinyModelOptions OptionsOf(const std::string& name) {
-  for (const NamedTinyModel& model : TinyModelOfEveryArchitecture()) {
-    if (model.name == name) return model.options;
+  for (const auto& models : {TinyModelOfEveryArchitecture(), TinyEncoders()}) {
+    for (const NamedTinyModel& model : models) {
+      if (model.name == name) return model.options;
+    }
   }
   ADD_FAILURE() << name;
   return {};
@@ -34,10 +36,12 @@ GgufWriter Without(GgufWriter writer, const std::string& key) {
 
 TEST(Architectures, EachHasATinyModelThatIsRead) {
   std::set<std::string> read;
-  for (const NamedTinyModel& model : TinyModelOfEveryArchitecture()) {
-    const absl::StatusOr<ModelConfig> c = ReadConfig(MakeTinyModel(model.options));
-    ASSERT_TRUE(c.ok()) << model.name << ": " << c.status();
-    read.insert(c->architecture);
+  for (const auto& models : {TinyModelOfEveryArchitecture(), TinyEncoders()}) {
+    for (const NamedTinyModel& model : models) {
+      const absl::StatusOr<ModelConfig> c = ReadConfig(MakeTinyModel(model.options));
+      ASSERT_TRUE(c.ok()) << model.name << ": " << c.status();
+      read.insert(c->architecture);
+    }
   }
   for (const Architecture& row : Architectures()) EXPECT_TRUE(read.contains(row.name)) << row.name;
 }
@@ -85,12 +89,50 @@ TEST(Architectures, LongFactorsEndTheContextWhereTheShortOnesDo) {
   EXPECT_EQ(ReadConfig(MakeTinyModel(plain))->n_ctx_train, 64);
 }
 
+TEST(Architectures, AnEncoderHasNoHeadAndSaysHowItsRowsAreOne) {
+  const ModelConfig bert = *ReadConfig(MakeTinyModel(OptionsOf("bert")));
+  EXPECT_EQ(bert.pooling, Pooling::kCls);
+  EXPECT_EQ(bert.norm_eps, 1e-12f);
+  EXPECT_EQ(bert.n_token_types, kTinyTokenTypes);
+  EXPECT_EQ(bert.rope.dims, 0) << "its positions are learned";
+  EXPECT_FALSE(bert.tied_head);
+  const ModelConfig nomic = *ReadConfig(MakeTinyModel(OptionsOf("nomic-bert")));
+  EXPECT_EQ(nomic.pooling, Pooling::kMean);
+  EXPECT_EQ(nomic.rope.dims, 16);
+  EXPECT_EQ(nomic.rope.base, 1000);
+  EXPECT_EQ(ReadConfig(MakeTinyModel({}))->pooling, Pooling::kNone) << "the file says nothing";
+}
+
+TEST(Architectures, WhatEncodersAndDecodersCannotHaveIsRefusedByName) {
+  const auto with = [](GgufWriter writer, const std::string& key, uint32_t value) {
+    std::erase_if(writer.keys, [&](const GgufWriter::Key& k) { return k.name == key; });
+    writer.AddUint32(key, value);
+    return writer;
+  };
+  const GgufWriter bert = MakeTinyModel(OptionsOf("bert"));
+  EXPECT_EQ(ErrorOf(with(bert, "bert.pooling_type", 4)),
+            "bert.pooling_type: expected 0 to 3, got 4");
+  EXPECT_THAT(ErrorOf(with(bert, "bert.attention.causal", 1)),
+              HasSubstr("bert.attention.causal is not supported for this architecture"));
+  EXPECT_THAT(ErrorOf(with(MakeTinyModel({}), "llama.attention.causal", 0)),
+              HasSubstr("llama.attention.causal is not supported for this architecture"));
+  GgufWriter writer = bert;
+  std::erase_if(writer.tensors,
+                [](const GgufWriter::Tensor& t) { return t.name == "token_types.weight"; });
+  EXPECT_EQ(ErrorOf(writer), "tensor 'token_types.weight' is missing");
+  writer = bert;
+  writer.FindTensor("token_types.weight").shape = {1, 2000};
+  writer.FindTensor("token_types.weight").data.resize(8000);
+  EXPECT_EQ(ErrorOf(writer), "tensor 'token_types.weight': expected at most 1024 rows, got 2000");
+}
+
 TEST(Architectures, WhatIsNeededAndAbsentIsNamed) {
   for (const auto& [name, key] : std::vector<std::pair<std::string, std::string>>{
            {"gemma2", "gemma2.attention.sliding_window"},
            {"gemma2", "gemma2.attn_logit_softcapping"},
            {"gemma2", "gemma2.final_logit_softcapping"},
            {"gemma3", "gemma3.attention.sliding_window"},
+           {"bert", "bert.attention.layer_norm_epsilon"},
            {"phi3", "phi3.rope.scaling.attn_factor"},
            {"phi3", "phi3.rope.scaling.original_context_length"}}) {
     EXPECT_THAT(ErrorOf(Without(MakeTinyModel(OptionsOf(name)), key)), HasSubstr(key));
@@ -126,7 +168,12 @@ TEST(Architectures, ATensorOfAnotherArchitectureIsRefusedByName) {
                                                         {"mistral", "blk.0.attn_q_norm.weight"},
                                                         {"phi3", "blk.0.attn_q.weight"},
                                                         {"phi3", "blk.0.ffn_gate.weight"},
-                                                        {"gemma2", "blk.0.attn_q_norm.weight"}}) {
+                                                        {"gemma2", "blk.0.attn_q_norm.weight"},
+                                                        {"bert", "output.weight"},
+                                                        {"bert", "blk.0.attn_norm.weight"},
+                                                        {"bert", "blk.0.ffn_gate.weight"},
+                                                        {"nomic-bert", "position_embd.weight"},
+                                                        {"nomic-bert", "blk.0.ffn_up.bias"}}) {
     TinyModelOptions options = OptionsOf(architecture);
     GgufWriter writer = MakeTinyModel(options);
     writer.AddTensor(tensor, TensorType::kF32, {1}, std::vector<float>{1});

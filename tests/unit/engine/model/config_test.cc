@@ -47,7 +47,7 @@ TEST(ModelConfig, AnUnknownArchitectureIsRefusedWithTheKnownOnes) {
   writer.AddString("general.architecture", "mamba");
   EXPECT_EQ(ErrorOf(writer),
             "architecture 'mamba' is not supported; known are llama, mistral, qwen2, qwen3, phi3, "
-            "gemma2, gemma3");
+            "gemma2, gemma3, bert, nomic-bert");
 }
 
 TEST(ModelConfig, NamesOfAMegabyteDoNotFloodTheLine) {
