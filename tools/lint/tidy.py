@@ -76,7 +76,8 @@ class Tidy:
                 words.pop(0)
             elif word not in ("-c", "-Winvalid-pch") and not word.endswith(path):
                 kept.append(word)
-        return tuple(kept) + ("-Wno-unknown-warning-option", "-Wno-error")
+        return tuple(kept) + ("-Wno-unknown-warning-option",
+                              "-Wno-ignored-optimization-argument", "-Wno-error")
 
     def _look(self, paths):
         """Returns whether clang-tidy finds nothing in `paths`, read as one, and what it said."""
