@@ -115,8 +115,10 @@ absl::StatusOr<Compute> MakeCompute(const Settings& settings) {
 }
 
 KvType KvTypeOf(const std::string& name) {
-  CHECK(name == "f16" || name == "f32");
-  return name == "f16" ? KvType::kF16 : KvType::kF32;
+  if (name == "f32") return KvType::kF32;
+  if (name == "q8_0") return KvType::kQ8_0;
+  CHECK(name == "f16");
+  return KvType::kF16;
 }
 
 absl::StatusOr<int> ContextSize(const Settings& settings, int n_ctx_train) {

@@ -27,6 +27,18 @@ EngineOptions OptionsOf(const NodeEngineOptions& options, int logit_rows) {
   return engine;
 }
 
+KvFormat KvFormatOf(KvType type) {
+  switch (type) {
+    case KvType::kF16:
+      return KvFormat::kF16;
+    case KvType::kF32:
+      return KvFormat::kF32;
+    case KvType::kQ8_0:
+      return KvFormat::kQ80;
+  }
+  return KvFormat::kF16;
+}
+
 }  // namespace
 
 ModelId ModelIdOf(const HostedModel& model, KvType kv) {
@@ -39,7 +51,7 @@ ModelId ModelIdOf(const HostedModel& model, KvType kv) {
           .digest = DigestOf(all),
           .n_layers = model.config.n_layers,
           .n_embd = model.config.n_embd,
-          .kv = kv == KvType::kF16 ? KvFormat::kF16 : KvFormat::kF32};
+          .kv = KvFormatOf(kv)};
 }
 
 absl::StatusOr<SessionOptions> ReadSessionOptions(const Settings& settings,

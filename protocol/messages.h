@@ -29,8 +29,11 @@ inline const char* Name(Role role) {
 }
 
 // What keys and values are stored as.
-enum class KvFormat : uint8_t { kF16 = 0, kF32 = 1 };
-inline const char* Name(KvFormat format) { return format == KvFormat::kF16 ? "f16" : "f32"; }
+enum class KvFormat : uint8_t { kF16 = 0, kF32 = 1, kQ80 = 2 };
+inline const char* Name(KvFormat format) {
+  constexpr const char* kNames[] = {"f16", "f32", "q8_0"};
+  return kNames[static_cast<int>(format)];
+}
 
 // Which model a node speaks of: two nodes compute with the same one when all fields agree.
 struct ModelId {

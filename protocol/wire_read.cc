@@ -107,7 +107,7 @@ ModelId Read(wire::ModelId::Reader in) {
   model.n_layers = LayerCount(in.getLayers(), "layers of a model");
   model.n_embd = in.getWidth();
   if (model.n_embd < 0) throw Refusal{"model with a negative width"};
-  model.kv = Enum(in.getKv(), KvFormat::kF32, "format of keys and values");
+  model.kv = Enum(in.getKv(), KvFormat::kQ80, "format of keys and values");
   return model;
 }
 

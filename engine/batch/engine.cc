@@ -42,6 +42,13 @@ absl::Status CheckOptions(const EngineOptions& o, const ModelConfig& config) {
   return absl::OkStatus();
 }
 
+absl::Status CheckKv(KvType type, const ModelConfig& config) {
+  if (type != KvType::kQ8_0 || config.head_dim % kBlock == 0) return absl::OkStatus();
+  return InvalidArgument("KV in q8_0 needs heads whose width " + std::to_string(kBlock) +
+                         " divides, and this model's are " + std::to_string(config.head_dim) +
+                         " wide; f16 holds them");
+}
+
 absl::Status CheckParts(const std::vector<PartSpec>& parts, const ModelConfig& config) {
   std::vector<bool> taken(static_cast<size_t>(config.n_layers));
   for (const PartSpec& part : parts) {
@@ -94,6 +101,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const GgufFile& file,
   State& s = *engine->state_;
   ASSIGN_OR_RETURN(s.config, ReadModelConfig(file));
   RETURN_IF_ERROR(CheckOptions(options, s.config));
+  RETURN_IF_ERROR(CheckKv(options.kv_type, s.config));
   RETURN_IF_ERROR(CheckParts(parts, s.config));
   s.options = options;
   s.parts = std::move(parts);

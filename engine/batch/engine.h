@@ -35,9 +35,9 @@ struct EngineOptions {
 class Engine {
  public:
   // Reads from `file` the tensors of these parts alone, repacks them and drops the file's
-  // pages as it goes. InvalidArgument names the tensor that is missing or has a wrong shape, or
-  // the encoder that was asked for a head,
-  // ResourceExhausted says how much memory was wanted.
+  // pages as it goes. InvalidArgument names the tensor that is missing or has a wrong shape, the
+  // encoder that was asked for a head, or heads that q8_0 cannot hold; ResourceExhausted says how
+  // much memory was wanted.
   // `pool` and `kernels` outlive the engine.
   static absl::StatusOr<std::unique_ptr<Engine>> Load(const GgufFile& file,
                                                       std::vector<PartSpec> parts,

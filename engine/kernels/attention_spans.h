@@ -7,6 +7,7 @@
 #include "engine/kernels/arith.h"
 #include "engine/kernels/exp.h"
 #include "engine/kernels/kernels.h"
+#include "engine/kernels/shared.h"
 
 namespace mortar {
 
@@ -25,21 +26,26 @@ struct SpanKeys {
   int end;
 };
 
+// Where the value of position p begins.
+static inline const uint8_t* ValueOf(const AttendArgs& a, int p) {
+  return a.pages[p / kKvPagePositions] + a.layer_offset +
+         ValueAt(a.shape, a.kv_head, p % kKvPagePositions);
+}
+
+// One element, floats or halves.
 template <KvType kType>
 static inline float LoadKv(const uint8_t* base, size_t at) {
   return kType == KvType::kF16 ? HalfToFloat(LoadU16(base + 2 * at)) : LoadF32(base + 4 * at);
 }
 
-// The sum of e v for element `at` of head h alone: the last of a width that vectors do not divide.
-// a.scores: e.
+// The sum of e v for element `at` of head h alone: the last of a width that vectors do not divide,
+// which q8_0 has not. a.scores: e.
 template <KvType kType>
 static inline float WeighValue(const AttendArgs& a, const SpanKeys& keys, int h, int at) {
   float acc = 0;
   for (int p = keys.from; p < keys.end; ++p) {
-    const uint8_t* v = a.pages[p / kKvPagePositions] + a.layer_offset + a.shape.k_bytes();
-    const size_t row = a.shape.head_elements() * a.kv_head +
-                       static_cast<size_t>(p % kKvPagePositions) * a.shape.head_dim;
-    acc = Fma(a.scores[h * kSpan + p - keys.begin], LoadKv<kType>(v, row + at), acc);
+    const float value = LoadKv<kType>(ValueOf(a, p), static_cast<size_t>(at));
+    acc = Fma(a.scores[h * kSpan + p - keys.begin], value, acc);
   }
   return acc;
 }

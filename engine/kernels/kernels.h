@@ -64,18 +64,27 @@ struct LinearOutput {
   bool add = false;
 };
 
-enum class KvType { kF32, kF16 };
+enum class KvType { kF32, kF16, kQ8_0 };
+
+// In q8_0 every 32 elements of a head are a scale in f16 and 32 int8: x = d q, which is exact.
+inline constexpr int kKvBlockBytes = 2 + kBlock;
 
 // The KV of one layer in one page: K as [n_kv_heads][positions / 8][head_dim][8], so that a
-// lane holds a key, then V as [n_kv_heads][positions][head_dim].
+// lane holds a key, then V as [n_kv_heads][positions][head_dim]. In q8_0, whose head_dim 32
+// divides, the blocks of eight keys stand together, as [head_dim / 32]{d[8], q[32][8]}; those of
+// a value are the file format's, [head_dim / 32]{d, q[32]}.
 struct KvShape {
   KvType type = KvType::kF16;
   int n_kv_heads = 0;
   int head_dim = 0;
 
-  size_t element_bytes() const { return type == KvType::kF16 ? 2 : 4; }
+  // Of so many elements: any number of values, or keys of eight positions.
+  size_t bytes_of(size_t n) const {
+    if (type == KvType::kQ8_0) return n / kBlock * kKvBlockBytes;
+    return n * (type == KvType::kF16 ? 2 : 4);
+  }
   size_t head_elements() const { return static_cast<size_t>(kKvPagePositions) * head_dim; }
-  size_t k_bytes() const { return head_elements() * n_kv_heads * element_bytes(); }
+  size_t k_bytes() const { return bytes_of(head_elements() * n_kv_heads); }
   size_t layer_bytes() const { return 2 * k_bytes(); }
 };
 

@@ -7,6 +7,50 @@
 
 namespace mortar {
 
+// Where, among a layer's bytes in a page, the eight keys begin that `slot` is one of, and where its
+// value does.
+static inline size_t KeysAt(const KvShape& shape, int head, int slot) {
+  return shape.bytes_of(shape.head_elements() * head +
+                        static_cast<size_t>(slot / 8 * 8) * shape.head_dim);
+}
+static inline size_t ValueAt(const KvShape& shape, int head, int slot) {
+  return shape.k_bytes() +
+         shape.bytes_of(shape.head_elements() * head + static_cast<size_t>(slot) * shape.head_dim);
+}
+
+// Keys and values of one position in q8_0. `quantize` is the kernel table's: its scales are in
+// f32, and are rounded to f16 here.
+template <typename Quantize>
+static inline void StoreKvInBlocks(const KvShape& shape, uint8_t* layer, int slot, const float* k,
+                                   const float* v, Quantize quantize) {
+  constexpr int kBlocksMax = kHeadDimMax / kBlock;
+  int8_t q[kHeadDimMax];
+  float d[kBlocksMax];
+  float s[kBlocksMax];
+  int32_t sums[2][kBlocksMax];
+  const RoundedRows<int8_t> rounded = {q, d, s, sums[0], sums[1]};
+  for (int h = 0; h < shape.n_kv_heads; ++h) {
+    const size_t at = static_cast<size_t>(h) * shape.head_dim;
+    uint8_t* keys = layer + KeysAt(shape, h, slot);
+    quantize(k + at, shape.head_dim, rounded);
+    for (int b = 0; b < shape.head_dim / kBlock; ++b) {
+      uint8_t* block = keys + b * 8 * kKvBlockBytes;
+      const uint16_t scale = FloatToHalf(d[b]);
+      std::memcpy(block + slot % 8 * 2, &scale, 2);
+      for (int i = 0; i < kBlock; ++i) {
+        block[16 + 8 * i + slot % 8] = static_cast<uint8_t>(q[b * kBlock + i]);
+      }
+    }
+    uint8_t* value = layer + ValueAt(shape, h, slot);
+    quantize(v + at, shape.head_dim, rounded);
+    for (int b = 0; b < shape.head_dim / kBlock; ++b) {
+      const uint16_t scale = FloatToHalf(d[b]);
+      std::memcpy(value + b * kKvBlockBytes, &scale, 2);
+      std::memcpy(value + b * kKvBlockBytes + 2, q + b * kBlock, kBlock);
+    }
+  }
+}
+
 static inline void RopeLoop(float* x, const float* cos, const float* sin, int n_pairs) {
   for (int i = 0; i < n_pairs; ++i) {
     const float a = x[2 * i];

@@ -93,6 +93,7 @@ struct Status {
 enum KvFormat {
   f16 @0;
   f32 @1;
+  q80 @2;  # blocks of 32 int8 with a scale in f16: Q8_0 of GGUF
 }
 
 struct ModelId {

@@ -68,6 +68,10 @@ TEST(Bits, ChosenKernelsGiveTheStoredOnesWithKvInF16) {
   ExpectStoredBits(IsaOfEnvironment(), KvType::kF16, "prompts", 24, 0, "prompt_24_kv_f16");
 }
 
+TEST(Bits, ChosenKernelsGiveTheStoredOnesWithKvInQ8_0) {
+  ExpectStoredBits(IsaOfEnvironment(), KvType::kQ8_0, "prompts", 24, 0, "prompt_24_kv_q8_0");
+}
+
 // Sums over keys are cut at spans of 512 positions: 24 positions before and after the cut.
 TEST(Bits, ChosenKernelsGiveTheStoredOnesAcrossASpanOfKeys) {
   ExpectStoredBits(IsaOfEnvironment(), KvType::kF32, "text", 536, 488, "text_536_kv_f32");

@@ -156,7 +156,7 @@ TEST_F(CliInputTest, UnknownFlagsKeysAndCommands) {
   ExpectOneLineError(Run({"--config", folder_.Write("c.toml", "nonsense = 1\n")}), 2, "nonsense");
   ExpectOneLineError(Run({"--config", folder_.Write("c.toml", "seed = [\n")}), 2, "c.toml");
   ExpectOneLineError(Run({"--config", folder_.Path("none.toml")}), 2, "none.toml");
-  ExpectOneLineError(Run({"--kv", "q8_0"}), 2, "q8_0");
+  ExpectOneLineError(Run({"--kv", "q4_0"}), 2, "q4_0");
   ExpectOneLineError(Run({"--ubatch-size", "513"}), 2, "513");
 }
 

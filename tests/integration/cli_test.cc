@@ -292,6 +292,9 @@ TEST(Cli, CompareFindsInstructionSetsEqualAndKvTypesNot) {
   const json kv = with({"--kv", "f32", "--against-kv", "f16"}).Json();
   EXPECT_GT(kv["logit_difference_max"].get<double>(), 0);
   EXPECT_LT(kv["kl_mean"].get<double>(), 0.01);
+  const json q8_0 = with({"--kv", "f32", "--against-kv", "q8_0"}).Json();
+  EXPECT_GT(q8_0["logit_difference_max"].get<double>(), 0);
+  EXPECT_LT(q8_0["kl_mean"].get<double>(), 0.01);
   ExpectOneLineError(with({}), 2, "both sides");
 }
 

@@ -11,6 +11,7 @@ namespace mortar {
 namespace avx2 {
 namespace {
 
+// Eight elements from the `at`th on of what begins at `base`, floats or halves.
 template <KvType kType>
 inline __m256 LoadKv8(const uint8_t* base, size_t at) {
   if constexpr (kType == KvType::kF16) {
@@ -20,9 +21,30 @@ inline __m256 LoadKv8(const uint8_t* base, size_t at) {
   }
 }
 
+// Eight quants of q8_0, not yet scaled.
+inline __m256 LoadQuants8(const uint8_t* quants) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(quants));
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+}
+
 // Blocks of eight keys that are taken at once; with kHeadsAtOnce heads their sums fill the
 // registers.
 constexpr int kKeyBlocks = 4;
+
+// dot[h][b] += q of head h times elements [begin, end) of the eight keys at keys[b]; load(b, d)
+// gives element d of them.
+template <int kHeads, int kBlocks, typename Load>
+inline void AddDotProducts(const AttendArgs& a, int begin, int end, const Load& load,
+                           __m256 (&dot)[kHeads][kBlocks]) {
+  for (int d = begin; d < end; ++d) {
+    __m256 q[kHeads];
+    for (int h = 0; h < kHeads; ++h) q[h] = _mm256_set1_ps(a.q[h * a.shape.head_dim + d]);
+    for (int b = 0; b < kBlocks; ++b) {
+      const __m256 key = load(b, d);
+      for (int h = 0; h < kHeads; ++h) dot[h][b] = _mm256_fmadd_ps(q[h], key, dot[h][b]);
+    }
+  }
+}
 
 // dot[h][b] = q of head h times the keys [p + 8 b, p + 8 b + 8).
 template <KvType kType, int kHeads, int kBlocks>
@@ -31,18 +53,28 @@ inline void DotProducts(const AttendArgs& a, int p, __m256 (&dot)[kHeads][kBlock
   const uint8_t* keys[kBlocks];
   for (int b = 0; b < kBlocks; ++b) {
     const int at = p + 8 * b;
-    const size_t block =
-        a.shape.head_elements() * a.kv_head + static_cast<size_t>(at % kKvPagePositions) * head_dim;
-    keys[b] = a.pages[at / kKvPagePositions] + a.layer_offset + block * a.shape.element_bytes();
+    keys[b] = a.pages[at / kKvPagePositions] + a.layer_offset +
+              KeysAt(a.shape, a.kv_head, at % kKvPagePositions);
     for (int h = 0; h < kHeads; ++h) dot[h][b] = _mm256_setzero_ps();
   }
-  for (int d = 0; d < head_dim; ++d) {
-    __m256 q[kHeads];
-    for (int h = 0; h < kHeads; ++h) q[h] = _mm256_set1_ps(a.q[h * head_dim + d]);
-    for (int b = 0; b < kBlocks; ++b) {
-      const __m256 key = LoadKv8<kType>(keys[b], static_cast<size_t>(d) * 8);
-      for (int h = 0; h < kHeads; ++h) dot[h][b] = _mm256_fmadd_ps(q[h], key, dot[h][b]);
+  if constexpr (kType == KvType::kQ8_0) {
+    for (int first = 0; first < head_dim; first += kBlock) {
+      __m256 scale[kBlocks];
+      for (int b = 0; b < kBlocks; ++b) {
+        scale[b] = LoadKv8<KvType::kF16>(keys[b], 0);
+        keys[b] += 16;
+      }
+      const auto load = [&](int b, int d) {
+        return _mm256_mul_ps(scale[b], LoadQuants8(keys[b] + 8 * (d - first)));
+      };
+      AddDotProducts(a, first, first + kBlock, load, dot);
+      for (int b = 0; b < kBlocks; ++b) keys[b] += 8 * kBlock;
     }
+  } else {
+    const auto load = [&](int b, int d) {
+      return LoadKv8<kType>(keys[b], static_cast<size_t>(d) * 8);
+    };
+    AddDotProducts(a, 0, head_dim, load, dot);
   }
 }
 
@@ -113,22 +145,30 @@ float ExpAndSum(float* scores, int n, float max) {
   return FoldSixteen(folded);
 }
 
-// out[h][first + kVectors * 8] = sum of e v over the keys seen, of each head.
+// out[h][first + kVectors * 8] = sum of e v over the keys seen, of each head. In q8_0 four
+// vectors share a scale: `first` is a multiple of 32, or kVectors is 1.
 template <KvType kType, int kHeads, int kVectors>
 void WeighValues(const AttendArgs& a, const SpanKeys& keys, int first, float* out) {
   const int head_dim = a.shape.head_dim;
-  const size_t head = a.shape.head_elements() * a.kv_head + first;
   __m256 acc[kHeads][kVectors];
   for (auto& of_head : acc) {
     for (__m256& sum : of_head) sum = _mm256_setzero_ps();
   }
   for (int p = keys.from; p < keys.end; ++p) {
-    const uint8_t* v = a.pages[p / kKvPagePositions] + a.layer_offset + a.shape.k_bytes();
-    const size_t row = head + static_cast<size_t>(p % kKvPagePositions) * head_dim;
+    const uint8_t* v = ValueOf(a, p);
     __m256 e[kHeads];
     for (int h = 0; h < kHeads; ++h) e[h] = _mm256_set1_ps(a.scores[h * kSpan + p - keys.begin]);
+    [[maybe_unused]] __m256 scale = _mm256_setzero_ps();
     for (int i = 0; i < kVectors; ++i) {
-      const __m256 value = LoadKv8<kType>(v, row + 8 * static_cast<size_t>(i));
+      const int at = first + 8 * i;
+      __m256 value;
+      if constexpr (kType == KvType::kQ8_0) {
+        const uint8_t* block = v + at / kBlock * kKvBlockBytes;
+        if (i % 4 == 0) scale = _mm256_set1_ps(_cvtsh_ss(LoadU16(block)));
+        value = _mm256_mul_ps(scale, LoadQuants8(block + 2 + at % kBlock));
+      } else {
+        value = LoadKv8<kType>(v, static_cast<size_t>(at));
+      }
       for (int h = 0; h < kHeads; ++h) acc[h][i] = _mm256_fmadd_ps(e[h], value, acc[h][i]);
     }
   }
@@ -215,13 +255,25 @@ void StoreKvOf(const KvShape& shape, uint8_t* layer, int slot, const float* k, c
 }  // namespace
 
 void StoreKv(const KvShape& shape, uint8_t* layer, int slot, const float* k, const float* v) {
-  if (shape.type == KvType::kF16) return StoreKvOf<KvType::kF16>(shape, layer, slot, k, v);
-  return StoreKvOf<KvType::kF32>(shape, layer, slot, k, v);
+  switch (shape.type) {
+    case KvType::kF32:
+      return StoreKvOf<KvType::kF32>(shape, layer, slot, k, v);
+    case KvType::kF16:
+      return StoreKvOf<KvType::kF16>(shape, layer, slot, k, v);
+    case KvType::kQ8_0:
+      return StoreKvInBlocks(shape, layer, slot, k, v, Quantize);
+  }
 }
 
 void Attend(const AttendArgs& args) {
-  if (args.shape.type == KvType::kF16) return AttendOf<KvType::kF16>(args);
-  return AttendOf<KvType::kF32>(args);
+  switch (args.shape.type) {
+    case KvType::kF32:
+      return AttendOf<KvType::kF32>(args);
+    case KvType::kF16:
+      return AttendOf<KvType::kF16>(args);
+    case KvType::kQ8_0:
+      return AttendOf<KvType::kQ8_0>(args);
+  }
 }
 
 }  // namespace avx2

@@ -20,37 +20,70 @@ inline float32x4_t LoadKv4(const uint8_t* base, size_t at) {
   }
 }
 
+// Four quants of q8_0, not yet scaled.
+inline float32x4_t LoadQuants4(const uint8_t* quants) {
+  int32_t four;
+  std::memcpy(&four, quants, 4);
+  const int16x8_t wide = vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four)));
+  return vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide)));
+}
+
 // Fours of keys that are taken at once, a multiple of the two that a block of eight has; with
 // kHeadsAtOnce heads their sums take most of the registers.
 constexpr int kFours = 8;
+
+// dot[h][i] += q of head h times elements [begin, end) of the i-th four keys; load(i, d) gives
+// element d of them.
+template <int kHeads, int kCount, typename Load>
+inline void AddDotProducts(const AttendArgs& a, int begin, int end, const Load& load,
+                           float32x4_t (&dot)[kHeads][kCount]) {
+  for (int d = begin; d < end; ++d) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kCount; ++i) {
+      const float32x4_t key = load(i, d);
+
+#pragma GCC unroll 3
+      for (int h = 0; h < kHeads; ++h) {
+        dot[h][i] = vfmaq_n_f32(dot[h][i], key, a.q[h * a.shape.head_dim + d]);
+      }
+    }
+  }
+}
 
 // dot[h][i] = q of head h times the keys [p + 4 i, p + 4 i + 4).  p: a multiple of 8.
 template <KvType kType, int kHeads, int kCount>
 inline void DotProducts(const AttendArgs& a, int p, float32x4_t (&dot)[kHeads][kCount]) {
   const int head_dim = a.shape.head_dim;
-  const uint8_t* keys[kCount];
+  const uint8_t* eights[kCount];  // the eight keys that a four is half of
 
 #pragma GCC unroll 8
   for (int i = 0; i < kCount; ++i) {
     const int at = p + i / 2 * 8;
-    const size_t block =
-        a.shape.head_elements() * a.kv_head + static_cast<size_t>(at % kKvPagePositions) * head_dim;
-    keys[i] = a.pages[at / kKvPagePositions] + a.layer_offset +
-              (block + static_cast<size_t>(i % 2) * 4) * a.shape.element_bytes();
+    eights[i] = a.pages[at / kKvPagePositions] + a.layer_offset +
+                KeysAt(a.shape, a.kv_head, at % kKvPagePositions);
 
 #pragma GCC unroll 3
     for (int h = 0; h < kHeads; ++h) dot[h][i] = vdupq_n_f32(0.0f);
   }
-  for (int d = 0; d < head_dim; ++d) {
+  if constexpr (kType == KvType::kQ8_0) {
+    for (int first = 0; first < head_dim; first += kBlock) {
+      float32x4_t scale[kCount];
+      const size_t block = static_cast<size_t>(first) / kBlock * 8 * kKvBlockBytes;
 #pragma GCC unroll 8
-    for (int i = 0; i < kCount; ++i) {
-      const float32x4_t key = LoadKv4<kType>(keys[i], static_cast<size_t>(d) * 8);
-
-#pragma GCC unroll 3
-      for (int h = 0; h < kHeads; ++h) {
-        dot[h][i] = vfmaq_n_f32(dot[h][i], key, a.q[h * head_dim + d]);
+      for (int i = 0; i < kCount; ++i) {
+        scale[i] = LoadKv4<KvType::kF16>(eights[i] + block, static_cast<size_t>(i % 2) * 4);
       }
+      const auto load = [&](int i, int d) {
+        const uint8_t* quants = eights[i] + block + 16 + static_cast<size_t>(d - first) * 8;
+        return vmulq_f32(scale[i], LoadQuants4(quants + i % 2 * 4));
+      };
+      AddDotProducts(a, first, first + kBlock, load, dot);
     }
+  } else {
+    const auto load = [&](int i, int d) {
+      return LoadKv4<kType>(eights[i], static_cast<size_t>(d) * 8 + static_cast<size_t>(i % 2) * 4);
+    };
+    AddDotProducts(a, 0, head_dim, load, dot);
   }
 }
 
@@ -118,11 +151,11 @@ float ExpAndSum(float* scores, int n, float max) {
   return FoldSixteen(folded);
 }
 
-// out[h][first + kVectors * 4] = sum of e v over the keys seen, of each head.
+// out[h][first + kVectors * 4] = sum of e v over the keys seen, of each head. In q8_0 eight vectors
+// share a scale: `first` is a multiple of 32, or kVectors is 1.
 template <KvType kType, int kHeads, int kVectors>
 void WeighValues(const AttendArgs& a, const SpanKeys& keys, int first, float* out) {
   const int head_dim = a.shape.head_dim;
-  const size_t head = a.shape.head_elements() * a.kv_head + first;
   float32x4_t acc[kHeads][kVectors];
 
 #pragma GCC unroll 3
@@ -131,12 +164,20 @@ void WeighValues(const AttendArgs& a, const SpanKeys& keys, int first, float* ou
     for (float32x4_t& sum : of_head) sum = vdupq_n_f32(0.0f);
   }
   for (int p = keys.from; p < keys.end; ++p) {
-    const uint8_t* v = a.pages[p / kKvPagePositions] + a.layer_offset + a.shape.k_bytes();
-    const size_t row = head + static_cast<size_t>(p % kKvPagePositions) * head_dim;
+    const uint8_t* v = ValueOf(a, p);
+    [[maybe_unused]] float32x4_t scale = vdupq_n_f32(0.0f);
 
 #pragma GCC unroll 16
     for (int i = 0; i < kVectors; ++i) {
-      const float32x4_t value = LoadKv4<kType>(v, row + 4 * static_cast<size_t>(i));
+      const auto at = static_cast<size_t>(first + 4 * i);
+      float32x4_t value;
+      if constexpr (kType == KvType::kQ8_0) {
+        const uint8_t* block = v + at / kBlock * kKvBlockBytes;
+        if (i % 8 == 0) scale = vdupq_n_f32(HalfToFloat(LoadU16(block)));
+        value = vmulq_f32(scale, LoadQuants4(block + 2 + at % kBlock));
+      } else {
+        value = LoadKv4<kType>(v, at);
+      }
 
 #pragma GCC unroll 3
       for (int h = 0; h < kHeads; ++h) {
@@ -228,13 +269,25 @@ void StoreKvOf(const KvShape& shape, uint8_t* layer, int slot, const float* k, c
 }  // namespace
 
 void StoreKv(const KvShape& shape, uint8_t* layer, int slot, const float* k, const float* v) {
-  if (shape.type == KvType::kF16) return StoreKvOf<KvType::kF16>(shape, layer, slot, k, v);
-  return StoreKvOf<KvType::kF32>(shape, layer, slot, k, v);
+  switch (shape.type) {
+    case KvType::kF32:
+      return StoreKvOf<KvType::kF32>(shape, layer, slot, k, v);
+    case KvType::kF16:
+      return StoreKvOf<KvType::kF16>(shape, layer, slot, k, v);
+    case KvType::kQ8_0:
+      return StoreKvInBlocks(shape, layer, slot, k, v, Quantize);
+  }
 }
 
 void Attend(const AttendArgs& args) {
-  if (args.shape.type == KvType::kF16) return AttendOf<KvType::kF16>(args);
-  return AttendOf<KvType::kF32>(args);
+  switch (args.shape.type) {
+    case KvType::kF32:
+      return AttendOf<KvType::kF32>(args);
+    case KvType::kF16:
+      return AttendOf<KvType::kF16>(args);
+    case KvType::kQ8_0:
+      return AttendOf<KvType::kQ8_0>(args);
+  }
 }
 
 }  // namespace neon

@@ -14,6 +14,7 @@ void Linear(const PackedMatrix& w, int group_begin, int group_end, const LinearI
             const LinearOutput& y);
 void StoreKv(const KvShape& shape, uint8_t* layer, int slot, const float* k, const float* v);
 void Attend(const AttendArgs& args);
+void Quantize(const float* x, int n, const RoundedRows<int8_t>& to);
 }  // namespace neon
 
 }  // namespace mortar

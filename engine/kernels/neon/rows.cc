@@ -67,8 +67,6 @@ void QuantizeTo(const float* x, int n, const RoundedRows<Quant>& to) {
   }
 }
 
-void Quantize(const float* x, int n, const RoundedRows<int8_t>& to) { QuantizeTo(x, n, to); }
-
 void QuantizeWide(const float* x, int n, const RoundedRows<int16_t>& to) { QuantizeTo(x, n, to); }
 
 // The partial sums of rule 5 of whole sixteens: `of(i)` gives addends i to i + 3.
@@ -143,6 +141,9 @@ void SoftCap(float* x, int n, float cap) {
 }
 
 }  // namespace
+
+void Quantize(const float* x, int n, const RoundedRows<int8_t>& to) { QuantizeTo(x, n, to); }
+
 }  // namespace neon
 
 const KernelTable& NeonKernels() {

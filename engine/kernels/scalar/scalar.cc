@@ -167,30 +167,45 @@ void Linear(const PackedMatrix& w, int group_begin, int group_end, const LinearI
 }
 
 void StoreKv(const KvShape& shape, uint8_t* layer, int slot, const float* k, const float* v) {
-  uint8_t* v_base = layer + shape.k_bytes();
+  if (shape.type == KvType::kQ8_0) {
+    return StoreKvInBlocks(shape, layer, slot, k, v, Quantize<int8_t>);
+  }
   for (int h = 0; h < shape.n_kv_heads; ++h) {
+    uint8_t* keys = layer + KeysAt(shape, h, slot);
+    uint8_t* value = layer + ValueAt(shape, h, slot);
     for (int d = 0; d < shape.head_dim; ++d) {
-      const size_t head = shape.head_elements() * h;
-      const size_t k_at =
-          head + (static_cast<size_t>(slot / 8) * shape.head_dim + d) * 8 + slot % 8;
-      const size_t v_at = head + static_cast<size_t>(slot) * shape.head_dim + d;
+      const int key_at = 8 * d + slot % 8;
       const float k_value = k[h * shape.head_dim + d];
       const float v_value = v[h * shape.head_dim + d];
       if (shape.type == KvType::kF16) {
         const uint16_t k_half = FloatToHalf(k_value);
         const uint16_t v_half = FloatToHalf(v_value);
-        std::memcpy(layer + 2 * k_at, &k_half, 2);
-        std::memcpy(v_base + 2 * v_at, &v_half, 2);
+        std::memcpy(keys + 2 * key_at, &k_half, 2);
+        std::memcpy(value + 2 * d, &v_half, 2);
       } else {
-        std::memcpy(layer + 4 * k_at, &k_value, 4);
-        std::memcpy(v_base + 4 * v_at, &v_value, 4);
+        std::memcpy(keys + 4 * key_at, &k_value, 4);
+        std::memcpy(value + 4 * d, &v_value, 4);
       }
     }
   }
 }
 
-float LoadKv(KvType type, const uint8_t* base, size_t at) {
-  return type == KvType::kF16 ? HalfToFloat(LoadU16(base + 2 * at)) : LoadF32(base + 4 * at);
+// Element d of one of eight keys, and of a value.
+float KeyElement(KvType type, const uint8_t* keys, int lane, int d) {
+  const int at = 8 * d + lane;
+  if (type == KvType::kF32) return LoadF32(keys + 4 * at);
+  if (type == KvType::kF16) return HalfToFloat(LoadU16(keys + 2 * at));
+  const uint8_t* block = keys + d / kBlock * 8 * kKvBlockBytes;
+  const auto q = static_cast<int8_t>(block[16 + d % kBlock * 8 + lane]);
+  return HalfToFloat(LoadU16(block + 2 * lane)) * static_cast<float>(q);
+}
+
+float ValueElement(KvType type, const uint8_t* value, int d) {
+  if (type == KvType::kF32) return LoadF32(value + 4 * d);
+  if (type == KvType::kF16) return HalfToFloat(LoadU16(value + 2 * d));
+  const uint8_t* block = value + d / kBlock * kKvBlockBytes;
+  const auto q = static_cast<int8_t>(block[2 + d % kBlock]);
+  return HalfToFloat(LoadU16(block)) * static_cast<float>(q);
 }
 
 struct SpanResult {
@@ -201,16 +216,14 @@ struct SpanResult {
 // Rule 6 within one span: scores, their maximum, exp, the sum, and acc = sum of e v.
 SpanResult AttendSpan(const AttendArgs& a, int begin, int end, float* acc) {
   const KvShape& shape = a.shape;
-  const size_t head = shape.head_elements() * a.kv_head;
   const int from = a.first_key > begin ? a.first_key : begin;
   float max = -__builtin_inff();
   for (int p = from; p < end; ++p) {
-    const uint8_t* k = a.pages[p / kKvPagePositions] + a.layer_offset;
-    const int slot = p % kKvPagePositions;
+    const uint8_t* keys = a.pages[p / kKvPagePositions] + a.layer_offset +
+                          KeysAt(shape, a.kv_head, p % kKvPagePositions);
     float dot = 0;
     for (int d = 0; d < shape.head_dim; ++d) {
-      const size_t at = head + (static_cast<size_t>(slot / 8) * shape.head_dim + d) * 8 + slot % 8;
-      dot = Fma(a.q[d], LoadKv(shape.type, k, at), dot);
+      dot = Fma(a.q[d], KeyElement(shape.type, keys, p % 8, d), dot);
     }
     const float scaled = dot * a.scale;
     const float score = a.cap > 0 ? SoftCapScalar(scaled, a.cap) : scaled;
@@ -222,10 +235,10 @@ SpanResult AttendSpan(const AttendArgs& a, int begin, int end, float* acc) {
   for (int p = from; p < end; ++p) {
     const float e = ExpScalar(a.scores[p - begin] - max);
     partial[p % 16] += e;
-    const uint8_t* v = a.pages[p / kKvPagePositions] + a.layer_offset + shape.k_bytes();
-    const size_t row = head + static_cast<size_t>(p % kKvPagePositions) * shape.head_dim;
+    const uint8_t* value = a.pages[p / kKvPagePositions] + a.layer_offset +
+                           ValueAt(shape, a.kv_head, p % kKvPagePositions);
     for (int d = 0; d < shape.head_dim; ++d) {
-      acc[d] = Fma(e, LoadKv(shape.type, v, row + d), acc[d]);
+      acc[d] = Fma(e, ValueElement(shape.type, value, d), acc[d]);
     }
   }
   return {max, FoldSixteen(partial)};

@@ -35,6 +35,8 @@ TEST(Handshake, AnotherVersionContractOrModelIsRefusedWithBothValues) {
   hello = Good();
   hello.model.kv = KvFormat::kF32;
   EXPECT_THAT(Message(CheckHello(hello, kModel)), HasSubstr("node w has m, --kv f32"));
+  hello.model.kv = KvFormat::kQ80;
+  EXPECT_THAT(Message(CheckHello(hello, kModel)), HasSubstr("node w has m, --kv q8_0"));
 }
 
 TEST(Handshake, ARelayNeedsNoModel) {

@@ -59,6 +59,17 @@ TEST(Wire, EveryMessageComesOutAsItWentIn) {
   }
 }
 
+TEST(Wire, EveryFormatOfKeysAndValuesComesOutAsItWentIn) {
+  WireWriter writer;
+  for (const KvFormat kv : {KvFormat::kF16, KvFormat::kF32, KvFormat::kQ80}) {
+    Hello hello{.name = "n"};
+    hello.model = {.name = "m", .digest = {}, .n_layers = 4, .n_embd = 64, .kv = kv};
+    const auto read = ReadMessage(writer.Write(NodeId{60}, NodeId{50}, hello));
+    ASSERT_TRUE(read.ok()) << read.status();
+    EXPECT_EQ(std::get<Hello>(read->message).model.kv, kv);
+  }
+}
+
 TEST(Wire, MessagesOfEveryReleasedVersionAreStillRead) {
   for (const SampleMessage& sample : SampleMessages()) {
     SCOPED_TRACE(sample.name);

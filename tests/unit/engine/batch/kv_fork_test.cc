@@ -202,6 +202,7 @@ std::vector<int32_t> Branch(const std::vector<int32_t>& tokens, int n, int more,
 TinyEngineOptions EngineWith(KvType type) {
   TinyEngineOptions options;
   options.model.type = TensorType::kQ4_1;
+  options.model.head_dim = 32;  // what q8_0 can hold
   options.engine.kv_type = type;
   options.engine.rows_max = 256;
   options.engine.logit_rows_max = 256;
@@ -220,7 +221,7 @@ void ExpectAsAlone(Engine& engine, const std::vector<int32_t>& tokens, int begin
 }
 
 TEST(KvFork, GivesTheLogitsOfASessionThatRanThePrefixItself) {
-  for (const KvType type : {KvType::kF32, KvType::kF16}) {
+  for (const KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
     TinyEngine tiny(EngineWith(type));
     Engine& engine = *tiny.engine;
     for (const int n : {0, 1, 63, 64, 65, 100, 128, 150}) {

@@ -2,9 +2,11 @@
 // instruction set gives the scalar reference's bits.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
+#include "engine/kernels/arith.h"
 #include "tests/unit/engine/kernels/random_rows.h"
 
 namespace mortar {
@@ -134,8 +136,9 @@ TEST(Attend, SeesNoLaterKey) {
 
 TEST(Attend, HeadsTakenTogetherGiveTheBitsOfEachByItself) {
   for (const KernelTable* kernels : {&Scalar(), *SelectKernels("")}) {
-    for (const int head_dim : {20, 64, 80}) {
-      const Keys keys(*kernels, {KvType::kF16, 2, head_dim}, 600, 70);
+    for (const int head_dim : {20, 64, 80, 96}) {
+      const KvType type = head_dim == 96 ? KvType::kQ8_0 : KvType::kF16;
+      const Keys keys(*kernels, {type, 2, head_dim}, 600, 70);
       for (const int n_heads : {2, 3, 4, 5, 7, 8}) {
         const std::vector<float> q = RandomRow(n_heads * head_dim, 71, 3.0f);
         for (const int n : {1, 9, 33, 64, 600}) {
@@ -154,14 +157,89 @@ TEST(Attend, HeadsTakenTogetherGiveTheBitsOfEachByItself) {
   }
 }
 
+// Rule 7 a second time: 32 values through a scale in f16. A whole row of blocks.
+std::vector<float> ThroughBlocks(std::vector<float> x) {
+  for (size_t begin = 0; begin < x.size(); begin += kBlock) {
+    float amax = 0;
+    for (int i = 0; i < kBlock; ++i) amax = std::max(amax, std::abs(x[begin + i]));
+    if (amax < 0x1p-100f) amax = 0;
+    const float d = HalfToFloat(FloatToHalf(amax / 127));
+    for (int i = 0; i < kBlock; ++i) {
+      const float scaled = amax == 0 ? 0 : x[begin + i] * (127 / amax);
+      x[begin + i] = d * std::nearbyint(scaled);
+    }
+  }
+  return x;
+}
+
+// Scores and values of q8_0 are those of f32 keys and values that were rounded before.
+TEST(Attend, BlocksOfEightBitsAreReadAsTheirExactValues) {
+  for (const KernelTable* kernels : {&Scalar(), *SelectKernels("")}) {
+    for (const int head_dim : {32, 64, 96, 256}) {
+      const Keys blocks(*kernels, {KvType::kQ8_0, 2, head_dim}, 600, 80);
+      Keys exact(*kernels, {KvType::kF32, 2, head_dim}, 600, 80);
+      exact.k = ThroughBlocks(exact.k);
+      exact.v = ThroughBlocks(exact.v);
+      for (int p = 0; p < exact.n; ++p) {
+        kernels->store_kv(exact.shape, exact.memory[p / 64].data(), p % 64,
+                          exact.k.data() + 2 * p * head_dim, exact.v.data() + 2 * p * head_dim);
+      }
+      const std::vector<float> q = RandomRow(3 * head_dim, 81, 3.0f);
+      for (const int n : {1, 8, 40, 512, 600}) {
+        ASSERT_TRUE(SameBits(Attend(*kernels, blocks, n, 1, q), Attend(*kernels, exact, n, 1, q)))
+            << kernels->name << " head_dim " << head_dim << ", " << n;
+      }
+    }
+  }
+}
+
+// A value's bytes are a row of GGUF's Q8_0, a key's the same ones in lanes.
+TEST(StoreKv, BlocksOfEightBitsLieAsTheFileFormatHasThem) {
+  const KvShape shape = {KvType::kQ8_0, 1, 64};
+  std::vector<float> x(64);
+  for (int i = 0; i < 64; ++i) x[i] = static_cast<float>(i - 31) * (i < 32 ? 1.0f : 0x1p-120f);
+  x[1] = 127.0f / 64;  // with the block's largest, 31, it lies between two quants
+  std::vector<uint8_t> page(shape.layer_bytes());
+  ASSERT_EQ(page.size(), size_t{2} * 64 * 2 * 34);
+  for (const KernelTable* kernels : {&Scalar(), *SelectKernels("")}) {
+    kernels->store_kv(shape, page.data(), 11, x.data(), x.data());
+    const uint8_t* value = page.data() + shape.k_bytes() + 11 * 68;
+    EXPECT_EQ(LoadU16(value), FloatToHalf(31.0f / 127));
+    EXPECT_EQ(LoadU16(value + 34), 0) << "too small for a scale";
+    const uint8_t* keys = page.data() + 8 * 68;  // of positions 8 to 15
+    for (int i = 0; i < 64; ++i) {
+      const float want = i < 32 ? std::nearbyint(x[i] * (127.0f / 31)) : 0;
+      EXPECT_EQ(static_cast<int8_t>(value[i / 32 * 34 + 2 + i % 32]), want) << i;
+      EXPECT_EQ(static_cast<int8_t>(keys[i / 32 * 272 + 16 + i % 32 * 8 + 3]), want) << i;
+    }
+    EXPECT_EQ(LoadU16(keys + 2 * 3), FloatToHalf(31.0f / 127));
+  }
+}
+
+TEST(StoreKv, DamageShowsInEveryFormat) {
+  for (const KernelTable* kernels : {&Scalar(), *SelectKernels("")}) {
+    for (const KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
+      const KvShape shape = {type, 1, 64};
+      for (const float broken : {NAN, INFINITY}) {
+        Keys keys(*kernels, shape, 3, 90);
+        keys.v[64 + 5] = broken;
+        kernels->store_kv(shape, keys.memory[0].data(), 1, keys.k.data() + 64, keys.v.data() + 64);
+        const std::vector<float> out = Attend(*kernels, keys, 3, 0, RandomRow(64, 91));
+        EXPECT_FALSE(std::isfinite(out[5])) << kernels->name;
+      }
+    }
+  }
+}
+
 TEST(Attend, EveryInstructionSetGivesTheScalarBits) {
   for (const KernelTable* other : OtherKernels()) {
     Shapes shapes;
-    for (const int head_dim : {2, 16, 20, 64, 80, 100, 128, 256}) {
+    for (const int head_dim : {2, 16, 20, 32, 64, 80, 96, 100, 128, 256}) {
       const int n = head_dim == 64 ? 1300 : 530;
       const std::vector<float> k = RandomRow(n * 3 * head_dim, 60);
       const std::vector<float> v = RandomRow(n * 3 * head_dim, 61);
-      for (const KvType type : {KvType::kF32, KvType::kF16}) {
+      for (const KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
+        if (type == KvType::kQ8_0 && head_dim % kBlock != 0) continue;
         const KvShape shape = {type, 3, head_dim};
         const Keys a(Scalar(), shape, n, k, v);
         const Keys b(*other, shape, n, k, v);
