@@ -8,6 +8,7 @@
 #include "engine/gguf/metadata.h"
 #include "engine/gguf/parse.h"
 #include "engine/gguf/reader.h"
+#include "engine/gguf/split.h"
 
 namespace mortar {
 namespace {
@@ -50,7 +51,16 @@ absl::StatusOr<std::shared_ptr<GgufFile>> GgufFile::Parse(FileBytes bytes,
                                                           const std::string& name) {
   auto header = ParseGguf(bytes.span());
   if (!header.ok()) return WithContext(header.status(), name);
-  GgufParts parts{std::move(header->metadata), std::move(header->tensors), {}};
+  const auto place = ReadSplitPlace(header->metadata);
+  if (!place.ok()) return WithContext(place.status(), name);
+  if (!place->has_value()) return OfOneFile(std::move(bytes), *std::move(header), name);
+  ASSIGN_OR_RETURN(GgufParts parts, OpenSplit(name, std::move(bytes), *std::move(header), **place));
+  return Assemble(std::move(parts), name);
+}
+
+absl::StatusOr<std::shared_ptr<GgufFile>> GgufFile::OfOneFile(FileBytes bytes, GgufHeader header,
+                                                              const std::string& name) {
+  GgufParts parts{std::move(header.metadata), std::move(header.tensors), {}};
   const std::optional<FileStamp> stamp = bytes.stamp();
   parts.parts.push_back(std::move(bytes));
   ASSIGN_OR_RETURN(std::shared_ptr<GgufFile> file, Assemble(std::move(parts), name));

@@ -55,7 +55,7 @@ struct TensorInfo {
   std::array<uint64_t, 4> shape{1, 1, 1, 1};  // shape[0] varies fastest (the inputs of a matrix)
   uint64_t offset = 0;                        // from the start of its part
   uint64_t bytes = 0;
-  uint32_t part = 0;  // of the model's parts; a GGUF file is one
+  uint32_t part = 0;  // of the model's parts, which are files, or memory
 
   uint64_t n_elements() const { return shape[0] * shape[1] * shape[2] * shape[3]; }
 };
@@ -64,6 +64,8 @@ using GgufArray = std::variant<std::vector<int64_t>, std::vector<uint64_t>, std:
                                std::vector<bool>, std::vector<std::string>>;
 using GgufValue = std::variant<int64_t, uint64_t, double, bool, std::string, GgufArray>;
 using GgufMetadata = std::map<std::string, GgufValue, std::less<>>;
+
+struct GgufHeader;
 
 // What a model is put together from when it is not one GGUF file.
 struct GgufParts {
@@ -75,9 +77,11 @@ struct GgufParts {
 // Thread-compatible: const after Open(). The file must not be cut short while it is open.
 class GgufFile {
  public:
-  // Maps a file. Errors begin with the path: NotFound and the like from the system, DataLoss for
-  // what is cut off, InvalidArgument for what the format forbids, ResourceExhausted for what
-  // exceeds limits.h, Unimplemented for versions and tensor types that are not read.
+  // Maps a file, and of a model that is split over several all others beside it, when it is the
+  // first (split.h); such a model has no stamp. Errors begin with the path: NotFound and the like
+  // from the system, DataLoss for what is cut off, InvalidArgument for what the format forbids,
+  // ResourceExhausted for what exceeds limits.h, Unimplemented for versions and tensor types that
+  // are not read.
   static absl::StatusOr<std::shared_ptr<GgufFile>> Open(const std::string& path);
   // The same for bytes in memory, which are copied; `name` stands for the path in messages.
   static absl::StatusOr<std::shared_ptr<GgufFile>> FromBytes(std::span<const uint8_t> bytes,
@@ -123,6 +127,8 @@ class GgufFile {
  private:
   GgufFile() = default;
   static absl::StatusOr<std::shared_ptr<GgufFile>> Parse(FileBytes bytes, const std::string& name);
+  static absl::StatusOr<std::shared_ptr<GgufFile>> OfOneFile(FileBytes bytes, GgufHeader header,
+                                                             const std::string& name);
   // The value of a key, or NotFound.
   absl::StatusOr<const GgufValue*> Find(std::string_view key) const;
   // InvalidArgument: the key, what was wanted, what was found.

@@ -10,6 +10,9 @@ namespace mortar::gguf_limits {
 // fits, and a map of this many entries stays below 10 MB.
 inline constexpr uint64_t kKeysMax = 16'384;
 
+// Files of a split model. The largest in use have some 50; each is one open file.
+inline constexpr uint64_t kSplitFilesMax = 512;
+
 // Tensors in a file. A mixture of experts stored expert by expert (60 layers x 256 experts x 3
 // matrices) has 46,080.
 inline constexpr uint64_t kTensorsMax = 65'536;
