@@ -64,14 +64,15 @@ std::optional<LayerPart> SplitLayer(std::string_view name) {
 // The name within GGUF of a name within a checkpoint; empty when it is none.
 std::string Renamed(std::string_view name, const Architecture& traits) {
   if (name == "model.embed_tokens.weight") return kEmbeddingTensor;
-  if (name == "model.norm.weight") return kOutputNormTensor;
+  if (name == "model.norm.weight") return std::string(kOutputNormTensor) + kWeight;
   if (name == "lm_head.weight") return kHeadTensor;
   const std::optional<LayerPart> part = SplitLayer(name);
   if (!part) return "";
   const For whom = traits.norms_after ? For::kGemma : For::kOthers;
   for (const LayerName& row : kLayerNames) {
     if (part->rest != row.theirs || (row.whom != For::kAll && row.whom != whom)) continue;
-    return LayerPrefix(part->layer) + row.ours;
+    const bool is_norm = std::string_view(row.ours).ends_with("norm");
+    return LayerPrefix(part->layer) + row.ours + (is_norm ? kWeight : "");
   }
   return "";
 }
