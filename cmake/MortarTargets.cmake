@@ -81,11 +81,12 @@ function(mortar_test_headers)
   set_target_properties(mortar_test_headers PROPERTIES POSITION_INDEPENDENT_CODE OFF)
 endfunction()
 
-# mortar_test(NAME x SRCS ... DEPS ... [LABEL unit] [SERIAL]): one GoogleTest program, one CTest
-# test; ./dev test counts its cases. SERIAL: it measures time, so nothing runs beside it. The target
+# mortar_test(NAME x SRCS ... DEPS ... [LABEL unit] [SERIAL] [WAITS]): one GoogleTest program, one
+# CTest test; ./dev test counts its cases. SERIAL: it measures time, so nothing runs beside it. WAITS:
+# most of its time passes in waiting, so it takes half of a core's place. The target
 # tests_labelled_unit builds all programs of a label.
 function(mortar_test)
-  cmake_parse_arguments(ARG "SERIAL" "NAME;LABEL" "SRCS;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "SERIAL;WAITS" "NAME;LABEL" "SRCS;DEPS" ${ARGN})
   if(NOT ARG_LABEL)
     set(ARG_LABEL unit)
   endif()
@@ -113,6 +114,10 @@ function(mortar_test)
   if(DEFINED cost_${ARG_LABEL})
     set(cost ${cost_${ARG_LABEL}})
   endif()
+  set(processors 2)  # halves of a core, of which ./dev test gives out as many as there are
+  if(ARG_WAITS)
+    set(processors 1)
+  endif()
   set_tests_properties(${ARG_NAME} PROPERTIES LABELS "${ARG_LABEL};gtest" TIMEOUT 600
-    COST ${cost} RUN_SERIAL ${ARG_SERIAL})
+    COST ${cost} RUN_SERIAL ${ARG_SERIAL} PROCESSORS ${processors})
 endfunction()
