@@ -99,9 +99,8 @@ mortar plan --front 3 --back 1 --workers 2 --layers 20,6 --json)"},
 constexpr FlagSpec kFlags[] = {
     // Where the text comes from.
     {.name = "model", .type = FlagType::kString, .commands = kModelCommands,
-     .help = "a GGUF file (the first, if it is split) or a Hugging Face folder",
-     .group = "Model", .shorts = "m", .value_name = "FILE",
-     .unset = "SmolLM2-135M-Instruct in the cache", .positional = kInspect},
+     .help = "a GGUF file or a Hugging Face folder", .group = "Model", .shorts = "m",
+     .value_name = "FILE", .unset = "SmolLM2-135M-Instruct in the cache", .positional = kInspect},
     {.name = "quantize", .type = FlagType::kChoice, .commands = kModelCommands,
      .help = "what a Hugging Face folder's matrices become",
      .group = "Model", .value_name = "TYPE", .fallback = "none", .choices = "none,q8_0,q4_k"},
