@@ -66,6 +66,7 @@ absl::StatusOr<FileBytes> FileBytes::Map(const std::string& path) {
   bytes.size_ = mapping->stamp.bytes;
   bytes.stamp_ = mapping->stamp;
   bytes.is_mapping_ = true;
+  bytes.path_ = path;
   return bytes;
 }
 
@@ -105,6 +106,7 @@ FileBytes& FileBytes::operator=(FileBytes&& other) noexcept {
   stamp_ = std::exchange(other.stamp_, std::nullopt);
   is_mapping_ = std::exchange(other.is_mapping_, false);
   fd_ = std::exchange(other.fd_, -1);
+  path_ = std::move(other.path_);
   return *this;
 }
 
@@ -122,11 +124,12 @@ void FileBytes::Release() {
 absl::Status FileBytes::CheckUnchanged() const {
   if (!stamp_) return absl::OkStatus();
   struct stat info = {};
-  if (fstat(fd_, &info) != 0) return ErrnoStatus(errno, "cannot read its size");
+  if (fstat(fd_, &info) != 0) return ErrnoStatus(errno, path_ + ": cannot read its size");
   if (ToStamp(info) == *stamp_) return absl::OkStatus();
   return FailedPrecondition(
-      "was written to since this process opened it; end the process and start it anew to use it as "
-      "it is now");
+      path_ +
+      ": was written to since this process opened it; end the process and start it anew to use it "
+      "as it is now");
 }
 
 void FileBytes::DropPages(std::span<const uint8_t> part) const {

@@ -30,7 +30,7 @@ class FileBytes {
  public:
   FileBytes() = default;
   // NotFound and the like from the system; InvalidArgument for a directory, a pipe or a device;
-  // DataLoss for an empty file. Messages do not repeat the path.
+  // DataLoss for an empty file. These messages do not repeat the path.
   static absl::StatusOr<FileBytes> Map(const std::string& path);
   static FileBytes Copy(std::span<const uint8_t> bytes);
   // `bytes` of memory that `fill` writes once; they stay out of core dumps. ResourceExhausted when
@@ -45,8 +45,9 @@ class FileBytes {
   // Of the file when it was mapped; nothing for bytes held in memory.
   const std::optional<FileStamp>& stamp() const { return stamp_; }
 
-  // FailedPrecondition when the mapped file was written to or cut short since. Always OK for bytes
-  // held in memory. What a clock tick (some 4 ms) hides from the file's time is not seen.
+  // FailedPrecondition, with the file's path, when the mapped file was written to or cut short
+  // since. Always OK for bytes held in memory. What a clock tick (some 4 ms) hides from the file's
+  // time is not seen.
   absl::Status CheckUnchanged() const;
 
   // Gives the pages wholly inside `part` back to the kernel; reading them again reads the file
@@ -61,6 +62,7 @@ class FileBytes {
   std::optional<FileStamp> stamp_;  // absent: no file
   bool is_mapping_ = false;         // the memory came from mmap
   int fd_ = -1;                     // of the mapped file
+  std::string path_;                // of the mapped file
 };
 
 // The stamp of the file that `path` names now. Errors do not repeat the path.

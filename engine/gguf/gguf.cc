@@ -39,27 +39,33 @@ bool FitsFloat(double value) { return std::abs(value) <= std::numeric_limits<flo
 absl::StatusOr<std::shared_ptr<GgufFile>> GgufFile::Open(const std::string& path) {
   auto bytes = FileBytes::Map(path);
   if (!bytes.ok()) return WithContext(bytes.status(), path);
-  return Parse(std::move(bytes).value(), path);
+  auto header = ParseGguf(bytes->span());
+  if (!header.ok()) return WithContext(header.status(), path);
+  const auto place = ReadSplitPlace(header->metadata);
+  if (!place.ok()) return WithContext(place.status(), path);
+  if (!place->has_value()) return OfOne(*std::move(bytes), *std::move(header), path);
+  ASSIGN_OR_RETURN(GgufParts parts,
+                   OpenSplit(path, *std::move(bytes), *std::move(header), **place));
+  return Assemble(std::move(parts), path);
 }
 
 absl::StatusOr<std::shared_ptr<GgufFile>> GgufFile::FromBytes(std::span<const uint8_t> bytes,
                                                               const std::string& name) {
-  return Parse(FileBytes::Copy(bytes), name);
-}
-
-absl::StatusOr<std::shared_ptr<GgufFile>> GgufFile::Parse(FileBytes bytes,
-                                                          const std::string& name) {
-  auto header = ParseGguf(bytes.span());
+  FileBytes copy = FileBytes::Copy(bytes);
+  auto header = ParseGguf(copy.span());
   if (!header.ok()) return WithContext(header.status(), name);
   const auto place = ReadSplitPlace(header->metadata);
   if (!place.ok()) return WithContext(place.status(), name);
-  if (!place->has_value()) return OfOneFile(std::move(bytes), *std::move(header), name);
-  ASSIGN_OR_RETURN(GgufParts parts, OpenSplit(name, std::move(bytes), *std::move(header), **place));
-  return Assemble(std::move(parts), name);
+  if (place->has_value()) {
+    return InvalidArgument(name + ": is " + Describe(**place) +
+                           " of a model, expected a whole one: bytes do not tell where the others "
+                           "are");
+  }
+  return OfOne(std::move(copy), *std::move(header), name);
 }
 
-absl::StatusOr<std::shared_ptr<GgufFile>> GgufFile::OfOneFile(FileBytes bytes, GgufHeader header,
-                                                              const std::string& name) {
+absl::StatusOr<std::shared_ptr<GgufFile>> GgufFile::OfOne(FileBytes bytes, GgufHeader header,
+                                                          const std::string& name) {
   GgufParts parts{std::move(header.metadata), std::move(header.tensors), {}};
   const std::optional<FileStamp> stamp = bytes.stamp();
   parts.parts.push_back(std::move(bytes));
@@ -190,10 +196,7 @@ absl::StatusOr<std::vector<float>> GgufFile::GetFloats(std::string_view key) con
 }
 
 absl::Status GgufFile::CheckUnchanged() const {
-  for (const FileBytes& part : parts_) {
-    const absl::Status status = part.CheckUnchanged();
-    if (!status.ok()) return WithContext(status, path_);
-  }
+  for (const FileBytes& part : parts_) RETURN_IF_ERROR(part.CheckUnchanged());
   return absl::OkStatus();
 }
 

@@ -83,7 +83,8 @@ class GgufFile {
   // ResourceExhausted for what exceeds limits.h, Unimplemented for versions and tensor types that
   // are not read.
   static absl::StatusOr<std::shared_ptr<GgufFile>> Open(const std::string& path);
-  // The same for bytes in memory, which are copied; `name` stands for the path in messages.
+  // The same for bytes in memory, which are copied; `name` stands for the path in messages. Nothing
+  // is opened: one file of several is InvalidArgument.
   static absl::StatusOr<std::shared_ptr<GgufFile>> FromBytes(std::span<const uint8_t> bytes,
                                                              const std::string& name);
   // A model whose parts were checked where they were read. InvalidArgument for two tensors of one
@@ -98,7 +99,8 @@ class GgufFile {
   uint64_t file_bytes() const;  // of all parts
   // Of the file when it was opened; nothing for FromBytes() and Assemble().
   const std::optional<FileStamp>& stamp() const { return stamp_; }
-  // FailedPrecondition when a file was written to since it was opened, as of FileBytes.
+  // FailedPrecondition, with its path, when a file was written to since it was opened, as of
+  // FileBytes.
   absl::Status CheckUnchanged() const;
   const GgufMetadata& metadata() const { return metadata_; }
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
@@ -126,9 +128,9 @@ class GgufFile {
 
  private:
   GgufFile() = default;
-  static absl::StatusOr<std::shared_ptr<GgufFile>> Parse(FileBytes bytes, const std::string& name);
-  static absl::StatusOr<std::shared_ptr<GgufFile>> OfOneFile(FileBytes bytes, GgufHeader header,
-                                                             const std::string& name);
+  // A model that `bytes` holds whole, whose stamp it takes.
+  static absl::StatusOr<std::shared_ptr<GgufFile>> OfOne(FileBytes bytes, GgufHeader header,
+                                                         const std::string& name);
   // The value of a key, or NotFound.
   absl::StatusOr<const GgufValue*> Find(std::string_view key) const;
   // InvalidArgument: the key, what was wanted, what was found.

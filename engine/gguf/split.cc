@@ -24,10 +24,6 @@ absl::StatusOr<uint64_t> Number(const GgufMetadata& metadata, std::string_view k
                          (i == nullptr ? KindName(entry->second) : std::to_string(*i)));
 }
 
-std::string Which(int no, int count) {
-  return "file " + std::to_string(no + 1) + " of " + std::to_string(count);
-}
-
 // How the name of such a file ends.
 std::string Ending(int no, int count) {
   char text[32];
@@ -39,7 +35,7 @@ std::string Ending(int no, int count) {
 absl::StatusOr<std::string> StemOf(const std::string& path, const SplitPlace& place) {
   const std::string ending = Ending(place.no, place.count);
   if (!path.ends_with(ending)) {
-    return InvalidArgument(path + ": is " + Which(place.no, place.count) +
+    return InvalidArgument(path + ": is " + Describe(place) +
                            " of a model, whose name should end with " + ending +
                            ", so that the others are found");
   }
@@ -64,8 +60,8 @@ absl::Status AddFile(const std::string& path, const SplitPlace& first, int no, G
   const SplitPlace whole;
   const SplitPlace& found = place->has_value() ? **place : whole;
   if (found.no != no || found.count != first.count) {
-    return InvalidArgument(path + ": is " + Which(found.no, found.count) + ", expected " +
-                           Which(no, first.count));
+    return InvalidArgument(path + ": is " + Describe(found) + ", expected " +
+                           Describe({no, first.count}));
   }
   if (to.tensors.size() + header->tensors.size() > first.tensors) {
     return InvalidArgument(path + ": has more tensors than the " + std::to_string(first.tensors) +
@@ -77,6 +73,10 @@ absl::Status AddFile(const std::string& path, const SplitPlace& first, int no, G
 }
 
 }  // namespace
+
+std::string Describe(const SplitPlace& place) {
+  return "file " + std::to_string(place.no + 1) + " of " + std::to_string(place.count);
+}
 
 absl::StatusOr<std::optional<SplitPlace>> ReadSplitPlace(const GgufMetadata& metadata) {
   if (!metadata.contains(kCount)) return std::nullopt;
@@ -103,8 +103,8 @@ absl::StatusOr<GgufParts> OpenSplit(const std::string& path, FileBytes bytes, Gg
                                     const SplitPlace& place) {
   ASSIGN_OR_RETURN(const std::string stem, StemOf(path, place));
   if (place.no != 0) {
-    return InvalidArgument(path + ": is " + Which(place.no, place.count) +
-                           " of a model; give the first, " + stem + Ending(0, place.count));
+    return InvalidArgument(path + ": is " + Describe(place) + " of a model; give the first, " +
+                           stem + Ending(0, place.count));
   }
   GgufParts parts;
   parts.metadata = std::move(header.metadata);

@@ -24,6 +24,9 @@ struct SplitPlace {
 // that cannot be, ResourceExhausted for more files than limits.h has.
 absl::StatusOr<std::optional<SplitPlace>> ReadSplitPlace(const GgufMetadata& metadata);
 
+// "file 2 of 5"
+std::string Describe(const SplitPlace& place);
+
 // All files of the model whose first, `path`, is read already: `bytes` and `header`. Errors begin
 // with the path of the file that they are about: of the system, of the format, InvalidArgument for
 // a file that is not the next one, or when the first was not given.

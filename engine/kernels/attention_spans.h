@@ -1,5 +1,11 @@
-// What attention of every instruction set shares: how many heads are taken at once, and rule 6's
-// spans of keys.
+// What KV and attention of every instruction set share: how many heads are taken at once, rule 6's
+// spans of keys, and where keys and values are stored.
+//
+// `Vectors` is what an instruction set gives for it, a type of the caller's file alone:
+//   kWidth, AtOnce(n_heads)          floats of a vector; vectors whose sums are held at once
+//   Scores<type, heads>, ExpAndSum   of the keys of a span
+//   WeighValues<type, heads, n>      the sums of e v for n vectors of elements
+//   StoreVector<type>, StoreOne<type>  values as they are stored
 //
 // Everything is `static`, as in shared.h: no copy of it may serve another file.
 #pragma once
@@ -108,6 +114,88 @@ static inline void ForShares(AttendArgs a, const Attend& attend) {
     a.q += n * a.shape.head_dim;
     a.out += n * a.shape.head_dim;
     a.n_heads -= n;
+  }
+}
+
+// The keys of one span.  acc: [kHeads, head_dim].
+template <typename Vectors, KvType kType, int kHeads>
+static void AttendSpan(const AttendArgs& a, const SpanKeys& keys, float* acc,
+                       SpanResult (&span)[kHeads]) {
+  constexpr int kAtOnce = Vectors::AtOnce(kHeads);
+  constexpr int kWidth = Vectors::kWidth;
+  float max[kHeads];
+  Vectors::template Scores<kType>(a, keys, max);
+  for (int h = 0; h < kHeads; ++h) {
+    float* scores = a.scores + h * kSpan + (keys.aligned - keys.begin);
+    span[h] = {max[h], Vectors::ExpAndSum(scores, keys.end - keys.aligned, max[h])};
+  }
+  const int head_dim = a.shape.head_dim;
+  int first = 0;
+  for (; first + kWidth * kAtOnce <= head_dim; first += kWidth * kAtOnce) {
+    Vectors::template WeighValues<kType, kHeads, kAtOnce>(a, keys, first, acc);
+  }
+  for (; first + kWidth <= head_dim; first += kWidth) {
+    Vectors::template WeighValues<kType, kHeads, 1>(a, keys, first, acc);
+  }
+  for (; first < head_dim; ++first) {
+    for (int h = 0; h < kHeads; ++h) {
+      acc[h * head_dim + first] = WeighValue<kType>(a, keys, h, first);
+    }
+  }
+}
+
+template <typename Vectors, KvType kType>
+static void AttendOf(const AttendArgs& args) {
+  ForShares(args, []<int kHeads>(const AttendArgs& a) {
+    AttendHeads<kHeads>(a, [&](const SpanKeys& keys, float* acc, SpanResult(&span)[kHeads]) {
+      AttendSpan<Vectors, kType>(a, keys, acc, span);
+    });
+  });
+}
+
+template <typename Vectors>
+static void AttendWith(const AttendArgs& args) {
+  switch (args.shape.type) {
+    case KvType::kF32:
+      return AttendOf<Vectors, KvType::kF32>(args);
+    case KvType::kF16:
+      return AttendOf<Vectors, KvType::kF16>(args);
+    case KvType::kQ8_0:
+      return AttendOf<Vectors, KvType::kQ8_0>(args);
+  }
+}
+
+// Keys and values of one position, floats or halves.
+template <typename Vectors, KvType kType>
+static void StoreKvOf(const KvShape& shape, uint8_t* layer, int slot, const float* k,
+                      const float* v) {
+  for (int h = 0; h < shape.n_kv_heads; ++h) {
+    const size_t at = static_cast<size_t>(h) * shape.head_dim;
+    uint8_t* keys = layer + KeysAt(shape, h, slot);
+    uint8_t* value = layer + ValueAt(shape, h, slot);
+    for (int d = 0; d < shape.head_dim; ++d) {
+      Vectors::template StoreOne<kType>(keys, static_cast<size_t>(8 * d + slot % 8), k[at + d]);
+    }
+    int d = 0;
+    for (; d + Vectors::kWidth <= shape.head_dim; d += Vectors::kWidth) {
+      Vectors::template StoreVector<kType>(value, static_cast<size_t>(d), v + at + d);
+    }
+    for (; d < shape.head_dim; ++d) {
+      Vectors::template StoreOne<kType>(value, static_cast<size_t>(d), v[at + d]);
+    }
+  }
+}
+
+template <typename Vectors, typename Quantize>
+static void StoreKvWith(const KvShape& shape, uint8_t* layer, int slot, const float* k,
+                        const float* v, Quantize quantize) {
+  switch (shape.type) {
+    case KvType::kF32:
+      return StoreKvOf<Vectors, KvType::kF32>(shape, layer, slot, k, v);
+    case KvType::kF16:
+      return StoreKvOf<Vectors, KvType::kF16>(shape, layer, slot, k, v);
+    case KvType::kQ8_0:
+      return StoreKvInBlocks(shape, layer, slot, k, v, quantize);
   }
 }
 

@@ -1,5 +1,5 @@
-// What the products of every instruction set share: the rows of a tile, and which kernel a matrix
-// takes.
+// What the products of every instruction set share: the rows of a tile, the walk over a group's
+// blocks, and which kernel a matrix takes.
 //
 // Everything is `static`, as in shared.h: no copy of it may serve another file.
 #pragma once
@@ -54,6 +54,34 @@ static inline void ForTiles(int n_rows, const TileCall& tile) {
   }
 }
 
+static inline int Least(int a, int b) { return a < b ? a : b; }
+
+// Outputs that `groups` groups from `group` on have.
+static inline int OutputsOf(const PackedMatrix& w, int group, int groups) {
+  return Least(w.n_out - group * kLanes, groups * kLanes);
+}
+
+// The blocks of inputs [begin, end), which are part of one span: calls on_header(header) for each
+// of the file's blocks, whose scales follow for on_block(planes, b, at) of each 32 inputs in it:
+// the b-th of the file's block, the at-th of the row. `group` is a pointer, or several that are
+// moved together.
+template <WeightType kType, typename Pointer, typename OnHeader, typename OnBlock>
+[[gnu::always_inline]] static inline void ForBlocks(Pointer group, int begin, int end,
+                                                    const OnHeader& on_header,
+                                                    const OnBlock& on_block) {
+  constexpr BlockFormat kFormat = FormatOf(kType);
+  constexpr int kBlocks = kFormat.inputs / kBlock;
+  constexpr size_t kHeaderBytes = static_cast<size_t>(kFormat.header_bytes) * kLanes;
+  constexpr size_t kQuantBytes = static_cast<size_t>(kFormat.quant_bytes) * kLanes;
+  for (int at = begin / kFormat.inputs; at < end / kFormat.inputs; ++at) {
+    const Pointer header = group + static_cast<size_t>(at) * (kHeaderBytes + kBlocks * kQuantBytes);
+    on_header(header);
+    for (int b = 0; b < kBlocks; ++b) {
+      on_block(header + (kHeaderBytes + static_cast<size_t>(b) * kQuantBytes), b, at * kBlocks + b);
+    }
+  }
+}
+
 // Calls product<type, activation>() for quantised weights that take rows of either width.
 template <WeightType kType, typename Product>
 static inline void WithActivationOf(const PackedMatrix& w, const Product& product) {
@@ -100,5 +128,7 @@ static inline void WithTypesOf(const PackedMatrix& w, const Product& product) {
       return WithActivationOf<WeightType::kQ3_K>(w, product);
   }
 }
+
+static_assert(kSpan % kSuperBlock == 0);  // a span ends where a file's block does
 
 }  // namespace mortar

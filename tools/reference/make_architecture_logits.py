@@ -9,19 +9,12 @@ its code adds. Written are NAME.f32, the logits [tokens, vocabulary] of the toke
 288, and versions.json.
 """
 
-import argparse
-import hashlib
-import json
-import pathlib
-import platform
-
 import numpy as np
 import torch
 import transformers
 
-from gguf_f32 import Gguf
+from references import write_references
 
-N_TOKENS = 30
 FAMILIES = {
     "llama": (transformers.LlamaConfig, transformers.LlamaForCausalLM),
     "mistral": (transformers.MistralConfig, transformers.MistralForCausalLM),
@@ -62,8 +55,8 @@ TOP = {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "
 class Reference:
     """One file and the transformers model with its weights."""
 
-    def __init__(self, path):
-        self.file = Gguf(path)
+    def __init__(self, file):
+        self.file = file
         self.family = self.file.metadata["general.architecture"]
         self.tied = "output.weight" not in self.file.infos
         config_class, model_class = FAMILIES[self.family]
@@ -72,7 +65,7 @@ class Reference:
         self.model = model_class(config).to(torch.float32).eval()
         missing, unexpected = self.model.load_state_dict(self.state(), strict=False)
         if unexpected or [name for name in missing if name != "lm_head.weight" or not self.tied]:
-            raise ValueError(f"{path}: missing {missing}, unexpected {unexpected}")
+            raise ValueError(f"{file.path}: missing {missing}, unexpected {unexpected}")
         self.model.tie_weights()
         if "rope_freqs.weight" in self.file.infos:
             factors = torch.from_numpy(self.file.tensor("rope_freqs.weight").reshape(-1).copy())
@@ -155,26 +148,5 @@ def unpermute(weight, head_dim):
     return heads.swapaxes(1, 2).reshape(weight.shape)
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--models", type=pathlib.Path, required=True)
-    parser.add_argument("--out", type=pathlib.Path, required=True)
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    tokens = [(7 + 11 * i) % 288 for i in range(N_TOKENS)]
-    models = {}
-    for path in sorted(args.models.glob("*.gguf")):
-        if Gguf(path).metadata["general.architecture"] not in FAMILIES:
-            continue
-        logits = Reference(path).logits(tokens).astype("<f4")
-        logits.tofile(args.out / (path.stem + ".f32"))
-        models[path.stem] = hashlib.sha256(path.read_bytes()).hexdigest()
-        print(f"{path.stem}: root mean square {np.sqrt(np.mean(logits ** 2)):.3f}")
-    versions = {"python": platform.python_version(), "torch": torch.__version__,
-                "transformers": transformers.__version__, "numpy": np.__version__,
-                "sha256_of_models": models}
-    (args.out / "versions.json").write_text(json.dumps(versions, indent=1) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    write_references(FAMILIES, lambda file, tokens: Reference(file).logits(tokens))

@@ -7,19 +7,12 @@ the last layer's rows [tokens, n_embd] of the tokens (7 + 11 i) mod 288, and ver
 pools them is so short that the test has it a second time.
 """
 
-import argparse
-import hashlib
-import json
-import pathlib
-import platform
-
 import numpy as np
 import torch
 import transformers
 
-from gguf_f32 import Gguf
+from references import write_references
 
-N_TOKENS = 30
 FAMILIES = {
     "bert": (transformers.BertConfig, transformers.BertModel),
     "nomic-bert": (transformers.NomicBertConfig, transformers.NomicBertModel),
@@ -114,27 +107,5 @@ class Reference:
             return self.model(torch.tensor([tokens])).last_hidden_state[0].numpy()
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--models", type=pathlib.Path, required=True)
-    parser.add_argument("--out", type=pathlib.Path, required=True)
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    tokens = [(7 + 11 * i) % 288 for i in range(N_TOKENS)]
-    models = {}
-    for path in sorted(args.models.glob("*.gguf")):
-        file = Gguf(path)
-        if file.metadata["general.architecture"] not in FAMILIES:
-            continue
-        rows = Reference(file).rows(tokens).astype("<f4")
-        rows.tofile(args.out / (path.stem + ".f32"))
-        models[path.stem] = hashlib.sha256(path.read_bytes()).hexdigest()
-        print(f"{path.stem}: root mean square {np.sqrt(np.mean(rows ** 2)):.3f}")
-    versions = {"python": platform.python_version(), "torch": torch.__version__,
-                "transformers": transformers.__version__, "numpy": np.__version__,
-                "sha256_of_models": models}
-    (args.out / "versions.json").write_text(json.dumps(versions, indent=1) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    write_references(FAMILIES, lambda file, tokens: Reference(file).rows(tokens))

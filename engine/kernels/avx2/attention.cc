@@ -115,166 +115,106 @@ inline float LargestOf(__m256 v) {
   return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
 }
 
-// Scores of keys [aligned, end) of each head, and the largest; those that are not seen, and the
-// rest of the last block of 8, are -infinity.
-template <KvType kType, int kHeads>
-void Scores(const AttendArgs& a, const SpanKeys& keys, float (&largest)[kHeads]) {
-  __m256 max[kHeads];
-  for (int h = 0; h < kHeads; ++h) max[h] = _mm256_set1_ps(-__builtin_inff());
-  int p = keys.aligned;
-  for (; p + 8 * (kKeyBlocks - 1) < keys.end; p += 8 * kKeyBlocks) {
-    ScoreBlocks<kType, kHeads, kKeyBlocks>(a, keys, p, max);
-  }
-  for (; p < keys.end; p += 8) ScoreBlocks<kType, kHeads, 1>(a, keys, p, max);
-  for (int h = 0; h < kHeads; ++h) largest[h] = LargestOf(max[h]);
-}
+// What the walks of attention_spans.h ask of an instruction set.
+struct Vectors {
+  static constexpr int kWidth = 8;  // floats of a vector
+  // Vectors of a head's values whose sums are held at once.
+  static constexpr int AtOnce(int n_heads) { return n_heads == 1 ? 8 : 4; }
 
-// scores := exp(scores - max); their sum by rule 5. Those that are not seen hold -infinity and
-// become exactly 0, which adds nothing.
-float ExpAndSum(float* scores, int n, float max) {
-  __m256 partial[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-  const __m256 top = _mm256_set1_ps(max);
-  for (int i = 0; i < n; i += 8) {
-    const __m256 e = Exp8(_mm256_sub_ps(_mm256_loadu_ps(scores + i), top));
-    _mm256_storeu_ps(scores + i, e);
-    partial[(i / 8) % 2] = _mm256_add_ps(partial[(i / 8) % 2], e);
+  // Scores of keys [aligned, end) of each head, and the largest; those that are not seen, and the
+  // rest of the last block of 8, are -infinity.
+  template <KvType kType, int kHeads>
+  static void Scores(const AttendArgs& a, const SpanKeys& keys, float (&largest)[kHeads]) {
+    __m256 max[kHeads];
+    for (int h = 0; h < kHeads; ++h) max[h] = _mm256_set1_ps(-__builtin_inff());
+    int p = keys.aligned;
+    for (; p + 8 * (kKeyBlocks - 1) < keys.end; p += 8 * kKeyBlocks) {
+      ScoreBlocks<kType, kHeads, kKeyBlocks>(a, keys, p, max);
+    }
+    for (; p < keys.end; p += 8) ScoreBlocks<kType, kHeads, 1>(a, keys, p, max);
+    for (int h = 0; h < kHeads; ++h) largest[h] = LargestOf(max[h]);
   }
-  float folded[16];
-  _mm256_storeu_ps(folded, partial[0]);
-  _mm256_storeu_ps(folded + 8, partial[1]);
-  return FoldSixteen(folded);
-}
 
-// out[h][first + kVectors * 8] = sum of e v over the keys seen, of each head. In q8_0 four
-// vectors share a scale: `first` is a multiple of 32, or kVectors is 1.
-template <KvType kType, int kHeads, int kVectors>
-void WeighValues(const AttendArgs& a, const SpanKeys& keys, int first, float* out) {
-  const int head_dim = a.shape.head_dim;
-  __m256 acc[kHeads][kVectors];
-  for (auto& of_head : acc) {
-    for (__m256& sum : of_head) sum = _mm256_setzero_ps();
+  // scores := exp(scores - max); their sum by rule 5. Those that are not seen hold -infinity and
+  // become exactly 0, which adds nothing.
+  static float ExpAndSum(float* scores, int n, float max) {
+    __m256 partial[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+    const __m256 top = _mm256_set1_ps(max);
+    for (int i = 0; i < n; i += 8) {
+      const __m256 e = Exp8(_mm256_sub_ps(_mm256_loadu_ps(scores + i), top));
+      _mm256_storeu_ps(scores + i, e);
+      partial[(i / 8) % 2] = _mm256_add_ps(partial[(i / 8) % 2], e);
+    }
+    float folded[16];
+    _mm256_storeu_ps(folded, partial[0]);
+    _mm256_storeu_ps(folded + 8, partial[1]);
+    return FoldSixteen(folded);
   }
-  for (int p = keys.from; p < keys.end; ++p) {
-    const uint8_t* v = ValueOf(a, p);
-    __m256 e[kHeads];
-    for (int h = 0; h < kHeads; ++h) e[h] = _mm256_set1_ps(a.scores[h * kSpan + p - keys.begin]);
-    [[maybe_unused]] __m256 scale = _mm256_setzero_ps();
-    for (int i = 0; i < kVectors; ++i) {
-      const int at = first + 8 * i;
-      __m256 value;
-      if constexpr (kType == KvType::kQ8_0) {
-        const uint8_t* block = v + at / kBlock * kKvBlockBytes;
-        if (i % 4 == 0) scale = _mm256_set1_ps(_cvtsh_ss(LoadU16(block)));
-        value = _mm256_mul_ps(scale, LoadQuants8(block + 2 + at % kBlock));
-      } else {
-        value = LoadKv8<kType>(v, static_cast<size_t>(at));
+
+  // out[h][first + kVectors * 8] = sum of e v over the keys seen, of each head. In q8_0 four
+  // vectors share a scale: `first` is a multiple of 32, or kVectors is 1.
+  template <KvType kType, int kHeads, int kVectors>
+  static void WeighValues(const AttendArgs& a, const SpanKeys& keys, int first, float* out) {
+    const int head_dim = a.shape.head_dim;
+    __m256 acc[kHeads][kVectors];
+    for (auto& of_head : acc) {
+      for (__m256& sum : of_head) sum = _mm256_setzero_ps();
+    }
+    for (int p = keys.from; p < keys.end; ++p) {
+      const uint8_t* v = ValueOf(a, p);
+      __m256 e[kHeads];
+      for (int h = 0; h < kHeads; ++h) e[h] = _mm256_set1_ps(a.scores[h * kSpan + p - keys.begin]);
+      [[maybe_unused]] __m256 scale = _mm256_setzero_ps();
+      for (int i = 0; i < kVectors; ++i) {
+        const int at = first + 8 * i;
+        __m256 value;
+        if constexpr (kType == KvType::kQ8_0) {
+          const uint8_t* block = v + at / kBlock * kKvBlockBytes;
+          if (i % 4 == 0) scale = _mm256_set1_ps(_cvtsh_ss(LoadU16(block)));
+          value = _mm256_mul_ps(scale, LoadQuants8(block + 2 + at % kBlock));
+        } else {
+          value = LoadKv8<kType>(v, static_cast<size_t>(at));
+        }
+        for (int h = 0; h < kHeads; ++h) acc[h][i] = _mm256_fmadd_ps(e[h], value, acc[h][i]);
       }
-      for (int h = 0; h < kHeads; ++h) acc[h][i] = _mm256_fmadd_ps(e[h], value, acc[h][i]);
     }
-  }
-  for (int h = 0; h < kHeads; ++h) {
-    for (int i = 0; i < kVectors; ++i) {
-      _mm256_storeu_ps(out + h * head_dim + first + 8 * i, acc[h][i]);
-    }
-  }
-}
-
-// The keys of one span.  acc: [kHeads, head_dim].
-template <KvType kType, int kHeads>
-void AttendSpan(const AttendArgs& a, const SpanKeys& keys, float* acc, SpanResult (&span)[kHeads]) {
-  constexpr int kVectors = kHeads == 1 ? 8 : 4;
-  float max[kHeads];
-  Scores<kType>(a, keys, max);
-  for (int h = 0; h < kHeads; ++h) {
-    float* scores = a.scores + h * kSpan + (keys.aligned - keys.begin);
-    span[h] = {max[h], ExpAndSum(scores, keys.end - keys.aligned, max[h])};
-  }
-  const int head_dim = a.shape.head_dim;
-  int first = 0;
-  for (; first + 8 * kVectors <= head_dim; first += 8 * kVectors) {
-    WeighValues<kType, kHeads, kVectors>(a, keys, first, acc);
-  }
-  for (; first + 8 <= head_dim; first += 8) WeighValues<kType, kHeads, 1>(a, keys, first, acc);
-  for (; first < head_dim; ++first) {
     for (int h = 0; h < kHeads; ++h) {
-      acc[h * head_dim + first] = WeighValue<kType>(a, keys, h, first);
+      for (int i = 0; i < kVectors; ++i) {
+        _mm256_storeu_ps(out + h * head_dim + first + 8 * i, acc[h][i]);
+      }
     }
   }
-}
 
-template <KvType kType>
-void AttendOf(const AttendArgs& args) {
-  ForShares(args, []<int kHeads>(const AttendArgs& a) {
-    AttendHeads<kHeads>(a, [&](const SpanKeys& keys, float* acc, SpanResult(&span)[kHeads]) {
-      AttendSpan<kType>(a, keys, acc, span);
-    });
-  });
-}
-
-// Eight values as they are stored.
-template <KvType kType>
-inline void StoreEight(uint8_t* base, size_t at, __m256 v) {
-  if constexpr (kType == KvType::kF16) {
-    const __m128i half = _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(base + 2 * at), half);
-  } else {
-    _mm256_storeu_ps(reinterpret_cast<float*>(base) + at, v);
-  }
-}
-
-template <KvType kType>
-inline void StoreOne(uint8_t* base, size_t at, float v) {
-  if constexpr (kType == KvType::kF16) {
-    const uint16_t half = static_cast<uint16_t>(_cvtss_sh(v, _MM_FROUND_TO_NEAREST_INT));
-    std::memcpy(base + 2 * at, &half, 2);
-  } else {
-    std::memcpy(base + 4 * at, &v, 4);
-  }
-}
-
-template <KvType kType>
-void StoreKvOf(const KvShape& shape, uint8_t* layer, int slot, const float* k, const float* v) {
-  uint8_t* v_base = layer + shape.k_bytes();
-  for (int h = 0; h < shape.n_kv_heads; ++h) {
-    const size_t head = shape.head_elements() * h;
-    const size_t k_block = head + static_cast<size_t>(slot / 8 * 8) * shape.head_dim + slot % 8;
-    const size_t v_row = head + static_cast<size_t>(slot) * shape.head_dim;
-    const float* k_head = k + static_cast<size_t>(h) * shape.head_dim;
-    const float* v_head = v + static_cast<size_t>(h) * shape.head_dim;
-    for (int d = 0; d < shape.head_dim; ++d) {
-      StoreOne<kType>(layer, k_block + static_cast<size_t>(d) * 8, k_head[d]);
+  // Eight values as they are stored.
+  template <KvType kType>
+  static void StoreVector(uint8_t* base, size_t at, const float* values) {
+    const __m256 v = _mm256_loadu_ps(values);
+    if constexpr (kType == KvType::kF16) {
+      const __m128i half = _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT);
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(base + 2 * at), half);
+    } else {
+      _mm256_storeu_ps(reinterpret_cast<float*>(base) + at, v);
     }
-    int d = 0;
-    for (; d + 8 <= shape.head_dim; d += 8) {
-      StoreEight<kType>(v_base, v_row + d, _mm256_loadu_ps(v_head + d));
-    }
-    for (; d < shape.head_dim; ++d) StoreOne<kType>(v_base, v_row + d, v_head[d]);
   }
-}
+
+  template <KvType kType>
+  static void StoreOne(uint8_t* base, size_t at, float v) {
+    if constexpr (kType == KvType::kF16) {
+      const uint16_t half = static_cast<uint16_t>(_cvtss_sh(v, _MM_FROUND_TO_NEAREST_INT));
+      std::memcpy(base + 2 * at, &half, 2);
+    } else {
+      std::memcpy(base + 4 * at, &v, 4);
+    }
+  }
+};
 
 }  // namespace
 
 void StoreKv(const KvShape& shape, uint8_t* layer, int slot, const float* k, const float* v) {
-  switch (shape.type) {
-    case KvType::kF32:
-      return StoreKvOf<KvType::kF32>(shape, layer, slot, k, v);
-    case KvType::kF16:
-      return StoreKvOf<KvType::kF16>(shape, layer, slot, k, v);
-    case KvType::kQ8_0:
-      return StoreKvInBlocks(shape, layer, slot, k, v, Quantize);
-  }
+  StoreKvWith<Vectors>(shape, layer, slot, k, v, Quantize);
 }
 
-void Attend(const AttendArgs& args) {
-  switch (args.shape.type) {
-    case KvType::kF32:
-      return AttendOf<KvType::kF32>(args);
-    case KvType::kF16:
-      return AttendOf<KvType::kF16>(args);
-    case KvType::kQ8_0:
-      return AttendOf<KvType::kQ8_0>(args);
-  }
-}
+void Attend(const AttendArgs& args) { AttendWith<Vectors>(args); }
 
 }  // namespace avx2
 }  // namespace mortar

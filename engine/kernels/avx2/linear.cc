@@ -37,38 +37,22 @@ inline void WriteOutputs(const LinearOutput& y, int row, int output, int n, __m2
   for (int i = 0; i < n; ++i) to[i] = y.add ? to[i] + values[i] : values[i];
 }
 
-// Outputs of group g that exist.
-int OutputsOf(const PackedMatrix& w, int g) {
-  const int left = w.n_out - g * kLanes;
-  return left < kLanes ? left : kLanes;
-}
-
-int Least(int a, int b) { return a < b ? a : b; }
-
 // Adds inputs [begin, end) of one span to acc[n_rows]. inputs(b): what block b of a row is
 // multiplied by.
 template <WeightType kType, typename Quant, typename InputsAt>
 [[gnu::always_inline]] inline void MultiplySpan(const uint8_t* group, int begin, int end,
                                                 const InputsAt& inputs, int n_rows, __m256* acc) {
-  constexpr BlockFormat kFormat = FormatOf(kType);
-  constexpr int kBlocks = kFormat.inputs / kBlock;
-  constexpr size_t kHeaderBytes = static_cast<size_t>(kFormat.header_bytes) * kLanes;
-  constexpr size_t kQuantBytes = static_cast<size_t>(kFormat.quant_bytes) * kLanes;
-  for (int at = begin / kFormat.inputs; at < end / kFormat.inputs; ++at) {
-    const uint8_t* header =
-        group + static_cast<size_t>(at) * (kHeaderBytes + kBlocks * kQuantBytes);
-    Scales<kType> scales;
-    LoadScales<kType>(header, scales);
-    for (int b = 0; b < kBlocks; ++b) {
-      const uint8_t* planes = header + kHeaderBytes + static_cast<size_t>(b) * kQuantBytes;
-      const Block<kType> block = {planes, scales, b * PartsOf(kType)};
-      if constexpr (sizeof(Quant) == 1) {
-        MultiplyNarrow(block, inputs(at * kBlocks + b), n_rows, acc);
-      } else {
-        MultiplyWide(block, inputs(at * kBlocks + b), n_rows, acc);
-      }
+  Scales<kType> scales;
+  const auto load = [&](const uint8_t* header) { LoadScales<kType>(header, scales); };
+  const auto multiply = [&](const uint8_t* planes, int b, int at) __attribute__((always_inline)) {
+    const Block<kType> block = {planes, scales, b * PartsOf(kType)};
+    if constexpr (sizeof(Quant) == 1) {
+      MultiplyNarrow(block, inputs(at), n_rows, acc);
+    } else {
+      MultiplyWide(block, inputs(at), n_rows, acc);
     }
-  }
+  };
+  ForBlocks<kType>(group, begin, end, load, multiply);
 }
 
 // One row: its sums stay in registers, and weights are read in their order.
@@ -84,7 +68,7 @@ void OneRow(const PackedMatrix& w, int group_begin, int group_end, const Rounded
       MultiplySpan<kType, Quant>(group, begin, Least(begin + kSpan, w.n_in), block, 1, &acc);
       total = begin == 0 ? acc : _mm256_add_ps(total, acc);
     }
-    WriteOutputs(y, row, g * kLanes, OutputsOf(w, g), total);
+    WriteOutputs(y, row, g * kLanes, OutputsOf(w, g, 1), total);
   }
 }
 
@@ -114,7 +98,7 @@ void FewRows(const PackedMatrix& w, int group_begin, int group_end, const Rounde
   }
   for (int r = 0; r < n_rows; ++r) {
     for (int g = group_begin; g < group_end; ++g) {
-      WriteOutputs(y, row + r, g * kLanes, OutputsOf(w, g), total[g - group_begin][r]);
+      WriteOutputs(y, row + r, g * kLanes, OutputsOf(w, g, 1), total[g - group_begin][r]);
     }
   }
 }
@@ -153,7 +137,7 @@ inline __m256 LoadFloat8(const uint8_t* group, int k) {
 template <WeightType kType, int kRows>
 void FloatTile(const uint8_t* group, const float* x, int n_in, __m256* total) {
   for (int begin = 0; begin < n_in; begin += kSpan) {
-    const int end = begin + kSpan < n_in ? begin + kSpan : n_in;
+    const int end = Least(begin + kSpan, n_in);
     __m256 acc[kRows];
     for (int r = 0; r < kRows; ++r) acc[r] = _mm256_setzero_ps();
     for (int k = begin; k < end; ++k) {
@@ -178,13 +162,11 @@ void FloatLinear(const PackedMatrix& w, int group_begin, int group_end, const Li
       __m256 total[kRows];
       FloatTile<kType, kRows>(group, x.x + static_cast<size_t>(row) * w.n_in, w.n_in, total);
       for (int r = 0; r < kRows; ++r) {
-        WriteOutputs(y, row + r, g * kLanes, OutputsOf(w, g), total[r]);
+        WriteOutputs(y, row + r, g * kLanes, OutputsOf(w, g, 1), total[r]);
       }
     });
   }
 }
-
-static_assert(kSpan % kSuperBlock == 0);
 
 }  // namespace
 

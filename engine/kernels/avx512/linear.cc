@@ -18,7 +18,6 @@ namespace avx512 {
 namespace {
 
 constexpr int kTileRows = 8;
-constexpr int kPairLanes = 2 * kLanes;
 
 // Four bytes of a row, in every lane.
 inline __m512i Broadcast4(const int8_t* p) {
@@ -159,24 +158,17 @@ inline __m512 LoadFloats(Pair group, int k) {
 // Inputs [begin, end) of one span added to acc[kRows], quantised weights.
 template <WeightType kType, ActivationType kActivation, int kRows>
 inline void QuantizedSpan(Pair group, int begin, int end, const TileInput& in, __m512* acc) {
-  constexpr BlockFormat kFormat = FormatOf(kType);
-  constexpr int kBlocks = kFormat.inputs / kBlock;
-  constexpr size_t kHeaderBytes = static_cast<size_t>(kFormat.header_bytes) * kLanes;
-  constexpr size_t kQuantBytes = static_cast<size_t>(kFormat.quant_bytes) * kLanes;
-  for (int at = begin / kFormat.inputs; at < end / kFormat.inputs; ++at) {
-    const Pair header = group + static_cast<size_t>(at) * (kHeaderBytes + kBlocks * kQuantBytes);
-    Scales<kType> scales;
-    LoadScales<kType>(header, scales);
-    for (int b = 0; b < kBlocks; ++b) {
-      const Block<kType> block = {header + (kHeaderBytes + static_cast<size_t>(b) * kQuantBytes),
-                                  scales, b * PartsOf(kType), at * kBlocks + b};
-      if constexpr (kActivation == ActivationType::kInt8) {
-        NarrowBlock<kType, kRows>(block, in, acc);
-      } else {
-        WideBlock<kType, kRows>(block, in, acc);
-      }
+  Scales<kType> scales;
+  const auto load = [&](Pair header) { LoadScales<kType>(header, scales); };
+  const auto add = [&](Pair planes, int b, int at) __attribute__((always_inline)) {
+    const Block<kType> block = {planes, scales, b * PartsOf(kType), at};
+    if constexpr (kActivation == ActivationType::kInt8) {
+      NarrowBlock<kType, kRows>(block, in, acc);
+    } else {
+      WideBlock<kType, kRows>(block, in, acc);
     }
-  }
+  };
+  ForBlocks<kType>(group, begin, end, load, add);
 }
 
 // The same for any weights.
@@ -214,7 +206,7 @@ template <WeightType kType, ActivationType kActivation, int kRows>
 void Tile(Pair group, const TileInput& in, const TileOutput& to) {
   __m512 total[kRows];
   for (int begin = 0; begin < in.n_in; begin += kSpan) {
-    const int end = begin + kSpan < in.n_in ? begin + kSpan : in.n_in;
+    const int end = Least(begin + kSpan, in.n_in);
     __m512 acc[kRows];
     for (int r = 0; r < kRows; ++r) acc[r] = _mm512_setzero_ps();
     SpanOf<kType, kActivation, kRows>(group, begin, end, in, acc);
@@ -233,17 +225,13 @@ void LinearOf(const PackedMatrix& w, int group_begin, int group_end, const Linea
     const bool whole = g + 1 < group_end;  // else the last group stands for its neighbour too
     const uint8_t* first = w.data + group_bytes * static_cast<size_t>(g);
     const Pair group = {first, whole ? first + group_bytes : first};
-    const int output = g * kLanes;
-    const int room = whole ? kPairLanes : kLanes;
-    const int n = w.n_out - output < room ? w.n_out - output : room;
+    const int n = OutputsOf(w, g, whole ? 2 : 1);
     ForTiles<kTileRows>(x.n_rows, [&]<int kRows>(int row) {
       const TileInput in = TileAt<kActivation>(x, w.n_in, row);
-      Tile<kType, kActivation, kRows>(group, in, {y, row, output, n});
+      Tile<kType, kActivation, kRows>(group, in, {y, row, g * kLanes, n});
     });
   }
 }
-
-static_assert(kSpan % kSuperBlock == 0);
 
 }  // namespace
 

@@ -117,178 +117,118 @@ inline void ScoreFours(const AttendArgs& a, const SpanKeys& keys, int p,
   }
 }
 
-// Scores of keys [aligned, end) of each head, and the largest; those that are not seen, and the
-// rest of the last block of 8, are -infinity.
-template <KvType kType, int kHeads>
-void Scores(const AttendArgs& a, const SpanKeys& keys, float (&largest)[kHeads]) {
-  float32x4_t max[kHeads];
-  for (int h = 0; h < kHeads; ++h) max[h] = vdupq_n_f32(-__builtin_inff());
-  int p = keys.aligned;
-  for (; p + 4 * (kFours - 2) < keys.end; p += 4 * kFours) {
-    ScoreFours<kType, kHeads, kFours>(a, keys, p, max);
-  }
-  for (; p < keys.end; p += 8) ScoreFours<kType, kHeads, 2>(a, keys, p, max);
-  for (int h = 0; h < kHeads; ++h) largest[h] = vmaxnmvq_f32(max[h]);
-}
+// What the walks of attention_spans.h ask of an instruction set.
+struct Vectors {
+  static constexpr int kWidth = 4;  // floats of a vector
+  // Vectors of a head's values whose sums are held at once.
+  static constexpr int AtOnce(int n_heads) { return n_heads == 1 ? 16 : 8; }
 
-// scores := exp(scores - max); their sum by rule 5. Those that are not seen hold -infinity and
-// become exactly 0, which adds nothing.
-float ExpAndSum(float* scores, int n, float max) {
-  float32x4_t partial[4];
-  for (float32x4_t& sum : partial) sum = vdupq_n_f32(0.0f);
-  for (int i = 0; i < n; i += 16) {
+  // Scores of keys [aligned, end) of each head, and the largest; those that are not seen, and the
+  // rest of the last block of 8, are -infinity.
+  template <KvType kType, int kHeads>
+  static void Scores(const AttendArgs& a, const SpanKeys& keys, float (&largest)[kHeads]) {
+    float32x4_t max[kHeads];
+    for (int h = 0; h < kHeads; ++h) max[h] = vdupq_n_f32(-__builtin_inff());
+    int p = keys.aligned;
+    for (; p + 4 * (kFours - 2) < keys.end; p += 4 * kFours) {
+      ScoreFours<kType, kHeads, kFours>(a, keys, p, max);
+    }
+    for (; p < keys.end; p += 8) ScoreFours<kType, kHeads, 2>(a, keys, p, max);
+    for (int h = 0; h < kHeads; ++h) largest[h] = vmaxnmvq_f32(max[h]);
+  }
+
+  // scores := exp(scores - max); their sum by rule 5. Those that are not seen hold -infinity and
+  // become exactly 0, which adds nothing.
+  static float ExpAndSum(float* scores, int n, float max) {
+    float32x4_t partial[4];
+    for (float32x4_t& sum : partial) sum = vdupq_n_f32(0.0f);
+    for (int i = 0; i < n; i += 16) {
 #pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) {
-      float* four = scores + i + 4 * j;
-      if (i + 4 * j >= n) break;
-      const float32x4_t e = Exp4(vsubq_f32(vld1q_f32(four), vdupq_n_f32(max)));
-      vst1q_f32(four, e);
-      partial[j] = vaddq_f32(partial[j], e);
-    }
-  }
-  float folded[16];
-  for (int i = 0; i < 4; ++i) vst1q_f32(folded + 4 * i, partial[i]);
-  return FoldSixteen(folded);
-}
-
-// out[h][first + kVectors * 4] = sum of e v over the keys seen, of each head. In q8_0 eight vectors
-// share a scale: `first` is a multiple of 32, or kVectors is 1.
-template <KvType kType, int kHeads, int kVectors>
-void WeighValues(const AttendArgs& a, const SpanKeys& keys, int first, float* out) {
-  const int head_dim = a.shape.head_dim;
-  float32x4_t acc[kHeads][kVectors];
-
-#pragma GCC unroll 3
-  for (auto& of_head : acc) {
-#pragma GCC unroll 16
-    for (float32x4_t& sum : of_head) sum = vdupq_n_f32(0.0f);
-  }
-  for (int p = keys.from; p < keys.end; ++p) {
-    const uint8_t* v = ValueOf(a, p);
-    [[maybe_unused]] float32x4_t scale = vdupq_n_f32(0.0f);
-
-#pragma GCC unroll 16
-    for (int i = 0; i < kVectors; ++i) {
-      const auto at = static_cast<size_t>(first + 4 * i);
-      float32x4_t value;
-      if constexpr (kType == KvType::kQ8_0) {
-        const uint8_t* block = v + at / kBlock * kKvBlockBytes;
-        if (i % 8 == 0) scale = vdupq_n_f32(HalfToFloat(LoadU16(block)));
-        value = vmulq_f32(scale, LoadQuants4(block + 2 + at % kBlock));
-      } else {
-        value = LoadKv4<kType>(v, at);
-      }
-
-#pragma GCC unroll 3
-      for (int h = 0; h < kHeads; ++h) {
-        acc[h][i] = vfmaq_n_f32(acc[h][i], value, a.scores[h * kSpan + p - keys.begin]);
+      for (int j = 0; j < 4; ++j) {
+        float* four = scores + i + 4 * j;
+        if (i + 4 * j >= n) break;
+        const float32x4_t e = Exp4(vsubq_f32(vld1q_f32(four), vdupq_n_f32(max)));
+        vst1q_f32(four, e);
+        partial[j] = vaddq_f32(partial[j], e);
       }
     }
+    float folded[16];
+    for (int i = 0; i < 4; ++i) vst1q_f32(folded + 4 * i, partial[i]);
+    return FoldSixteen(folded);
   }
+
+  // out[h][first + kVectors * 4] = sum of e v over the keys seen, of each head. In q8_0 eight
+  // vectors share a scale: `first` is a multiple of 32, or kVectors is 1.
+  template <KvType kType, int kHeads, int kVectors>
+  static void WeighValues(const AttendArgs& a, const SpanKeys& keys, int first, float* out) {
+    const int head_dim = a.shape.head_dim;
+    float32x4_t acc[kHeads][kVectors];
 
 #pragma GCC unroll 3
-  for (int h = 0; h < kHeads; ++h) {
+    for (auto& of_head : acc) {
 #pragma GCC unroll 16
-    for (int i = 0; i < kVectors; ++i) vst1q_f32(out + h * head_dim + first + 4 * i, acc[h][i]);
-  }
-}
+      for (float32x4_t& sum : of_head) sum = vdupq_n_f32(0.0f);
+    }
+    for (int p = keys.from; p < keys.end; ++p) {
+      const uint8_t* v = ValueOf(a, p);
+      [[maybe_unused]] float32x4_t scale = vdupq_n_f32(0.0f);
 
-// The keys of one span.  acc: [kHeads, head_dim].
-template <KvType kType, int kHeads>
-void AttendSpan(const AttendArgs& a, const SpanKeys& keys, float* acc, SpanResult (&span)[kHeads]) {
-  constexpr int kVectors = kHeads == 1 ? 16 : 8;
-  float max[kHeads];
-  Scores<kType>(a, keys, max);
-  for (int h = 0; h < kHeads; ++h) {
-    float* scores = a.scores + h * kSpan + (keys.aligned - keys.begin);
-    span[h] = {max[h], ExpAndSum(scores, keys.end - keys.aligned, max[h])};
-  }
-  const int head_dim = a.shape.head_dim;
-  int first = 0;
-  for (; first + 4 * kVectors <= head_dim; first += 4 * kVectors) {
-    WeighValues<kType, kHeads, kVectors>(a, keys, first, acc);
-  }
-  for (; first + 4 <= head_dim; first += 4) WeighValues<kType, kHeads, 1>(a, keys, first, acc);
-  for (; first < head_dim; ++first) {
+#pragma GCC unroll 16
+      for (int i = 0; i < kVectors; ++i) {
+        const auto at = static_cast<size_t>(first + 4 * i);
+        float32x4_t value;
+        if constexpr (kType == KvType::kQ8_0) {
+          const uint8_t* block = v + at / kBlock * kKvBlockBytes;
+          if (i % 8 == 0) scale = vdupq_n_f32(HalfToFloat(LoadU16(block)));
+          value = vmulq_f32(scale, LoadQuants4(block + 2 + at % kBlock));
+        } else {
+          value = LoadKv4<kType>(v, at);
+        }
+
+#pragma GCC unroll 3
+        for (int h = 0; h < kHeads; ++h) {
+          acc[h][i] = vfmaq_n_f32(acc[h][i], value, a.scores[h * kSpan + p - keys.begin]);
+        }
+      }
+    }
+
+#pragma GCC unroll 3
     for (int h = 0; h < kHeads; ++h) {
-      acc[h * head_dim + first] = WeighValue<kType>(a, keys, h, first);
+#pragma GCC unroll 16
+      for (int i = 0; i < kVectors; ++i) vst1q_f32(out + h * head_dim + first + 4 * i, acc[h][i]);
     }
   }
-}
 
-template <KvType kType>
-void AttendOf(const AttendArgs& args) {
-  ForShares(args, []<int kHeads>(const AttendArgs& a) {
-    AttendHeads<kHeads>(a, [&](const SpanKeys& keys, float* acc, SpanResult(&span)[kHeads]) {
-      AttendSpan<kType>(a, keys, acc, span);
-    });
-  });
-}
-
-// Four values as they are stored.
-template <KvType kType>
-inline void StoreFour(uint8_t* base, size_t at, float32x4_t v) {
-  if constexpr (kType == KvType::kF16) {
-    vst1_u8(base + 2 * at, vreinterpret_u8_f16(vcvt_f16_f32(v)));
-  } else {
-    vst1q_u8(base + 4 * at, vreinterpretq_u8_f32(v));
-  }
-}
-
-template <KvType kType>
-inline void StoreOne(uint8_t* base, size_t at, float v) {
-  if constexpr (kType == KvType::kF16) {
-    const uint16x4_t halves = vreinterpret_u16_f16(vcvt_f16_f32(vdupq_n_f32(v)));
-    const uint16_t half = vget_lane_u16(halves, 0);
-    std::memcpy(base + 2 * at, &half, 2);
-  } else {
-    std::memcpy(base + 4 * at, &v, 4);
-  }
-}
-
-template <KvType kType>
-void StoreKvOf(const KvShape& shape, uint8_t* layer, int slot, const float* k, const float* v) {
-  uint8_t* v_base = layer + shape.k_bytes();
-  for (int h = 0; h < shape.n_kv_heads; ++h) {
-    const size_t head = shape.head_elements() * h;
-    const size_t k_block = head + static_cast<size_t>(slot / 8 * 8) * shape.head_dim + slot % 8;
-    const size_t v_row = head + static_cast<size_t>(slot) * shape.head_dim;
-    const float* k_head = k + static_cast<size_t>(h) * shape.head_dim;
-    const float* v_head = v + static_cast<size_t>(h) * shape.head_dim;
-    for (int d = 0; d < shape.head_dim; ++d) {
-      StoreOne<kType>(layer, k_block + static_cast<size_t>(d) * 8, k_head[d]);
+  // Four values as they are stored.
+  template <KvType kType>
+  static void StoreVector(uint8_t* base, size_t at, const float* values) {
+    const float32x4_t v = vld1q_f32(values);
+    if constexpr (kType == KvType::kF16) {
+      vst1_u8(base + 2 * at, vreinterpret_u8_f16(vcvt_f16_f32(v)));
+    } else {
+      vst1q_u8(base + 4 * at, vreinterpretq_u8_f32(v));
     }
-    int d = 0;
-    for (; d + 4 <= shape.head_dim; d += 4) {
-      StoreFour<kType>(v_base, v_row + d, vld1q_f32(v_head + d));
-    }
-    for (; d < shape.head_dim; ++d) StoreOne<kType>(v_base, v_row + d, v_head[d]);
   }
-}
+
+  template <KvType kType>
+  static void StoreOne(uint8_t* base, size_t at, float v) {
+    if constexpr (kType == KvType::kF16) {
+      const uint16x4_t halves = vreinterpret_u16_f16(vcvt_f16_f32(vdupq_n_f32(v)));
+      const uint16_t half = vget_lane_u16(halves, 0);
+      std::memcpy(base + 2 * at, &half, 2);
+    } else {
+      std::memcpy(base + 4 * at, &v, 4);
+    }
+  }
+};
 
 }  // namespace
 
 void StoreKv(const KvShape& shape, uint8_t* layer, int slot, const float* k, const float* v) {
-  switch (shape.type) {
-    case KvType::kF32:
-      return StoreKvOf<KvType::kF32>(shape, layer, slot, k, v);
-    case KvType::kF16:
-      return StoreKvOf<KvType::kF16>(shape, layer, slot, k, v);
-    case KvType::kQ8_0:
-      return StoreKvInBlocks(shape, layer, slot, k, v, Quantize);
-  }
+  StoreKvWith<Vectors>(shape, layer, slot, k, v, Quantize);
 }
 
-void Attend(const AttendArgs& args) {
-  switch (args.shape.type) {
-    case KvType::kF32:
-      return AttendOf<KvType::kF32>(args);
-    case KvType::kF16:
-      return AttendOf<KvType::kF16>(args);
-    case KvType::kQ8_0:
-      return AttendOf<KvType::kQ8_0>(args);
-  }
-}
+void Attend(const AttendArgs& args) { AttendWith<Vectors>(args); }
 
 }  // namespace neon
 }  // namespace mortar

@@ -158,21 +158,12 @@ template <WeightType kType, typename Quant>
 [[gnu::always_inline]] inline void QuantizedSpan(const uint8_t* group, int begin, int end,
                                                  const RoundedRows<Quant>& in, int n_in, int n_rows,
                                                  float32x4x2_t* acc) {
-  constexpr BlockFormat kFormat = FormatOf(kType);
-  constexpr int kBlocks = kFormat.inputs / kBlock;
-  constexpr size_t kHeaderBytes = static_cast<size_t>(kFormat.header_bytes) * kLanes;
-  constexpr size_t kQuantBytes = static_cast<size_t>(kFormat.quant_bytes) * kLanes;
-  for (int at = begin / kFormat.inputs; at < end / kFormat.inputs; ++at) {
-    const uint8_t* header =
-        group + static_cast<size_t>(at) * (kHeaderBytes + kBlocks * kQuantBytes);
-    Scales<kType> scales;
-    LoadScales<kType>(header, scales);
-    for (int b = 0; b < kBlocks; ++b) {
-      const uint8_t* planes = header + kHeaderBytes + static_cast<size_t>(b) * kQuantBytes;
-      AddBlock<kType>({planes, scales, b * PartsOf(kType), at * kBlocks + b}, in, n_in, n_rows,
-                      acc);
-    }
-  }
+  Scales<kType> scales;
+  const auto load = [&](const uint8_t* header) { LoadScales<kType>(header, scales); };
+  const auto add = [&](const uint8_t* planes, int b, int at) __attribute__((always_inline)) {
+    AddBlock<kType>({planes, scales, b * PartsOf(kType), at}, in, n_in, n_rows, acc);
+  };
+  ForBlocks<kType>(group, begin, end, load, add);
 }
 
 template <WeightType kType>
@@ -219,7 +210,7 @@ inline void SumSpans(const PackedMatrix& w, int g, int row, int n_rows, const Li
   if constexpr (kRows == 1) n_rows = 1;
   float32x4x2_t total[kRows];
   for (int begin = 0; begin < w.n_in; begin += kSpan) {
-    const int end = begin + kSpan < w.n_in ? begin + kSpan : w.n_in;
+    const int end = Least(begin + kSpan, w.n_in);
     float32x4x2_t acc[kRows];
     for (int r = 0; r < n_rows; ++r) acc[r] = {{vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)}};
     add_span(begin, end, acc);
@@ -230,9 +221,9 @@ inline void SumSpans(const PackedMatrix& w, int g, int row, int n_rows, const Li
       }
     }
   }
-  const int output = g * kLanes;
-  const int n = w.n_out - output < kLanes ? w.n_out - output : kLanes;
-  for (int r = 0; r < n_rows; ++r) WriteOutputs(y, row + r, output, n, total[r]);
+  for (int r = 0; r < n_rows; ++r) {
+    WriteOutputs(y, row + r, g * kLanes, OutputsOf(w, g, 1), total[r]);
+  }
 }
 
 template <WeightType kType, typename Quant>
@@ -241,7 +232,7 @@ void QuantizedLinear(const PackedMatrix& w, int group_begin, int group_end,
   for (int g = group_begin; g < group_end; ++g) {
     const uint8_t* group = w.data + w.group_bytes() * static_cast<size_t>(g);
     for (int row = 0; row < n_rows; row += kQuantizedRows) {
-      const int n = n_rows - row < kQuantizedRows ? n_rows - row : kQuantizedRows;
+      const int n = Least(n_rows - row, kQuantizedRows);
       const RoundedRows<Quant> in = x.From(static_cast<size_t>(row) * static_cast<size_t>(w.n_in));
       if (n == 1) {
         SumSpans<1>(w, g, row, 1, y, [&](int begin, int end, float32x4x2_t* acc) {
@@ -269,8 +260,6 @@ void FloatLinear(const PackedMatrix& w, int group_begin, int group_end, const Li
     });
   }
 }
-
-static_assert(kSpan % kSuperBlock == 0);
 
 }  // namespace
 

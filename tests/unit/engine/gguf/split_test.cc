@@ -84,7 +84,15 @@ TEST_F(SplitGguf, IsTheModelOfOneFile) {
   uint64_t bytes = 0;
   for (int no = 0; no < kFiles; ++no) bytes += std::filesystem::file_size(Path(no));
   EXPECT_EQ((*split)->file_bytes(), bytes);
-  EXPECT_TRUE((*split)->CheckUnchanged().ok());
+}
+
+TEST_F(SplitGguf, NamesTheFileThatWasWrittenTo) {
+  WriteAll();
+  const auto split = *GgufFile::Open(Path(0));
+  EXPECT_TRUE(split->CheckUnchanged().ok());
+  std::filesystem::resize_file(Path(1), std::filesystem::file_size(Path(1)) - 1);
+  EXPECT_THAT(Message(split->CheckUnchanged()),
+              testing::StartsWith(Path(1) + ": was written to since this process opened it"));
 }
 
 TEST_F(SplitGguf, OneFileThatSaysSoIsWhole) {
@@ -112,8 +120,12 @@ TEST_F(SplitGguf, TheFirstFileIsAskedFor) {
   EXPECT_EQ(ErrorOf(renamed), renamed +
                                   ": is file 1 of 3 of a model, whose name should end with "
                                   "-00001-of-00003.gguf, so that the others are found");
-  EXPECT_THAT(Message(GgufFile::FromBytes(files_[0].Bytes(), "memory").status()),
-              HasSubstr("is file 1 of 3"));
+}
+
+TEST_F(SplitGguf, BytesInMemoryOpenNoFile) {
+  WriteAll();
+  EXPECT_THAT(Message(GgufFile::FromBytes(files_[0].Bytes(), Path(0)).status()),
+              testing::StartsWith(Path(0) + ": is file 1 of 3 of a model"));
 }
 
 TEST_F(SplitGguf, FilesThatDoNotBelongTogetherAreRefused) {
