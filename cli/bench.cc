@@ -24,40 +24,30 @@ void DrawTokens(int session, int index, int n_vocab, std::span<int32_t> tokens) 
   for (int32_t& token : tokens) token = RandomToken(session, index++, n_vocab);
 }
 
+// Session `session` holds `end` positions after this. Returns the bytes that it read.
+absl::StatusOr<uint64_t> PrefillTo(ForwardLoop& loop, int session, int end, int ubatch_size) {
+  std::vector<int32_t> tokens(static_cast<size_t>(ubatch_size));
+  uint64_t bytes = 0;
+  for (int at = loop.positions(session); at < end; at = loop.positions(session)) {
+    const auto part = std::span(tokens).first(static_cast<size_t>(std::min(ubatch_size, end - at)));
+    DrawTokens(session, at, loop.config().n_vocab, part);
+    loop.Prefill(session, part);
+    bytes += loop.weight_bytes() +
+             static_cast<uint64_t>(loop.positions(session)) * loop.kv_bytes_per_position();
+    RETURN_IF_ERROR(CheckInterrupted());
+  }
+  return bytes;
+}
+
 // Every session of the test holds `depth` positions. Tokens depend on nothing but their place, and
 // so what is there stays.
 absl::Status FillToDepth(ForwardLoop& loop, const BenchTest& test, int ubatch_size) {
   loop.Rewind(test.depth);
   RETURN_IF_ERROR(loop.Reserve(test.batch, test.positions()));
-  std::vector<int32_t> tokens(static_cast<size_t>(std::min(test.depth, ubatch_size)));
   for (int session = 0; session < test.batch; ++session) {
-    while (loop.positions(session) < test.depth) {
-      const int at = loop.positions(session);
-      const auto part =
-          std::span(tokens).first(static_cast<size_t>(std::min(ubatch_size, test.depth - at)));
-      DrawTokens(session, at, loop.config().n_vocab, part);
-      loop.Prefill(session, part);
-      RETURN_IF_ERROR(CheckInterrupted());
-    }
+    RETURN_IF_ERROR(PrefillTo(loop, session, test.depth, ubatch_size).status());
   }
   return absl::OkStatus();
-}
-
-// Returns the bytes that it read.
-absl::StatusOr<uint64_t> Prefill(ForwardLoop& loop, const BenchTest& test, int ubatch_size) {
-  std::vector<int32_t> tokens(static_cast<size_t>(std::min(test.n_prompt, ubatch_size)));
-  uint64_t bytes = 0;
-  for (int done = 0; done < test.n_prompt;) {
-    const int n = std::min(ubatch_size, test.n_prompt - done);
-    const auto part = std::span(tokens).first(static_cast<size_t>(n));
-    DrawTokens(0, test.depth + done, loop.config().n_vocab, part);
-    loop.Prefill(0, part);
-    done += n;
-    bytes += loop.weight_bytes() +
-             static_cast<uint64_t>(test.depth + done) * loop.kv_bytes_per_position();
-    RETURN_IF_ERROR(CheckInterrupted());
-  }
-  return bytes;
 }
 
 }  // namespace
@@ -83,7 +73,7 @@ absl::StatusOr<BenchSample> RunBenchTest(ForwardLoop& loop, const BenchTest& tes
   std::vector<int32_t> tokens(static_cast<size_t>(test.batch));
   BenchSample sample;
   const Time start = clock.Now();
-  ASSIGN_OR_RETURN(sample.bytes, Prefill(loop, test, ubatch_size));
+  ASSIGN_OR_RETURN(sample.bytes, PrefillTo(loop, 0, test.depth + test.n_prompt, ubatch_size));
   for (int step = 0; step < test.n_gen; ++step) {
     for (int i = 0; i < test.batch; ++i) {
       tokens[static_cast<size_t>(i)] = RandomToken(i, test.depth + step, loop.config().n_vocab);

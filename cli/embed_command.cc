@@ -45,9 +45,9 @@ absl::StatusOr<Pooling> ReadPooling(const Settings& settings, const GgufFile& fi
 
 absl::StatusOr<std::vector<Token>> ReadTokens(const Tokenizer& tokenizer, const ModelConfig& config,
                                               const PromptText& text) {
-  ASSIGN_OR_RETURN(std::vector<Token> tokens, WholeTextTokens(tokenizer, text.text));
-  const int tokens_max =
-      config.traits.encoder ? std::min(config.n_ctx_train, kBatchRowsMax) : config.n_ctx_train;
+  ASSIGN_OR_RETURN(std::vector<Token> tokens,
+                   WholeTextTokens(tokenizer, text.text, /*trusted=*/false));
+  const int tokens_max = EmbeddingTokensMax(config);
   if (tokens.size() > static_cast<size_t>(tokens_max)) {
     return InvalidArgument(text.name + ": " + std::to_string(tokens.size()) +
                            " tokens are more than the " + std::to_string(tokens_max) +

@@ -36,7 +36,7 @@ KvFormat KvFormatOf(KvType type) {
     case KvType::kQ8_0:
       return KvFormat::kQ80;
   }
-  return KvFormat::kF16;
+  CHECK(false);
 }
 
 }  // namespace

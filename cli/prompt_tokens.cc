@@ -27,8 +27,8 @@ absl::StatusOr<std::vector<Token>> RawPromptTokens(const Tokenizer& tokenizer,
 }
 
 absl::StatusOr<std::vector<Token>> WholeTextTokens(const Tokenizer& tokenizer,
-                                                   const std::string& text) {
-  ASSIGN_OR_RETURN(std::vector<Token> tokens, RawPromptTokens(tokenizer, text));
+                                                   const std::string& text, bool trusted) {
+  ASSIGN_OR_RETURN(std::vector<Token> tokens, EncodeWithBos(tokenizer, {{text, trusted}}));
   if (tokenizer.adds_eos()) tokens.push_back(tokenizer.eos());
   return tokens;
 }

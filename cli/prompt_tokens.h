@@ -15,9 +15,10 @@ namespace mortar {
 absl::StatusOr<std::vector<Token>> RawPromptTokens(const Tokenizer& tokenizer,
                                                    const std::string& prompt);
 
-// A text as a model reads it whole: between its first and its last token, where it has them.
+// A text as a model reads it whole: between its first and its last token, where it has them. In a
+// text that is `trusted` special tokens are read as such, and a first one is not added twice.
 absl::StatusOr<std::vector<Token>> WholeTextTokens(const Tokenizer& tokenizer,
-                                                   const std::string& text);
+                                                   const std::string& text, bool trusted);
 
 // The prompt as a user's message in the model's chat template, up to where the answer begins.
 // An empty `system` leaves the system message to the template. NotFound when the model has no

@@ -6,6 +6,7 @@
 #include "cli/json_output.h"
 #include "cli/model.h"
 #include "cli/prompt.h"
+#include "cli/prompt_tokens.h"
 #include "engine/text/tokenizer.h"
 
 namespace mortar {
@@ -15,9 +16,8 @@ absl::Status TokenizeCommand(const CommandContext& context) {
   ASSIGN_OR_RETURN(const auto file, OpenModel(context.settings, context.environment));
   ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::FromGguf(*file));
   const bool special = context.settings.Bool("special");
-  ASSIGN_OR_RETURN(std::vector<Token> tokens, tokenizer->Encode({{prompt.text, special}}));
-  if (tokenizer->adds_bos()) tokens.insert(tokens.begin(), tokenizer->bos());
-  if (tokenizer->adds_eos()) tokens.push_back(tokenizer->eos());
+  ASSIGN_OR_RETURN(const std::vector<Token> tokens,
+                   WholeTextTokens(*tokenizer, prompt.text, special));
 
   TokenizeReport report;
   for (const Token token : tokens) {

@@ -81,6 +81,10 @@ PartSpec EmbeddingPart(const ModelConfig& config) {
   return {.embedding = true, .layers = {0, config.n_layers}, .output_norm = !config.traits.encoder};
 }
 
+int EmbeddingTokensMax(const ModelConfig& config) {
+  return config.traits.encoder ? std::min(config.n_ctx_train, kBatchRowsMax) : config.n_ctx_train;
+}
+
 absl::StatusOr<std::unique_ptr<Embedder>> Embedder::Create(Engine& engine, int part) {
   std::unique_ptr<Embedder> embedder(new Embedder(engine, part));
   const size_t n = embedder->rows_.size() * static_cast<size_t>(engine.config().n_embd);

@@ -20,6 +20,10 @@ namespace mortar {
 // The part that an embedder runs: the whole model without its head.
 PartSpec EmbeddingPart(const ModelConfig& config);
 
+// The longest text that the model can embed: its context, and of an encoder what one batch takes,
+// since every position sees the whole text.
+int EmbeddingTokensMax(const ModelConfig& config);
+
 // Borrows an engine whose part `part` is EmbeddingPart(). One thread at a time.
 class Embedder {
  public:
@@ -29,8 +33,7 @@ class Embedder {
   Embedder(const Embedder&) = delete;
   Embedder& operator=(const Embedder&) = delete;
 
-  // The longest text: the engine's context, and of an encoder what one batch takes, since every
-  // position sees the whole text.
+  // The longest text, EmbeddingTokensMax() as far as the engine has room for it.
   int tokens_max() const;
 
   // The row of `tokens`, [n_embd]; of length 1 where `normalised`. Needs: a pooling that is not

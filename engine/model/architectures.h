@@ -39,7 +39,8 @@ struct Architecture {
   RopeFactors factors = RopeFactors::kNone;
   Gate gate = Gate::kSilu;
   bool qkv_bias = false;           // q, k and v have a bias
-  bool branch_bias = false;        // attention's output and the maps of the feed-forward have one
+  bool branch_bias = false;        // attention's output and the maps of the feed-forward have one;
+                                   // only with norms_of_sums
   bool qk_norm = false;            // each head of q and k is normed before it rotates
   bool fused_qkv = false;          // one tensor: q's rows, then k's, then v's
   bool fused_gate_up = false;      // one tensor, ffn_up: the gate's rows, then up's

@@ -2,6 +2,8 @@
 
 #include <initializer_list>
 
+#include "common/check.h"
+
 namespace mortar {
 namespace {
 
@@ -36,6 +38,7 @@ Rounding RoundingFor(std::initializer_list<const PackedMatrix*> matrices) {
 
 void AppendLayer(const LayerWeights& w, const Architecture& traits, size_t kv_offset, int window,
                  std::vector<Op>& ops) {
+  CHECK(traits.norms_of_sums || !traits.branch_bias);  // kNormSum alone adds them
   const auto add = [&](OpKind kind, const NormWeights& norm, Rounding rounding) {
     ops.push_back({kind, &w, norm, rounding, nullptr, kv_offset, window});
   };

@@ -1,9 +1,17 @@
 #include "engine/model/tensor_names.h"
 
+#include <utility>
 #include <vector>
 
 namespace mortar {
 namespace {
+
+// The tensors of one norm.
+std::vector<std::string> NormNames(const Architecture& t, const char* norm) {
+  std::vector<std::string> names = {std::string(norm) + kWeight};
+  if (t.layer_norm) names.push_back(std::string(norm) + kBias);
+  return names;
+}
 
 std::vector<std::string> LayerNames(const Architecture& t) {
   std::vector<std::string> names = {kAttnOutputTensor, kFfnUpTensor, kFfnDownTensor};
@@ -11,9 +19,9 @@ std::vector<std::string> LayerNames(const Architecture& t) {
     if (has) names.insert(names.end(), more.begin(), more.end());
   };
   const auto add_norms = [&](bool has, std::initializer_list<const char*> more) {
+    if (!has) return;
     for (const char* norm : more) {
-      if (has) names.push_back(std::string(norm) + kWeight);
-      if (has && t.layer_norm) names.push_back(std::string(norm) + kBias);
+      for (std::string& name : NormNames(t, norm)) names.push_back(std::move(name));
     }
   };
   add(t.fused_qkv, {kAttnQkvTensor});
@@ -32,8 +40,7 @@ std::vector<std::string> LayerNames(const Architecture& t) {
 std::set<std::string> OuterNames(const Architecture& t) {
   std::set<std::string> names = {kEmbeddingTensor};
   const auto add_norm = [&](const char* norm) {
-    names.insert(std::string(norm) + kWeight);
-    if (t.layer_norm) names.insert(std::string(norm) + kBias);
+    for (std::string& name : NormNames(t, norm)) names.insert(std::move(name));
   };
   if (t.token_types) names.insert(kTokenTypesTensor);
   if (t.learned_positions) names.insert(kPositionsTensor);

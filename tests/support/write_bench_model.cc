@@ -1,5 +1,5 @@
 // Writes a model with the shapes and the types of a known one, and random weights, for measuring
-// speed: write_bench_model NAME PATH.
+// speed: write_bench_model NAME PATH. Without arguments: the names.
 #include <cstdio>
 #include <span>
 #include <string>
@@ -83,6 +83,11 @@ std::vector<BenchModel> BenchModels() {
           {"llama-3.2-1b-q8_0", Mix::kQ8_0, llama}};
 }
 
+int WriteNames() {
+  for (const BenchModel& model : BenchModels()) std::printf("%s\n", model.name);
+  return 0;
+}
+
 int Write(std::string_view name, const std::string& path) {
   for (BenchModel& model : BenchModels()) {
     if (name != model.name) continue;
@@ -105,8 +110,9 @@ int Write(std::string_view name, const std::string& path) {
 }  // namespace mortar
 
 int main(int argc, char** argv) {
+  if (argc == 1) return mortar::WriteNames();
   if (argc != 3) {
-    std::fputs("usage: write_bench_model NAME PATH\n", stderr);
+    std::fputs("usage: write_bench_model [NAME PATH]\n", stderr);
     return 2;
   }
   return mortar::Write(argv[1], argv[2]);

@@ -1,12 +1,13 @@
 """Decode and prefill speed of `mortar bench` beside llama.cpp's, in alternation on one machine.
 
-usage: bench.py MORTAR LLAMA_FLAGS --model NAME=FILE... --llama NAME=FOLDER... [--tests T,T]
-       [--threads T,T] [--pairs N] [--isa ISA] [--resume] [--write]
+usage: bench.py MORTAR LLAMA_FLAGS --model NAME=FILE... --llama NAME=FOLDER... [--ik FOLDER]
+       [--tests T,T] [--threads T,T] [--pairs N] [--isa ISA] [--resume] [--write]
 
 For each model, test and number of threads every setting of llama.cpp (its builds, with and without
 flash attention, with and without weights repacked for the CPU) runs once; the best two then run in
 pairs with mortar, so that a machine that slows down slows all. What is compared is the median of
-the pairs' ratios to the better of the two. A setting that ends badly is named.
+the pairs' ratios to the better of the two. A setting that ends badly is named. With --ik a build
+of ik_llama.cpp runs in the same pairs, by the best of its own settings.
 """
 import argparse
 import json
@@ -17,6 +18,7 @@ import sys
 import time
 
 import bench_table
+from bench_table import IK
 
 # What llama.cpp calls them. NAME: (arguments of mortar bench, program, arguments of it)
 TESTS = {
@@ -29,6 +31,8 @@ TESTS = {
 }
 SETTINGS = ("-fa 0", "-fa 1", "-fa 0 --repack 0", "-fa 1 --repack 0")
 SETTINGS_KEPT = 2  # after one run of each, which noise may have put in a wrong order
+IK_SETTINGS = ("-fa 0", "-fa 1", "-fa 0 -rtr 1", "-fa 1 -rtr 1")  # rtr: repacked when loaded
+IK_TESTS = ("pp512", "tg128", "pp4096")  # its llama-bench knows no depth, and batches differ
 
 
 class Failed(Exception):
@@ -74,21 +78,28 @@ def run_llama(options, setting, model, test, threads):
 def settings_of(options):
     """{name in the table: (folder of its programs, flags)}."""
     builds = [build.partition("=") for build in options.llama]
-    return {f"{name} {flags}": (folder, flags) for name, _, folder in builds for flags in SETTINGS}
+    settings = {f"{name} {flags}": (folder, flags) for name, _, folder in builds
+                for flags in SETTINGS}
+    if options.ik:
+        settings |= {f"{IK} {flags}": (options.ik, flags) for flags in IK_SETTINGS}
+    return settings
 
 
 def screen(options, model, test, threads):
     """Names of the settings that are worth pairs, and {name: tokens/s or why it gave none}."""
     seen = {}
     for name, setting in settings_of(options).items():
+        if name.startswith(IK) and test not in IK_TESTS:
+            continue
         try:
             seen[name] = run_llama(options, setting, model, test, threads)
         except Failed as failed:
             seen[name] = str(failed)
     ran = sorted((n for n in seen if not isinstance(seen[n], str)), key=lambda n: -seen[n])
-    if not ran:
+    of_llama = [name for name in ran if not name.startswith(IK)]
+    if not of_llama:
         raise Failed(f"no setting of llama.cpp ran {test}: {seen}")
-    return ran[:SETTINGS_KEPT], seen
+    return of_llama[:SETTINGS_KEPT] + [name for name in ran if name.startswith(IK)][:1], seen
 
 
 def measure(options, model, test, threads):
@@ -99,9 +110,15 @@ def measure(options, model, test, threads):
     for pair in range(options.pairs):
         print(f"  pair {pair + 1} of {options.pairs}", file=sys.stderr)
         record["mortar"].append(run_mortar(options, model, test, threads))
-        for name in kept:
-            record["peers"][name].append(
-                run_llama(options, settings[name], model, test, threads))
+        for name in list(record["peers"]):
+            try:
+                speed = run_llama(options, settings[name], model, test, threads)
+                record["peers"][name].append(speed)
+            except Failed as failed:
+                seen[name] = str(failed)
+                del record["peers"][name]
+    if all(name.startswith(IK) for name in record["peers"]):
+        raise Failed(f"no setting of llama.cpp ran {test} in all pairs: {seen}")
     return record
 
 
@@ -112,16 +129,20 @@ def is_wanted(options, name):
 def measure_all(options):
     """[(model's name, test, threads, record)], kept in a file as they come."""
     results = {}
-    identity = f"{os.path.getmtime(options.mortar)} {options.pairs} {options.isa}"
+    identity = [os.path.getmtime(options.mortar), options.pairs, options.repetitions, options.isa,
+                options.llama, options.llama_flags, options.ik]
     if options.resume and os.path.exists(options.results):
         with open(options.results, encoding="utf-8") as file:
             stored = json.load(file)
         if stored["identity"] == identity:
             results = stored["results"]
+    models = [model.partition("=") for model in options.model]
+    wanted = [(name, path) for name, _, path in models if is_wanted(options, name)]
+    if not wanted:
+        raise Failed(f"--models {options.models} is none of "
+                     f"{', '.join(name for name, _, _ in models)}")
     rows = []
-    for name, _, path in (model.partition("=") for model in options.model):
-        if not is_wanted(options, name):
-            continue
+    for name, path in wanted:
         for test in options.tests.split(","):
             for threads in (int(t) for t in options.threads.split(",")):
                 key = f"{name} {test} {threads}"
@@ -142,6 +163,8 @@ def parse():
     for name in ("--model", "--llama"):
         parser.add_argument(name, action="append", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--results", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--ik", metavar="FOLDER",
+                        help="programs of ik_llama.cpp, which then stand in the table too")
     parser.add_argument("--pairs", type=int, default=5, help="runs of each program (default 5)")
     parser.add_argument("--models", help="only those whose name holds one of these, A,B")
     parser.add_argument("--threads", default="2,1", help="thread counts (default 2,1)")
@@ -152,7 +175,8 @@ def parse():
                         help="measured repeats inside one run (default 1)")
     parser.add_argument("--resume", action="store_true",
                         help="keep what an interrupted run of the same program measured")
-    parser.add_argument("--write", action="store_true", help="also write docs/benchmarks.md")
+    parser.add_argument("--write", action="store_true",
+                        help="also write docs/benchmarks.md, or benchmarks-ISA.md")
     options = parser.parse_args()
     if options.pairs < 1:
         parser.error("--pairs: at least 1")
@@ -172,7 +196,8 @@ def main():
     lines = bench_table.head(options, first_build) + bench_table.table(rows)
     print("\n".join(lines))
     if options.write:
-        with open("docs/benchmarks.md", "w", encoding="utf-8") as file:
+        of_isa = "" if options.isa == "auto" else f"-{options.isa}"
+        with open(f"docs/benchmarks{of_isa}.md", "w", encoding="utf-8") as file:
             file.write("# Benchmarks\n\nWritten by `./dev bench … --write` on "
                        f"{time.strftime('%Y-%m-%d')}.\n\n" + "\n".join(lines) + "\n")
     return 0

@@ -4,26 +4,41 @@ import platform
 import statistics
 import subprocess
 
-HEAD = """\
-| model | test | threads | mortar, tokens/s | llama.cpp's best | ratio | GB/s | of memory |
-| --- | --- | --- | --- | --- | --- | --- | --- |"""
+COLUMNS = ["model", "test", "threads", "mortar, tokens/s", "llama.cpp's best", "ratio", "GB/s",
+           "of memory"]
+IK = "ik_llama.cpp"
 
 
 def spread(values):
     return f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})"
 
 
-def row(name, test, threads, record):
-    """One line: medians over the pairs, spread, ratio, bytes read against the bound."""
+def against(record, peer):
+    """Two cells: the peer's figures, and the ratio to them, of each pair, then the median: what
+    slowed a pair slowed both."""
     speeds = [run["tok_s"] for run in record["mortar"]]
-    best = max(record["peers"], key=lambda peer: statistics.median(record["peers"][peer]))
-    # Of each pair, then the median: what slowed a pair slowed both.
-    ratios = [a / b for a, b in zip(speeds, record["peers"][best])]
+    ratios = [a / b for a, b in zip(speeds, record["peers"][peer])]
+    return [f"{spread(record['peers'][peer])} `{peer}`",
+            f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f} to {max(ratios):.2f})"]
+
+
+def best_of(record, is_wanted):
+    peers = [peer for peer in record["peers"] if is_wanted(peer)]
+    return max(peers, key=lambda peer: statistics.median(record["peers"][peer]), default=None)
+
+
+def cells(name, test, threads, record, with_ik):
+    """One line: medians over the pairs, spread, ratios, bytes read against the bound."""
+    speeds = [run["tok_s"] for run in record["mortar"]]
     rate = statistics.median(run["gb_s"] for run in record["mortar"])
     share = statistics.median(run["gb_s"] / run["bandwidth_gb_s"] for run in record["mortar"])
-    return (f"| {name} | {test} | {threads} | {spread(speeds)} | "
-            f"{spread(record['peers'][best])} `{best}` | **{statistics.median(ratios):.2f}** "
-            f"({min(ratios):.2f} to {max(ratios):.2f}) | {rate:.2f} | {100 * share:.0f} % |")
+    best = best_of(record, lambda peer: not peer.startswith(IK))
+    ik = best_of(record, lambda peer: peer.startswith(IK))
+    line = [name, test, str(threads), spread(speeds)] + against(record, best)
+    line += [f"{rate:.2f}", f"{100 * share:.0f} %"]
+    if with_ik:
+        line += against(record, ik) if ik else ["", ""]
+    return line
 
 
 def failures(rows):
@@ -38,9 +53,12 @@ def failures(rows):
 
 
 def table(rows):
-    lines = HEAD.splitlines() + [row(*one) for one in rows]
+    with_ik = any(peer.startswith(IK) for _, _, _, record in rows for peer in record["peers"])
+    columns = COLUMNS + ([IK, "ratio"] if with_ik else [])
+    lines = [columns, ["---"] * len(columns)] + [cells(*one, with_ik) for one in rows]
     ended = failures(rows)
-    return lines + (["", "Settings of llama.cpp without figures:", ""] + ended if ended else [])
+    return ["| " + " | ".join(line) + " |" for line in lines] + (
+        ["", "Settings of llama.cpp without figures:", ""] + ended if ended else [])
 
 
 def cpu_name():

@@ -3,18 +3,28 @@
 
 peer_package='llama-cpp-python==0.3.36'
 peer_dir=$cache_dir/peers/llama_cpp_python-0.3.36/vendor/llama.cpp
-peer_flags='-DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON -DGGML_OPENMP=ON -DLLAMA_CURL=OFF'
+peer_flags='-DCMAKE_BUILD_TYPE=Release -DGGML_OPENMP=ON -DLLAMA_CURL=OFF'
 peer_flags="$peer_flags -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF"
 
-# ensure_peer: returns with $peer_bin, the folder of llama.cpp's programs, built from the sdist's
-# own sources. On some virtual machines the AMX that the CPU lists does not hold: prefill dies by a
-# signal, decode is well. There a build without AMX is measured too, $peer_bin_without_amx.
+# ensure_peer [avx2]: returns with $peer_bin, the folder of llama.cpp's programs, built from the
+# sdist's own sources for this CPU, or for AVX2, FMA and F16C and no more. On some virtual machines
+# the AMX that the CPU lists does not hold: prefill dies by a signal, decode is well. There a build
+# without AMX is measured too, $peer_bin_without_amx.
 ensure_peer() {
   mkdir -p "$state_dir"
+  peer_bin_without_amx=
+  if [ "${1-}" = avx2 ]; then
+    # ggml's own choice where it does not ask the CPU.
+    peer_flags="$peer_flags -DGGML_NATIVE=OFF"
+    peer_build=$peer_dir/build-avx2
+    build_peer_once
+    peer_bin=$peer_build/bin
+    return 0
+  fi
+  peer_flags="$peer_flags -DGGML_NATIVE=ON"
   peer_build=$peer_dir/build
   build_peer_once
   peer_bin=$peer_build/bin
-  peer_bin_without_amx=
   status=0
   (exec "$peer_bin/llama-bench" -m "$cache_dir/models/$model_file" -p 512 -n 0 -r 1) \
     >"$state_dir/peer.log" 2>&1 || status=$?
