@@ -2,12 +2,12 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "cli/bandwidth.h"
 #include "cli/bench.h"
 #include "cli/commands.h"
 #include "cli/embedded.h"
 #include "cli/hosted_model.h"
 #include "cli/json_output.h"
-#include "cli/machine.h"
 #include "cli/model.h"
 #include "cli/roles_bench.h"
 
@@ -155,7 +155,8 @@ absl::Status BenchCommand(const CommandContext& context) {
   ASSIGN_OR_RETURN(const Compute compute, MakeCompute(settings));
   BenchReport report;
   report.model = model.file->path();
-  report.threads = compute.pool->n_threads();
+  report.threads = compute.pool->ThreadsFor(1);
+  report.threads_batch = compute.pool->ThreadsFor(2);
   report.isa = compute.kernels->name;
   context.console.Progress("measuring memory bandwidth");
   const double bandwidth = MeasureReadBandwidth(*compute.pool, context.clock);

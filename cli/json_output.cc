@@ -119,6 +119,7 @@ std::string ToJson(const BenchReport& report) {
     }
     test["bandwidth_gb_s"] = report.bandwidth_gb_s;
     test["threads"] = report.threads;
+    test["threads_batch"] = report.threads_batch;
     test["isa"] = report.isa;
     test["model"] = report.model;
     json.push_back(std::move(test));

@@ -7,7 +7,7 @@
 #include <filesystem>
 
 #include "cli/console.h"
-#include "cli/machine.h"
+#include "cli/cpus.h"
 #include "common/check.h"
 #include "engine/hf/folder.h"
 
@@ -44,6 +44,26 @@ std::string CacheFolder(const Environment& environment) {
   return cache + "/mortar";
 }
 
+// --threads, --threads-batch and --cpus, and binds the process where that is said.
+absl::StatusOr<ThreadPoolOptions> ThreadsOf(const Settings& settings) {
+  const auto list = settings.OptionalString("cpus");
+  auto cpus = ReadCpus(list);
+  if (absl::IsInvalidArgument(cpus.status())) {
+    return UsageError(settings.Where("cpus") + ": " + std::string(cpus.status().message()));
+  }
+  RETURN_IF_ERROR(cpus.status());
+  ThreadPoolOptions options;
+  options.row_threads =
+      static_cast<int>(settings.OptionalInt("threads").value_or(ThreadsAssumed(*cpus)));
+  options.batch_threads =
+      static_cast<int>(settings.OptionalInt("threads-batch").value_or(options.row_threads));
+  if (list) {
+    RETURN_IF_ERROR(BindProcess(cpus->cpus));
+    options.cpus = cpus->cpus;
+  }
+  return options;
+}
+
 }  // namespace
 
 std::string DefaultModelPath(const Environment& environment) {
@@ -62,7 +82,9 @@ absl::StatusOr<std::shared_ptr<GgufFile>> OpenModelAt(const std::string& path,
   }
   const Quantize wanted = QuantizeOf(quantize);
   if (std::filesystem::is_directory(path, error)) {
-    ASSIGN_OR_RETURN(const std::unique_ptr<ThreadPool> pool, ThreadPool::Create(UsableCores()));
+    ASSIGN_OR_RETURN(const CpuOrder cpus, ReadCpus(std::nullopt));
+    ASSIGN_OR_RETURN(const std::unique_ptr<ThreadPool> pool,
+                     ThreadPool::Create(ThreadsAssumed(cpus)));
     return OpenHfFolder(path, wanted, *pool);
   }
   if (wanted != Quantize::kNone) {
@@ -108,9 +130,8 @@ absl::StatusOr<const KernelTable*> KernelsOf(const std::string& isa) {
 absl::StatusOr<Compute> MakeCompute(const Settings& settings) {
   Compute compute;
   ASSIGN_OR_RETURN(compute.kernels, KernelsOf(settings.String("isa")));
-  const auto threads = settings.OptionalInt("threads");
-  ASSIGN_OR_RETURN(compute.pool,
-                   ThreadPool::Create(threads ? static_cast<int>(*threads) : UsableCores()));
+  ASSIGN_OR_RETURN(const ThreadPoolOptions threads, ThreadsOf(settings));
+  ASSIGN_OR_RETURN(compute.pool, ThreadPool::Create(threads));
   return compute;
 }
 

@@ -42,7 +42,9 @@ struct Compute {
   std::unique_ptr<ThreadPool> pool;
 };
 
-// --threads and --isa. FailedPrecondition when this CPU lacks the instruction set.
+// --threads, --threads-batch, --cpus and --isa; with --cpus the whole process is bound to them.
+// FailedPrecondition when this CPU lacks the instruction set, UsageError for CPUs that cannot be
+// had.
 absl::StatusOr<Compute> MakeCompute(const Settings& settings);
 absl::StatusOr<const KernelTable*> KernelsOf(const std::string& isa);
 

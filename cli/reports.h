@@ -96,6 +96,7 @@ struct BenchReport {
   std::string model;
   std::string isa;
   int threads = 0;
+  int threads_batch = 0;
   double bandwidth_gb_s = 0;  // measured in the same run
   std::vector<BenchResult> results;
 };

@@ -132,13 +132,14 @@ ScratchRows Executor::PlaceRows(int n_rows, int width) {
 void Executor::Run(const Program& program, const Batch& batch) {
   CHECK(static_cast<int>(batch.rows.size()) <= rows_max_);
   CHECK(static_cast<int>(batch.logit_rows.size()) <= logit_rows_max_);
+  n_threads_ = pool_.ThreadsFor(static_cast<int>(batch.rows.size()));
   const auto work = [&](int thread) {
     for (const Op& op : program.ops) {
       Execute(op, batch, thread);
       pool_.Barrier();
     }
   };
-  pool_.Run(std::ref(work));  // a reference: a copy would be allocated
+  pool_.Run(n_threads_, std::ref(work));  // a reference: a copy would be allocated
 }
 
 void Executor::Execute(const Op& op, const Batch& batch, int thread) {
@@ -182,7 +183,7 @@ void Executor::Execute(const Op& op, const Batch& batch, int thread) {
 
 void Executor::Embed(const Op& op, const Batch& batch, int thread) {
   const EmbeddingWeights& w = *op.embedding;
-  const Share share = ShareOf(static_cast<int>(batch.rows.size()), 1, thread, pool_.n_threads());
+  const Share share = ShareOf(static_cast<int>(batch.rows.size()), 1, thread, n_threads_);
   for (int row = share.begin; row < share.end; ++row) {
     const int32_t token = batch.tokens[static_cast<size_t>(row)];
     DCHECK(token >= 0 && token < config_.n_vocab);
@@ -203,7 +204,7 @@ void Executor::Embed(const Op& op, const Batch& batch, int thread) {
 }
 
 void Executor::CopyRows(const float* from, float* to, int n_rows, int thread) {
-  const Share share = ShareOf(n_rows, 1, thread, pool_.n_threads());
+  const Share share = ShareOf(n_rows, 1, thread, n_threads_);
   const size_t begin = static_cast<size_t>(share.begin) * config_.n_embd;
   const size_t end = static_cast<size_t>(share.end) * config_.n_embd;
   if (begin < end) std::memcpy(to + begin, from + begin, (end - begin) * sizeof(float));
@@ -235,7 +236,7 @@ void Executor::NormRow(const Op& op, const float* x, const ScratchRows& to, int 
 }
 
 void Executor::NormRows(const Op& op, int n_rows, int thread) {
-  const Share share = ShareOf(n_rows, 1, thread, pool_.n_threads());
+  const Share share = ShareOf(n_rows, 1, thread, n_threads_);
   for (int row = share.begin; row < share.end; ++row) {
     float* x = x_ + static_cast<size_t>(row) * config_.n_embd;
     NormTo(op.norm, x, config_.n_embd, x);
@@ -243,7 +244,7 @@ void Executor::NormRows(const Op& op, int n_rows, int thread) {
 }
 
 void Executor::Norm(const Op& op, int n_rows, int thread) {
-  const Share share = ShareOf(n_rows, 1, thread, pool_.n_threads());
+  const Share share = ShareOf(n_rows, 1, thread, n_threads_);
   for (int row = share.begin; row < share.end; ++row) {
     NormRow(op, x_ + static_cast<size_t>(row) * config_.n_embd, normed_, row);
   }
@@ -254,7 +255,7 @@ void Executor::Qkv(const Op& op, int n_rows, int thread) {
   const PackedMatrix* matrices[] = {&op.layer->q, &op.layer->k, &op.layer->v};
   int n_groups = 0;
   for (const PackedMatrix* w : matrices) n_groups += w->n_groups();
-  const Share share = ShareOf(n_groups, 1, thread, pool_.n_threads());
+  const Share share = ShareOf(n_groups, 1, thread, n_threads_);
   const LinearInput in = InputOf(normed_, n_rows);
   int first_group = 0;
   int first_output = 0;
@@ -298,7 +299,7 @@ void Executor::RotateHeads(const RopeTable& rope, int position, int n_heads, flo
 void Executor::Rotate(const Op& op, const Batch& batch, int thread) {
   const int n_rows = static_cast<int>(batch.rows.size());
   const bool local = op.window != 0 && local_rope_.n_positions != 0;
-  const Share share = ShareOf(n_rows, 1, thread, pool_.n_threads());
+  const Share share = ShareOf(n_rows, 1, thread, n_threads_);
   for (int row = share.begin; row < share.end; ++row) {
     const BatchRow& place = batch.rows[static_cast<size_t>(row)];
     float* q = qkv_ + static_cast<size_t>(row) * QkvWidth(config_);
@@ -327,11 +328,11 @@ int Executor::EndOfKeys(const Batch& batch, int row) const {
 void Executor::Attention(const Op& op, const Batch& batch, int thread) {
   const int n_rows = static_cast<int>(batch.rows.size());
   const int heads_per_kv = config_.n_heads / config_.n_kv_heads;
-  const bool many = n_rows * config_.n_kv_heads >= kTasksPerThread * pool_.n_threads();
+  const bool many = n_rows * config_.n_kv_heads >= kTasksPerThread * n_threads_;
   const int least = HeadsPerTask(config_.head_dim);
   const int heads_per_task = many ? std::lcm(least, heads_per_kv) : least;
   const int tasks_per_row = (config_.n_heads + heads_per_task - 1) / heads_per_task;
-  for (int task = thread; task < n_rows * tasks_per_row; task += pool_.n_threads()) {
+  for (int task = thread; task < n_rows * tasks_per_row; task += n_threads_) {
     const int row = task / tasks_per_row;
     const int first = task % tasks_per_row * heads_per_task;
     const int last = std::min(first + heads_per_task, config_.n_heads);
@@ -361,7 +362,7 @@ void Executor::Attention(const Op& op, const Batch& batch, int thread) {
 void Executor::Product(const PackedMatrix& w, const ScratchRows& in, float* y, bool add, int n_rows,
                        int thread) {
   if (n_rows == 0) return;
-  const Share share = ShareOf(w.n_groups(), 1, thread, pool_.n_threads());
+  const Share share = ShareOf(w.n_groups(), 1, thread, n_threads_);
   kernels_.linear(w, share.begin, share.end, InputOf(in, n_rows), {y, w.n_out, add});
 }
 
@@ -372,7 +373,7 @@ void Executor::Branch(const PackedMatrix& w, const ScratchRows& in, int n_rows, 
 
 void Executor::AddNormed(const Op& op, int n_rows, int thread) {
   const int width = config_.n_embd;
-  const Share share = ShareOf(n_rows, 1, thread, pool_.n_threads());
+  const Share share = ShareOf(n_rows, 1, thread, n_threads_);
   for (int row = share.begin; row < share.end; ++row) {
     float* x = x_ + static_cast<size_t>(row) * width;
     float* branch = branch_ + static_cast<size_t>(row) * width;
@@ -383,7 +384,7 @@ void Executor::AddNormed(const Op& op, int n_rows, int thread) {
 
 void Executor::NormSum(const Op& op, int n_rows, int thread) {
   const int width = config_.n_embd;
-  const Share share = ShareOf(n_rows, 1, thread, pool_.n_threads());
+  const Share share = ShareOf(n_rows, 1, thread, n_threads_);
   for (int row = share.begin; row < share.end; ++row) {
     float* x = x_ + static_cast<size_t>(row) * width;
     float* branch = branch_ + static_cast<size_t>(row) * width;
@@ -395,7 +396,7 @@ void Executor::NormSum(const Op& op, int n_rows, int thread) {
 
 // A thread makes whole blocks of 32 outputs, so that it can quantise them itself.
 void Executor::GateUp(const Op& op, int n_rows, int thread) {
-  const Share share = ShareOf(config_.n_ff, kBlock, thread, pool_.n_threads());
+  const Share share = ShareOf(config_.n_ff, kBlock, thread, n_threads_);
   if (share.begin >= share.end) return;
   const int group_begin = share.begin / kLanes;
   const int group_end = (share.end + kLanes - 1) / kLanes;
@@ -423,7 +424,7 @@ void Executor::GateUp(const Op& op, int n_rows, int thread) {
 
 void Executor::HeadNorm(const Op& op, const Batch& batch, int thread) {
   const int n = static_cast<int>(batch.logit_rows.size());
-  const Share share = ShareOf(n, 1, thread, pool_.n_threads());
+  const Share share = ShareOf(n, 1, thread, n_threads_);
   for (int i = share.begin; i < share.end; ++i) {
     const size_t row = static_cast<size_t>(batch.logit_rows[static_cast<size_t>(i)]);
     NormRow(op, x_ + row * config_.n_embd, head_, i);
@@ -431,7 +432,7 @@ void Executor::HeadNorm(const Op& op, const Batch& batch, int thread) {
 }
 
 void Executor::CapLogits(const Batch& batch, int thread) {
-  const Share share = ShareOf(config_.n_vocab, 1, thread, pool_.n_threads());
+  const Share share = ShareOf(config_.n_vocab, 1, thread, n_threads_);
   for (size_t i = 0; i < batch.logit_rows.size(); ++i) {
     float* logits = batch.logits + i * static_cast<size_t>(config_.n_vocab) + share.begin;
     kernels_.soft_cap(logits, share.end - share.begin, config_.logit_cap);

@@ -111,6 +111,7 @@ class Executor {
   const int logit_rows_max_;
   const KernelTable& kernels_;
   ThreadPool& pool_;
+  int n_threads_ = 1;  // of this Run
   RopeTable rope_;
   RopeTable local_rope_;  // of layers with a window; empty where it is the same
 

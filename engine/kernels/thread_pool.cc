@@ -1,5 +1,9 @@
 #include "engine/kernels/thread_pool.h"
 
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
 #include <string>
 #include <system_error>
 
@@ -36,19 +40,43 @@ void SpinUntil(bool oversubscribed, Done done) {
   }
 }
 
+// Of those that this process may run on.
 bool MoreThanCpus(int n_threads) {
-  const unsigned cpus = std::thread::hardware_concurrency();
-  return cpus != 0 && static_cast<unsigned>(n_threads) > cpus;
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return false;
+  return n_threads > CPU_COUNT(&allowed);
+}
+
+absl::Status BindTo(int cpu, std::thread& thread) {
+  CHECK(cpu >= 0);
+  cpu_set_t only;
+  CPU_ZERO(&only);
+  if (cpu < CPU_SETSIZE) CPU_SET(cpu, &only);
+  const int error = pthread_setaffinity_np(thread.native_handle(), sizeof only, &only);
+  if (error == 0) return absl::OkStatus();
+  return InvalidArgument("bind a thread to CPU " + std::to_string(cpu) + ": " +
+                         std::system_category().message(error));
 }
 
 }  // namespace
 
-ThreadPool::ThreadPool(int n_threads)
-    : n_threads_(n_threads), oversubscribed_(MoreThanCpus(n_threads)) {}
+void ThreadPool::Signal::Raise() {
+  count.fetch_add(1, std::memory_order_release);
+  count.notify_all();
+}
 
-absl::StatusOr<std::unique_ptr<ThreadPool>> ThreadPool::Create(int n_threads) {
-  CHECK(n_threads >= 1 && n_threads <= kThreadsMax);
-  std::unique_ptr<ThreadPool> pool(new ThreadPool(n_threads));
+ThreadPool::ThreadPool(const ThreadPoolOptions& options)
+    : row_threads_(options.row_threads),
+      batch_threads_(options.batch_threads),
+      n_threads_(std::max(row_threads_, batch_threads_)),
+      n_few_(std::min(row_threads_, batch_threads_)),
+      oversubscribed_(MoreThanCpus(n_threads_)) {}
+
+absl::StatusOr<std::unique_ptr<ThreadPool>> ThreadPool::Create(const ThreadPoolOptions& options) {
+  std::unique_ptr<ThreadPool> pool(new ThreadPool(options));
+  const int n_threads = pool->n_threads_;
+  CHECK(pool->n_few_ >= 1 && n_threads <= kThreadsMax);
   pool->threads_.reserve(static_cast<size_t>(n_threads - 1));
   for (int t = 1; t < n_threads; ++t) {
     try {
@@ -57,33 +85,36 @@ absl::StatusOr<std::unique_ptr<ThreadPool>> ThreadPool::Create(int n_threads) {
       return ResourceExhausted("start " + std::to_string(n_threads) + " threads: the system gave " +
                                std::to_string(t) + " (" + error.code().message() + ")");
     }
+    if (options.cpus.empty()) continue;
+    const int cpu = options.cpus[static_cast<size_t>(t) % options.cpus.size()];
+    RETURN_IF_ERROR(BindTo(cpu, pool->threads_.back()));
   }
   return pool;
 }
 
 ThreadPool::~ThreadPool() {
   stopping_.store(true);
-  generation_.fetch_add(1);
-  generation_.notify_all();
+  few_.Raise();
+  rest_.Raise();
   for (std::thread& thread : threads_) thread.join();
 }
 
-void ThreadPool::Run(const std::function<void(int)>& work) {
+void ThreadPool::Run(int n, const std::function<void(int)>& work) {
+  CHECK(n == n_threads_ || n == n_few_);
   if (!FloatEnvironmentHolds()) SetFloatEnvironment();
   work_ = &work;
-  running_.store(n_threads_ - 1, std::memory_order_relaxed);
-  if (n_threads_ > 1) {
-    generation_.fetch_add(1, std::memory_order_release);
-    generation_.notify_all();
-  }
+  n_running_ = n;
+  running_.store(n - 1, std::memory_order_relaxed);
+  if (n_few_ > 1) few_.Raise();
+  if (n > n_few_) rest_.Raise();
   work(0);
   SpinUntil(oversubscribed_, [this] { return running_.load(std::memory_order_acquire) == 0; });
 }
 
 void ThreadPool::Barrier() {
-  if (n_threads_ == 1) return;
+  if (n_running_ == 1) return;
   const uint32_t phase = phase_.load(std::memory_order_relaxed);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) == n_threads_ - 1) {
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) == n_running_ - 1) {
     arrived_.store(0, std::memory_order_relaxed);
     phase_.store(phase + 1, std::memory_order_release);
     return;
@@ -95,13 +126,13 @@ void ThreadPool::Barrier() {
 void ThreadPool::Loop(int thread) {
   SetFloatEnvironment();
   CHECK(FloatEnvironmentHolds());
+  std::atomic<uint32_t>& raised = thread < n_few_ ? few_.count : rest_.count;
   uint32_t seen = 0;
   for (;;) {
     int looks = 0;
-    SpinUntil(oversubscribed_, [&] {
-      return generation_.load(std::memory_order_acquire) != seen || ++looks > kYields;
-    });
-    generation_.wait(seen, std::memory_order_acquire);
+    SpinUntil(oversubscribed_,
+              [&] { return raised.load(std::memory_order_acquire) != seen || ++looks > kYields; });
+    raised.wait(seen, std::memory_order_acquire);
     ++seen;
     if (stopping_.load()) return;
     (*work_)(thread);

@@ -69,6 +69,12 @@ TEST_F(CliInputTest, CorruptedModel) {
   ExpectOneLineError(RunModel(folder_.Write("corrupt.gguf", bytes)), 1, "corrupt.gguf");
 }
 
+TEST_F(CliInputTest, CpusThatCannotBeHad) {
+  for (const std::string cpus : {"99998", "0-", "all", ""}) {
+    ExpectOneLineError(RunMortar({"run", "-m", model_, "-p", "ab", "--cpus", cpus}), 2, "--cpus");
+  }
+}
+
 TEST_F(CliInputTest, ALayerThatAWorkerCannotLoadIsReportedOnce) {
   GgufWriter writer = MakeTinyModel({});
   writer.FindTensor("blk.1.attn_q.weight").shape = {32, 128};

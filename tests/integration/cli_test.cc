@@ -1,12 +1,23 @@
 // Goal: the program does what docs/cli.md promises: where settings come from, what stands in
 // --json, and the same tokens for every cut, thread count, instruction set and chunk size.
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include "tests/integration/cli_process.h"
 #include "tests/support/test_model.h"
 
 namespace mortar {
 namespace {
+
+// The first CPU that this process, and so one that it starts, may run on.
+std::string FirstCpu() {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  EXPECT_EQ(sched_getaffinity(0, sizeof allowed, &allowed), 0);
+  int cpu = 0;
+  while (cpu + 1 < CPU_SETSIZE && !CPU_ISSET(cpu, &allowed)) ++cpu;
+  return std::to_string(cpu);
+}
 
 using nlohmann::json;
 
@@ -71,6 +82,8 @@ TEST_F(CliRunTest, TheSameTokensForEveryCut) {
 TEST_F(CliRunTest, TheSameTokensForEveryThreadCountAndInstructionSet) {
   EXPECT_EQ(Tokens(Greedy({"-t", "2"})), expected());
   EXPECT_EQ(Tokens(Greedy({"-t", "3", "--workers", "2"})), expected());
+  EXPECT_EQ(Tokens(Greedy({"-t", "1", "-tb", "2"})), expected());
+  EXPECT_EQ(Tokens(Greedy({"-t", "2", "-tb", "1", "-C", FirstCpu()})), expected());
   EXPECT_EQ(Tokens(Greedy({}, {{"MORTAR_ISA", "scalar"}})), expected());
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx2")) {

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "cli/machine.h"
+#include "cli/bandwidth.h"
 #include "cli/roles_bench.h"
 
 namespace mortar {
@@ -51,8 +51,7 @@ TEST(Roles, TheCostIsAMedianThatASlowTokenDoesNotMove) {
   EXPECT_EQ(CostOf({{0.5, 0.25}}).added_us_per_token, -250000);
 }
 
-TEST(Machine, HasACoreAndMemory) {
-  EXPECT_GE(UsableCores(), 1);
+TEST(Bandwidth, IsThatOfMemory) {
   const std::unique_ptr<ThreadPool> pool = *ThreadPool::Create(2);
   const double bandwidth = MeasureReadBandwidth(*pool, SteadyClock());
   EXPECT_GT(bandwidth, 1e8);   // slower than any memory of the last twenty years

@@ -43,6 +43,34 @@ TEST(ThreadPool, BarrierSeparatesWhatStandsAroundIt) {
   EXPECT_FALSE(wrong);
 }
 
+// What a step of one row and of more take, in turns: those left out do not run, and lose no Run.
+TEST(ThreadPool, AStepOfOneRowMayHaveOtherThreads) {
+  for (const auto& [row, batch] : {std::pair(1, 3), std::pair(2, 4), std::pair(3, 1)}) {
+    const auto pool = *ThreadPool::Create({.row_threads = row, .batch_threads = batch});
+    EXPECT_EQ(pool->n_threads(), std::max(row, batch));
+    EXPECT_EQ(pool->ThreadsFor(1), row);
+    EXPECT_EQ(pool->ThreadsFor(2), batch);
+    std::vector<int> calls(static_cast<size_t>(pool->n_threads()));
+    std::vector<int> expected = calls;
+    for (int run = 0; run < 300; ++run) {
+      const int n = pool->ThreadsFor(run % 7 < 4 ? 1 : 8);
+      std::atomic<int> met{0};
+      pool->Run(n, [&](int t) {
+        ++met;
+        pool->Barrier();
+        calls[static_cast<size_t>(t)] += met == n ? 1 : 1000;
+      });
+      for (int t = 0; t < n; ++t) ++expected[static_cast<size_t>(t)];
+    }
+    EXPECT_EQ(calls, expected) << row << " and " << batch;
+  }
+}
+
+TEST(ThreadPool, AThreadThatCannotHaveItsCpuIsAnError) {
+  const auto pool = ThreadPool::Create({.row_threads = 2, .batch_threads = 2, .cpus = {1023}});
+  EXPECT_THAT(Message(pool.status()), testing::StartsWith("bind a thread to CPU 1023: "));
+}
+
 TEST(ThreadPool, WakesFromSleep) {
   const std::unique_ptr<ThreadPool> pool = *ThreadPool::Create(2);
   std::atomic<int> calls{0};

@@ -1,0 +1,54 @@
+#include "cli/bandwidth.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <memory>
+#include <utility>
+
+namespace mortar {
+namespace {
+
+constexpr size_t kBufferBytes = size_t{256} << 20;
+constexpr int kPasses = 5;
+
+// Four sums, so that the additions do not wait for one another.
+uint64_t Sum(const uint64_t* words, size_t n) {
+  std::array<uint64_t, 16> sums{};
+  for (size_t i = 0; i + 16 <= n; i += 16) {
+    for (size_t j = 0; j < 16; ++j) sums[j] += words[i + j];
+  }
+  uint64_t total = 0;
+  for (const uint64_t sum : sums) total += sum;
+  return total;
+}
+
+}  // namespace
+
+double MeasureReadBandwidth(ThreadPool& pool, const Clock& clock) {
+  constexpr size_t kWords = kBufferBytes / sizeof(uint64_t);
+  const std::unique_ptr<uint64_t[]> buffer(new uint64_t[kWords]);
+  const auto share = [&](int thread) {
+    const auto n = static_cast<size_t>(pool.n_threads());
+    const auto t = static_cast<size_t>(thread);
+    return std::pair(kWords * t / n, kWords * (t + 1) / n);
+  };
+  // Each thread touches its own share first, so that the pages lie near it.
+  pool.Run([&](int thread) {
+    const auto [begin, end] = share(thread);
+    std::fill(buffer.get() + begin, buffer.get() + end, uint64_t{1});
+  });
+  std::atomic<uint64_t> total{0};  // used, so that the reads happen
+  double best = 0;
+  for (int pass = 0; pass < kPasses; ++pass) {
+    const Time start = clock.Now();
+    pool.Run([&](int thread) {
+      const auto [begin, end] = share(thread);
+      total += Sum(buffer.get() + begin, end - begin);
+    });
+    best = std::max(best, static_cast<double>(kBufferBytes) / Seconds(clock.Now() - start));
+  }
+  return total.load() > 0 ? best : 0;
+}
+
+}  // namespace mortar
