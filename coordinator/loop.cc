@@ -21,6 +21,9 @@ void LogEvent(const Logger& log, const CoordinatorState& state, const Coordinato
                           {"weight_bytes", hop.weight_bytes},
                           {"why", hop.why}});
     }
+  } else if (const auto* answered = std::get_if<RouteAnswered>(&event)) {
+    log.Debug("route_answered",
+              {{"edge", ToString(answered->edge)}, {"request", answered->request}});
   } else if (const auto* impossible = std::get_if<PlacementImpossible>(&event)) {
     // Another worker may come; and to whoever started this node the edge reports it.
     const bool waits = absl::IsUnavailable(impossible->status);

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/sanitized.h"
+
 namespace mortar {
 
 struct ProgramRun {
@@ -14,10 +16,10 @@ struct ProgramRun {
   std::vector<std::string> under{};                  // the program that runs it, with its flags
   std::map<std::string, std::string> environment{};  // beside HOME and PATH, which are kept
   std::string input{};                               // of standard input; empty: /dev/null
-  int interrupt_after_bytes = -1;      // SIGINT once so many bytes of stdout came; -1: never
-  int close_after_bytes = -1;          // nobody reads stdout any more after that; -1: to its end
-  bool stalled_reader = false;         // stdout is a full pipe that nobody reads; SIGINT comes soon
-  std::chrono::seconds time_out{120};  // killed after that, and the test fails
+  int interrupt_after_bytes = -1;  // SIGINT once so many bytes of stdout came; -1: never
+  int close_after_bytes = -1;      // nobody reads stdout any more after that; -1: to its end
+  bool stalled_reader = false;     // stdout is a full pipe that nobody reads; SIGINT comes soon
+  std::chrono::seconds time_out{kSanitized ? 480 : 120};  // killed after that, and the test fails
 };
 
 struct ProgramResult {

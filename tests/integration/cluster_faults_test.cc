@@ -169,10 +169,9 @@ TEST_F(ClusterTest, AnAnswerSurvivesAWorkerThatIsKilledAndGivesTheSameTokens) {
     StartCoordinator(1);
     for (int i = 0; i < 2; ++i) StartWorker();  // the second one waits: one was expected
     const auto start = std::chrono::steady_clock::now();
-    BackgroundAnswer edge([&] { return Tokens(160, {direct ? "--direct" : "--no-direct"}); });
-    std::this_thread::sleep_for(milliseconds(1200));
+    const auto edge = BeginAnswer(160, {direct ? "--direct" : "--no-direct"});
     workers_[0]->Kill();
-    EXPECT_EQ(edge.Tokens(), expected);
+    EXPECT_EQ(edge->Tokens(), expected);
     // The edge is told; by itself it would wait 30 s for its last frame's answer.
     EXPECT_LT(std::chrono::steady_clock::now() - start, seconds(25));
   }
@@ -181,11 +180,10 @@ TEST_F(ClusterTest, AnAnswerSurvivesAWorkerThatIsKilledAndGivesTheSameTokens) {
 TEST_F(ClusterTest, ARelayedAnswerWaitsForItsCoordinatorAndGoesOn) {
   const json expected = TokensOfOneProcess(160);
   StartCluster(1, {"--listen", "none"});
-  BackgroundAnswer edge([&] { return Tokens(160, {"--no-direct"}); });
-  std::this_thread::sleep_for(milliseconds(1200));
+  const auto edge = BeginAnswer(160, {"--no-direct"});
   coordinator_->Kill();
   StartCoordinator(1, endpoint_);
-  EXPECT_EQ(edge.Tokens(), expected);
+  EXPECT_EQ(edge->Tokens(), expected);
 }
 
 TEST_F(ClusterTest, AWorkerThatStandsStillIsReplacedAndItsReturnChangesNothing) {
@@ -195,12 +193,11 @@ TEST_F(ClusterTest, AWorkerThatStandsStillIsReplacedAndItsReturnChangesNothing) 
   StartWorker();  // waits: one was expected
   const pid_t worker = ProcessOf(*workers_[0]);
   ASSERT_GT(worker, 1);
-  BackgroundAnswer edge([&] { return Tokens(160); });
-  std::this_thread::sleep_for(milliseconds(1200));
+  const auto edge = BeginAnswer(160);
   EXPECT_EQ(kill(worker, SIGSTOP), 0);
   std::this_thread::sleep_for(seconds(7));  // longer than it takes to count as gone
   EXPECT_EQ(kill(worker, SIGCONT), 0);
-  EXPECT_EQ(edge.Tokens(), expected);
+  EXPECT_EQ(edge->Tokens(), expected);
 }
 
 TEST_F(ClusterTest, TheLayersOfAPinnedWorkerThatGoesAreWaitedFor) {
@@ -208,27 +205,25 @@ TEST_F(ClusterTest, TheLayersOfAPinnedWorkerThatGoesAreWaitedFor) {
   StartCoordinator(2);
   StartWorker({"--layers", "2-15"});
   StartWorker({"--layers", "15-28"});
-  BackgroundAnswer edge([&] { return Tokens(400); });
-  std::this_thread::sleep_for(milliseconds(1200));
+  const auto edge = BeginAnswer(400);
   workers_[1]->Kill();
   std::this_thread::sleep_for(seconds(4));
-  EXPECT_FALSE(edge.done()) << "it was over before the worker went";
+  EXPECT_FALSE(edge->done()) << "it was over before the worker went";
   StartWorker({"--layers", "15-28"});
-  EXPECT_EQ(edge.Tokens(), expected);
+  EXPECT_EQ(edge->Tokens(), expected);
 }
 
 TEST_F(ClusterTest, AnAnswerGoesOnSoonAfterAllItsWorkersStoodStill) {
   const json expected = TokensOfOneProcess(400);
   StartCluster(2);
   const pid_t workers[] = {ProcessOf(*workers_[0]), ProcessOf(*workers_[1])};
-  BackgroundAnswer edge([&] { return Tokens(400); });
-  std::this_thread::sleep_for(milliseconds(1200));
+  const auto edge = BeginAnswer(400);
   for (const pid_t worker : workers) EXPECT_EQ(kill(worker, SIGSTOP), 0);
   std::this_thread::sleep_for(seconds(8));  // all links are given up meanwhile
-  EXPECT_FALSE(edge.done()) << "it was over before they stood still";
+  EXPECT_FALSE(edge->done()) << "it was over before they stood still";
   for (const pid_t worker : workers) EXPECT_EQ(kill(worker, SIGCONT), 0);
   const auto start = std::chrono::steady_clock::now();
-  EXPECT_EQ(edge.Tokens(), expected);
+  EXPECT_EQ(edge->Tokens(), expected);
   // No frame of it waits for its 30 s; the rest of the answer takes some.
   EXPECT_LT(std::chrono::steady_clock::now() - start, seconds(25));
 }
@@ -265,10 +260,9 @@ TEST_F(ClusterTest, AnEdgeThatIsStoppedOrUnreadGivesItsPlaceBack) {
 TEST_F(ClusterTest, ACoordinatorThatIsKilledIsMissedAndFoundAgain) {
   const json expected = TokensOfOneProcess(160);
   StartCluster(1);
-  BackgroundAnswer edge([&] { return Tokens(160); });
-  std::this_thread::sleep_for(milliseconds(1200));
+  const auto edge = BeginAnswer(160);
   coordinator_->Kill();
-  EXPECT_EQ(edge.Tokens(), expected) << "a session needs its route, and no coordinator after that";
+  EXPECT_EQ(edge->Tokens(), expected) << "a session needs its route, and no coordinator after that";
   EXPECT_TRUE(workers_[0]->Runs());
   ExpectOneLineError(Edge(Ask(kPrompt, 4)), 1, "cannot reach the coordinator");
   StartCoordinator(1, endpoint_);

@@ -1,7 +1,9 @@
 #include "tests/integration/cluster_programs.h"
 
+#include <chrono>
 #include <cstdlib>
 #include <iostream>
+#include <thread>
 
 #include "tests/support/test_model.h"
 
@@ -40,10 +42,15 @@ pid_t ProcessOf(const NodeProgram& worker) {
   return std::atoi(name.c_str() + name.rfind('-') + 1);
 }
 
+json TokensOf(const ProgramResult& result) {
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  return result.Json()["tokens"];
+}
+
 void ClusterTest::StartCoordinator(int workers, const std::string& listen, const Arguments& flags) {
   coordinator_ =
       std::make_unique<NodeProgram>(Arguments{"coordinator", "--listen", listen, "--workers",
-                                              std::to_string(workers), "--log-level", "info"} +
+                                              std::to_string(workers), "--log-level", "debug"} +
                                     flags);
   const std::string line = coordinator_->Line("coordinator at ");
   const size_t at = line.find("tcp://");
@@ -80,9 +87,16 @@ ProgramResult ClusterTest::Edge(const Arguments& arguments) {
 }
 
 json ClusterTest::Tokens(int n, const Arguments& flags) {
-  const ProgramResult result = Edge(Ask(kPrompt, n) + flags);
-  EXPECT_EQ(result.exit_code, 0) << result.err;
-  return result.Json()["tokens"];
+  return TokensOf(Edge(Ask(kPrompt, n) + flags));
+}
+
+std::unique_ptr<BackgroundAnswer> ClusterTest::BeginAnswer(int n, const Arguments& flags) {
+  auto answer = std::make_unique<BackgroundAnswer>(EdgeRun(Ask(kPrompt, n) + flags));
+  coordinator_->Line("route_answered");
+  // Some of its frames; the fastest machine seen makes 250 tokens a second.
+  std::this_thread::sleep_for(std::chrono::milliseconds(150));
+  EXPECT_FALSE(answer->done()) << "it was over too soon";
+  return answer;
 }
 
 }  // namespace mortar

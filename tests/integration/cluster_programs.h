@@ -5,7 +5,6 @@
 #include <sys/types.h>
 
 #include <atomic>
-#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -36,12 +35,15 @@ int ForwardedBy(NodeProgram& node);
 // From "worker HOST-PID joined": a node's name ends with its process.
 pid_t ProcessOf(const NodeProgram& worker);
 
+// Of an answer with --json that must have come.
+nlohmann::json TokensOf(const ProgramResult& result);
+
 // An edge that answers while the test goes on. The cluster outlives it.
 class BackgroundAnswer {
  public:
-  explicit BackgroundAnswer(std::function<nlohmann::json()> ask)
-      : thread_([this, ask = std::move(ask)] {
-          tokens_ = ask();
+  explicit BackgroundAnswer(ProgramRun run)
+      : thread_([this, run = std::move(run)] {
+          tokens_ = TokensOf(RunMortar(run));
           done_ = true;
         }) {}
   ~BackgroundAnswer() {
@@ -69,6 +71,9 @@ class ClusterTest : public testing::Test {
   ProgramRun EdgeRun(const Arguments& arguments);
   ProgramResult Edge(const Arguments& arguments);
   nlohmann::json Tokens(int n, const Arguments& flags = {});
+  // The same in the background; returns when it has begun. Needs: it is the first that this
+  // coordinator routes, and n is so large that it goes on for a while.
+  std::unique_ptr<BackgroundAnswer> BeginAnswer(int n, const Arguments& flags = {});
 
   std::unique_ptr<NodeProgram> coordinator_;
   std::vector<std::unique_ptr<NodeProgram>> workers_;

@@ -20,7 +20,9 @@ import time
 import bench_table
 from bench_table import IK
 
-# What llama.cpp calls them. NAME: (arguments of mortar bench, program, arguments of it)
+# Ten tokens of SmolLM2.
+PROMPT = "The quick brown fox jumps over the lazy dog."
+# What llama.cpp calls them. NAME: (arguments of mortar, program of llama.cpp, arguments of it)
 TESTS = {
     "pp512": ("-p 512 -n 0", "llama-bench", "-p 512 -n 0"),
     "tg128": ("-p 0 -n 128", "llama-bench", "-p 0 -n 128"),
@@ -28,6 +30,9 @@ TESTS = {
                  "-npp 1 -ntg 128 -npl 16 -c 2304"),
     "pp4096": ("-p 4096 -n 0", "llama-bench", "-p 4096 -n 0"),
     "tg128@d4096": ("-p 0 -n 128 -d 4096", "llama-bench", "-p 0 -n 128 -d 4096"),
+    # From the start of the program, with a file that is in memory already, to one token and the
+    # end: programs per second.
+    "first": ("--raw -n 1", "llama-completion", "-no-cnv -n 1 -c 512 --no-warmup"),
 }
 SETTINGS = ("-fa 0", "-fa 1", "-fa 0 --repack 0", "-fa 1 --repack 0")
 SETTINGS_KEPT = 2  # after one run of each, which noise may have put in a wrong order
@@ -48,8 +53,19 @@ def run(command):
     return result.stdout
 
 
+def per_second(command):
+    """How often the command could run in a second."""
+    begin = time.monotonic()
+    run(command)
+    return 1 / (time.monotonic() - begin)
+
+
 def run_mortar(options, model, test, threads):
-    """{tok_s, gb_s, bandwidth_gb_s}."""
+    """{tok_s, gb_s, bandwidth_gb_s}, the last two 0 where they say nothing."""
+    if test == "first":
+        command = [options.mortar, "run", "-m", model, "-t", str(threads), "--isa", options.isa,
+                   "-p", PROMPT] + TESTS[test][0].split()
+        return {"tok_s": per_second(command), "gb_s": 0, "bandwidth_gb_s": 0}
     command = [options.mortar, "bench", "--json", "-m", model, "-t", str(threads), "-r",
                str(options.repetitions), "--isa", options.isa] + TESTS[test][0].split()
     row = json.loads(run(command))[0]
@@ -68,6 +84,8 @@ def run_llama(options, setting, model, test, threads):
     # The same settings go by other names there.
     flags = flags.replace("-fa 0", "-fa off").replace("-fa 1", "-fa on")
     flags = flags.replace("--repack 0", "--no-repack")
+    if test == "first":
+        return per_second(command + ["-p", PROMPT] + flags.split())
     lines = run(command + ["--output-format", "jsonl"] + flags.split()).splitlines()
     rows = [json.loads(line) for line in lines if line.startswith("{")]
     if not rows:

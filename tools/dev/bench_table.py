@@ -31,11 +31,11 @@ def cells(name, test, threads, record, with_ik):
     """One line: medians over the pairs, spread, ratios, bytes read against the bound."""
     speeds = [run["tok_s"] for run in record["mortar"]]
     rate = statistics.median(run["gb_s"] for run in record["mortar"])
-    share = statistics.median(run["gb_s"] / run["bandwidth_gb_s"] for run in record["mortar"])
+    shares = [run["gb_s"] / run["bandwidth_gb_s"] for run in record["mortar"] if run["gb_s"]]
     best = best_of(record, lambda peer: not peer.startswith(IK))
     ik = best_of(record, lambda peer: peer.startswith(IK))
     line = [name, test, str(threads), spread(speeds)] + against(record, best)
-    line += [f"{rate:.2f}", f"{100 * share:.0f} %"]
+    line += [f"{rate:.2f}", f"{100 * statistics.median(shares):.0f} %"] if shares else ["", ""]
     if with_ik:
         line += against(record, ik) if ik else ["", ""]
     return line
@@ -88,6 +88,7 @@ def head(options, llama_folder):
         "pairs' ratios to the better of the two best settings of llama.cpp, chosen among all by "
         "one run of each",
         "- GB/s: weights and KV that mortar's steps had to read; memory bandwidth is measured in "
-        "the same run. Decode is bound by memory, prefill by int8 arithmetic",
+        "the same run. Decode is bound by memory, prefill by int8 arithmetic. first: whole programs "
+        "per second, each from its start to one token behind a prompt of ten and its end",
         "",
     ]

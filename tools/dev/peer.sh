@@ -37,7 +37,7 @@ ensure_peer() {
 }
 
 build_peer_once() {
-  [ ! -x "$peer_build/bin/llama-batched-bench" ] || return 0
+  [ ! -x "$peer_build/bin/llama-completion" ] || return 0
   if [ ! -f "$peer_dir/CMakeLists.txt" ]; then
     mkdir -p "$cache_dir/peers"
     download_dir=$(mktemp -d "$cache_dir/peers/.download.XXXXXX")
@@ -71,5 +71,5 @@ build_peer() {
   cmake -S "$peer_dir" -B "$peer_build" -G Ninja $peer_flags \
     -DCMAKE_C_FLAGS="${no_amx-}" -DCMAKE_CXX_FLAGS="${no_amx-}" &&
     ninja -C "$peer_build" -j "$(nproc)" llama-bench llama-batched-bench \
-    llama-perplexity llama-tokenize
+    llama-completion llama-perplexity llama-tokenize
 }
