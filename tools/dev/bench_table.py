@@ -88,7 +88,7 @@ def head(options, llama_folder):
         "pairs' ratios to the better of the two best settings of llama.cpp, chosen among all by "
         "one run of each",
         "- GB/s: weights and KV that mortar's steps had to read; memory bandwidth is measured in "
-        "the same run. Decode is bound by memory, prefill by int8 arithmetic. first: whole programs "
-        "per second, each from its start to one token behind a prompt of ten and its end",
+        "the same run. Decode is bound by memory, prefill by int8 arithmetic. first: whole "
+        "programs per second, each from its start to one token behind a prompt of ten and its end",
         "",
     ]
