@@ -2,12 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 #include <string>
 #include <vector>
 
 #include "engine/gguf/gguf.h"
 #include "engine/kernels/kernels.h"
+#include "tests/support/compare.h"
 
 namespace mortar {
 
@@ -88,12 +88,6 @@ struct Rounded {
   RoundedRows<Quant> rows() { return {q.data(), d.data(), s.data(), sum.data(), low.data()}; }
   double Element(size_t i) const { return static_cast<double>(d[i / kBlock]) * q[i]; }
 };
-
-// Equal bit for bit, zero signs included.
-template <typename T>
-bool SameBits(const std::vector<T>& a, const std::vector<T>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
-}
 
 inline const KernelTable& Scalar() { return **SelectKernels("scalar"); }
 
