@@ -97,7 +97,7 @@ void ExpectTheScalarBits(const NamedTinyModel& model, TensorType type, int n_tok
 TEST(Architectures, ChunksThreadsAndInstructionSetsGiveTheSameLogits) {
   for (const NamedTinyModel& model : TinyModelOfEveryArchitecture()) {
     for (const TensorType type : {TensorType::kF32, TensorType::kQ4_1}) {
-      constexpr int kTokens = kSanitized ? 30 : 80;
+      constexpr int kTokens = kSanitized ? 66 : 80;
       ExpectTheScalarBits(model, type, kTokens, {{1, 1}, {2, 7}, {3, kTokens}});
     }
   }
