@@ -7,6 +7,7 @@
 
 #include "cli/bandwidth.h"
 #include "cli/roles_bench.h"
+#include "tests/support/tiny_model.h"
 
 namespace mortar {
 namespace {
@@ -39,6 +40,25 @@ TEST(Bench, SpeedIsTheMeanOverRepetitions) {
 
 TEST(Bench, EverySessionOfABatchCounts) {
   EXPECT_EQ(Summarize({.n_gen = 10, .batch = 4}, {{2.0, 1}}, 1).tok_s, 20);
+}
+
+// What a session holds before is computed and kept, and not counted but where it is read.
+TEST(Bench, EverySessionStartsAtItsDepthInEveryRun) {
+  const auto pool = *ThreadPool::Create(1);
+  const auto file = *GgufFile::FromBytes(MakeTinyModel({}).Bytes(), "tiny.gguf");
+  const BenchTest test = {.n_gen = 2, .batch = 2, .depth = 40};
+  const ForwardLoop::Options options = {
+      .positions = test.positions(), .sessions = test.batch, .ubatch_size = 16};
+  const auto loop = *ForwardLoop::Create(*file, options, **SelectKernels(""), *pool);
+  const uint64_t positions_read = 2 * (2 * 40 + 3);  // by two sessions; a step reads its own too
+  for (int run = 0; run < 2; ++run) {
+    const auto sample = RunBenchTest(*loop, test, options.ubatch_size, SteadyClock());
+    ASSERT_TRUE(sample.ok()) << sample.status();
+    EXPECT_EQ(loop->positions(0), 42);
+    EXPECT_EQ(loop->positions(1), 42);
+    EXPECT_EQ(sample->bytes,
+              2 * loop->weight_bytes() + positions_read * loop->kv_bytes_per_position());
+  }
 }
 
 TEST(Roles, TheCostIsAMedianThatASlowTokenDoesNotMove) {

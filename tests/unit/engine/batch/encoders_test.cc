@@ -6,22 +6,22 @@
 
 #include <cmath>
 #include <cstring>
-#include <fstream>
 #include <limits>
 
 #include "engine/batch/embedder.h"
+#include "tests/support/compare.h"
+#include "tests/support/instruction_sets.h"
 #include "tests/unit/engine/batch/tiny_engine.h"
 
 namespace mortar {
 namespace {
 
+using testing::AllOf;
+using testing::Gt;
 using testing::HasSubstr;
+using testing::Lt;
 
-constexpr int kReferenceTokens = 30;
-
-bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), 4 * a.size()) == 0;
-}
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 TinyEngineOptions OptionsOf(const TinyModelOptions& model) {
   TinyEngineOptions options;
@@ -32,21 +32,8 @@ TinyEngineOptions OptionsOf(const TinyModelOptions& model) {
   return options;
 }
 
-std::vector<int32_t> ReferenceTokens() {
-  std::vector<int32_t> tokens;
-  for (int i = 0; i < kReferenceTokens; ++i) tokens.push_back((7 + 11 * i) % kTinyVocab);
-  return tokens;
-}
-
-std::vector<float> ReferenceRows(const NamedTinyModel& model) {
-  std::ifstream file(std::string(MORTAR_TEST_DATA) + "/encoders/" + model.name + ".f32",
-                     std::ios::binary);
-  std::vector<float> rows(static_cast<size_t>(kReferenceTokens) *
-                          static_cast<size_t>(model.options.n_embd));
-  file.read(reinterpret_cast<char*>(rows.data()),
-            static_cast<std::streamsize>(rows.size() * sizeof(float)));
-  EXPECT_TRUE(file) << model.name;
-  return rows;
+std::vector<float> ReferenceOf(const NamedTinyModel& model) {
+  return ReferenceRows("encoders", model.name, model.options.n_embd);
 }
 
 std::vector<float> RowsOf(TinyEngine& tiny, const std::vector<int32_t>& tokens) {
@@ -67,13 +54,6 @@ std::vector<float> Embedding(TinyEngine& tiny, const std::vector<int32_t>& token
   const auto row = embedder->Embed(tokens, pooling, normalised);
   EXPECT_TRUE(row.ok()) << row.status();
   return row.value_or(std::vector<float>());
-}
-
-float LargestDifference(const std::vector<float>& a, const std::vector<float>& b) {
-  EXPECT_EQ(a.size(), b.size());
-  float largest = 0;
-  for (size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
-  return largest;
 }
 
 // The definition in binary64.
@@ -99,12 +79,12 @@ std::vector<float> Pooled(const std::vector<float>& rows, size_t n_embd, Pooling
 
 TEST(Encoders, RowsEqualTheReferences) {
   for (const NamedTinyModel& model : TinyEncoders()) {
-    const std::vector<float> want = ReferenceRows(model);
+    const std::vector<float> want = ReferenceOf(model);
     TinyEngine tiny(OptionsOf(model.options));
-    const float largest = LargestDifference(RowsOf(tiny, ReferenceTokens()), want);
+    const double largest = LargestDifference(RowsOf(tiny, ReferenceTokens()), want);
     RecordProperty(model.name, std::to_string(largest));
     // Both compute in binary32, each with its own order of sums, over three layers.
-    EXPECT_LT(largest, 1e-4f) << model.name;
+    EXPECT_LT(largest, 1e-4) << model.name;
     double magnitude = 0;
     for (const float v : want) magnitude += static_cast<double>(v) * v;
     EXPECT_GT(std::sqrt(magnitude / static_cast<double>(want.size())), 0.5) << model.name;
@@ -118,8 +98,8 @@ TEST(Encoders, EmbeddingsEqualTheReferencesPooled) {
     for (const Pooling pooling : {Pooling::kMean, Pooling::kCls, Pooling::kLast}) {
       for (const bool normalised : {false, true}) {
         EXPECT_LT(LargestDifference(Embedding(tiny, ReferenceTokens(), pooling, normalised),
-                                    Pooled(ReferenceRows(model), n_embd, pooling, normalised)),
-                  1e-4f)
+                                    Pooled(ReferenceOf(model), n_embd, pooling, normalised)),
+                  1e-4)
             << model.name << ", pooling " << static_cast<int>(pooling);
       }
     }
@@ -144,7 +124,8 @@ TEST(Encoders, EveryTensorShowsInTheRows) {
         std::memcpy(data.data() + at, &value, 4);
       }
       TinyEngine other(OptionsOf(model.options), changed);
-      EXPECT_GT(LargestDifference(RowsOf(other, ReferenceTokens()), want), 0.01f)
+      EXPECT_THAT(LargestDifference(RowsOf(other, ReferenceTokens()), want),
+                  AllOf(Gt(0.01), Lt(kInfinity)))
           << model.name << ' ' << writer.tensors[i].name;
     }
   }
@@ -158,9 +139,9 @@ TEST(Encoders, EveryPositionSeesTheLastOne) {
     tokens.back() = 5;
     const std::vector<float> after = RowsOf(tiny, tokens);
     const auto n_embd = static_cast<std::ptrdiff_t>(model.options.n_embd);
-    EXPECT_GT(LargestDifference({before.begin(), before.begin() + n_embd},
-                                {after.begin(), after.begin() + n_embd}),
-              1e-3f)
+    const std::vector<float> first_before(before.begin(), before.begin() + n_embd);
+    const std::vector<float> first_after(after.begin(), after.begin() + n_embd);
+    EXPECT_THAT(LargestDifference(first_before, first_after), AllOf(Gt(1e-3), Lt(kInfinity)))
         << model.name;
   }
 }
@@ -180,7 +161,10 @@ TEST(Encoders, ThreadsAndInstructionSetsGiveTheSameEmbedding) {
       if (is_long) options.model.n_layers = options.parts[0].layers.end = 1;
       TinyEngine reference(options);
       const std::vector<float> want = Embedding(reference, tokens, Pooling::kMean, true);
-      for (const char* isa : {"scalar", "avx2", "avx512"}) {
+      std::vector<std::string> names(std::begin(kInstructionSetsBesideScalar),
+                                     std::end(kInstructionSetsBesideScalar));
+      names.push_back("scalar");
+      for (const std::string& isa : names) {
         if (!SelectKernels(isa).ok()) continue;
         for (const int n_threads : {1, 2}) {
           options.isa = isa;
@@ -227,9 +211,7 @@ TEST(Encoders, ACutGivesTheSameRows) {
     options.parts = {{true, {0, 1}}, {false, {1, 3}}};
     TinyEngine cut(options);
     KvTable kv;
-    ASSERT_TRUE(cut.engine->kv().Reserve(kv, 0, kReferenceTokens).ok());
-    std::vector<BatchRow> rows;
-    for (int i = 0; i < kReferenceTokens; ++i) rows.push_back({&kv, i});
+    const std::vector<BatchRow> rows = RowsFromStart(*cut.engine, &kv, tokens.size());
     std::vector<float> middle(want.size()), got(want.size());
     cut.engine->Run(0, {.rows = rows, .tokens = tokens, .rows_out = middle.data()});
     cut.engine->Run(1, {.rows = rows, .rows_in = middle.data(), .rows_out = got.data()});

@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "tests/support/compare.h"
 #include "tests/support/gguf_encode.h"
 #include "tests/support/sanitized.h"
 #include "tests/unit/engine/batch/tiny_engine.h"
@@ -12,18 +13,22 @@
 namespace mortar {
 namespace {
 
-constexpr int kTokens = kSanitized ? 40 : 70;
+constexpr int kTokens = kSanitized ? 66 : 70;  // beyond a page of positions
+static_assert(kTokens > kKvPagePositions);
 
-bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), 4 * a.size()) == 0;
-}
+constexpr KvType kKvTypes[] = {KvType::kF32, KvType::kF16, KvType::kQ8_0};
+constexpr const char* kKvNames[] = {"f32", "f16", "q8_0"};  // in the order of their values
 
-TinyEngineOptions OfType(TensorType type, KvType kv = KvType::kF32) {
+std::string Name(KvType kv) { return std::string(" with KV in ") + kKvNames[static_cast<int>(kv)]; }
+
+TinyEngineOptions OfType(TensorType type, KvType kv) {
   TinyEngineOptions options;
   options.model.type = type;
   if (BlockElements(type) == 256) {
-    options.model.n_embd = 256;
+    options.model.n_embd = 256;  // heads of 64
     options.model.n_ff = 512;
+  } else if (kv == KvType::kQ8_0) {
+    options.model.head_dim = kBlock;  // instead of 16, which no block fits
   }
   options.engine.kv_type = kv;
   return options;
@@ -32,12 +37,12 @@ TinyEngineOptions OfType(TensorType type, KvType kv = KvType::kF32) {
 TEST(Invariance, ChunksOfAnySizeGiveTheSameLogits) {
   const std::vector<int32_t> tokens = RandomTokens(100, 1);
   for (const TensorType type : kTensorTypes) {
-    for (const KvType kv : {KvType::kF32, KvType::kF16}) {
+    for (const KvType kv : kKvTypes) {
       TinyEngine tiny(OfType(type, kv));
       const std::vector<float> whole = AllLogits(*tiny.engine, tokens, 100);
       for (const int chunk : {1, 2, 7, 64}) {
         ASSERT_TRUE(SameBits(whole, AllLogits(*tiny.engine, tokens, chunk)))
-            << Name(type) << " in chunks of " << chunk;
+            << Name(type) << Name(kv) << " in chunks of " << chunk;
       }
     }
   }
@@ -46,16 +51,21 @@ TEST(Invariance, ChunksOfAnySizeGiveTheSameLogits) {
 TEST(Invariance, ThreadsAndInstructionSetsGiveTheSameLogits) {
   const std::vector<int32_t> tokens = RandomTokens(kTokens, 2);
   for (const TensorType type : kTensorTypes) {
-    TinyEngineOptions options = OfType(type, KvType::kF16);
-    options.isa = "scalar";
-    TinyEngine reference(options);
-    const std::vector<float> want = AllLogits(*reference.engine, tokens, 33);
-    for (const int n_threads : {1, 2, 3}) {
-      TinyEngineOptions other = OfType(type, KvType::kF16);
-      other.n_threads = n_threads;
-      TinyEngine tiny(other);
-      ASSERT_TRUE(SameBits(want, AllLogits(*tiny.engine, tokens, 33)))
-          << Name(type) << " with " << n_threads << " threads";
+    for (const KvType kv : kKvTypes) {
+      // Every type of weights with one of KV, and every one of KV with one of weights: the scalar
+      // kernels are slow.
+      if (kv != KvType::kF16 && type != TensorType::kQ4_1) continue;
+      TinyEngineOptions options = OfType(type, kv);
+      options.isa = "scalar";
+      TinyEngine reference(options);
+      const std::vector<float> want = AllLogits(*reference.engine, tokens, 33);
+      options.isa = "";
+      for (const int n_threads : {1, 2, 3}) {
+        options.n_threads = n_threads;
+        TinyEngine tiny(options);
+        ASSERT_TRUE(SameBits(want, AllLogits(*tiny.engine, tokens, 33)))
+            << Name(type) << Name(kv) << ", " << n_threads << " threads";
+      }
     }
   }
 }
@@ -63,7 +73,9 @@ TEST(Invariance, ThreadsAndInstructionSetsGiveTheSameLogits) {
 TEST(Invariance, OddShapesAndMixedTypesKeepTheirBits) {
   const std::vector<int32_t> tokens = RandomTokens(kTokens, 6);
   for (const TinyModelOptions& model : OddShapes()) {
-    for (const KvType kv : {KvType::kF32, KvType::kF16}) {
+    for (const KvType kv : kKvTypes) {
+      const int head_dim = model.head_dim == 0 ? model.n_embd / model.n_heads : model.head_dim;
+      if (kv == KvType::kQ8_0 && head_dim % kBlock != 0) continue;
       TinyEngineOptions options;
       options.model = model;
       options.engine.kv_type = kv;
@@ -76,7 +88,7 @@ TEST(Invariance, OddShapesAndMixedTypesKeepTheirBits) {
         TinyEngine tiny(options);
         for (const int chunk : {kTokens, 7}) {
           ASSERT_TRUE(SameBits(want, AllLogits(*tiny.engine, tokens, chunk)))
-              << "heads of " << model.head_dim << ", rotated " << model.rope_dims << ", "
+              << "heads of " << head_dim << Name(kv) << ", rotated " << model.rope_dims << ", "
               << n_threads << " threads, chunks of " << chunk;
         }
       }
@@ -85,26 +97,25 @@ TEST(Invariance, OddShapesAndMixedTypesKeepTheirBits) {
 }
 
 // Each step takes rows of three sessions at different positions, prefill and decode mixed.
-TEST(Invariance, NeighboursInTheBatchChangeNothing) {
-  TinyEngine tiny(OfType(TensorType::kQ4_1));
-  const auto n_vocab = static_cast<size_t>(tiny.engine->config().n_vocab);
+void ExpectSessionsAsAlone(Engine& engine) {
+  const auto n_vocab = static_cast<size_t>(engine.config().n_vocab);
   std::vector<std::vector<int32_t>> tokens;
   std::vector<std::vector<float>> alone;
   for (uint64_t s = 0; s < 3; ++s) {
-    tokens.push_back(RandomTokens(60, 10 + s));
-    alone.push_back(AllLogits(*tiny.engine, tokens.back(), 60));
+    tokens.push_back(RandomTokens(kTokens, 10 + s));
+    alone.push_back(AllLogits(engine, tokens.back(), kTokens));
   }
   std::vector<KvTable> kv(3);
   std::vector<size_t> have(3);
-  for (KvTable& table : kv) ASSERT_TRUE(tiny.engine->kv().Reserve(table, 0, 60).ok());
+  for (KvTable& table : kv) ASSERT_TRUE(engine.kv().Reserve(table, 0, kTokens).ok());
   const size_t chunks[] = {1, 5, 3, 17, 2, 1, 8};
-  for (size_t step = 0; have[0] + have[1] + have[2] < 180; ++step) {
+  for (size_t step = 0; have[0] + have[1] + have[2] < 3 * kTokens; ++step) {
     std::vector<BatchRow> rows;
     std::vector<int32_t> ids;
     std::vector<int> wanted;
     for (size_t i = 0; i < 3; ++i) {
       const size_t s = (i + step) % 3;  // another order each time
-      const size_t n = std::min(chunks[(step + s) % 7], 60 - have[s]);
+      const size_t n = std::min(chunks[(step + s) % 7], kTokens - have[s]);
       for (size_t k = 0; k < n; ++k) {
         wanted.push_back(static_cast<int>(rows.size()));
         rows.push_back({&kv[s], static_cast<int>(have[s] + k)});
@@ -113,8 +124,7 @@ TEST(Invariance, NeighboursInTheBatchChangeNothing) {
       have[s] += n;
     }
     std::vector<float> logits(rows.size() * n_vocab);
-    tiny.engine->Run(0,
-                     {.rows = rows, .tokens = ids, .logit_rows = wanted, .logits = logits.data()});
+    engine.Run(0, {.rows = rows, .tokens = ids, .logit_rows = wanted, .logits = logits.data()});
     for (size_t r = 0; r < rows.size(); ++r) {
       const auto s = static_cast<size_t>(rows[r].kv - kv.data());
       const float* want = alone[s].data() + static_cast<size_t>(rows[r].position) * n_vocab;
@@ -124,32 +134,44 @@ TEST(Invariance, NeighboursInTheBatchChangeNothing) {
   }
 }
 
-TEST(Invariance, TheOrderOfPagesChangesNothing) {
-  TinyEngine tiny(OfType(TensorType::kQ8_0, KvType::kF16));
-  const std::vector<int32_t> tokens = RandomTokens(300, 3);
-  const std::vector<float> want = AllLogits(*tiny.engine, tokens, 100);
-  // Freed in another order than taken, the pages come back shuffled.
-  KvTable a, b;
-  for (int n = 64; n <= 512; n += 64) {
-    ASSERT_TRUE(tiny.engine->kv().Reserve(a, 0, n).ok());
-    ASSERT_TRUE(tiny.engine->kv().Reserve(b, 0, n).ok());
+TEST(Invariance, NeighboursInTheBatchChangeNothing) {
+  for (const KvType kv : kKvTypes) {
+    SCOPED_TRACE(Name(kv));
+    TinyEngine tiny(OfType(TensorType::kQ4_1, kv));
+    ExpectSessionsAsAlone(*tiny.engine);
   }
-  tiny.engine->kv().Release(b);
-  tiny.engine->kv().Release(a);
-  EXPECT_TRUE(SameBits(want, AllLogits(*tiny.engine, tokens, 100)));
+}
+
+TEST(Invariance, TheOrderOfPagesChangesNothing) {
+  const std::vector<int32_t> tokens = RandomTokens(300, 3);
+  for (const KvType kv : kKvTypes) {
+    TinyEngine tiny(OfType(TensorType::kQ8_0, kv));
+    const std::vector<float> want = AllLogits(*tiny.engine, tokens, 100);
+    // Freed in another order than taken, the pages come back shuffled.
+    KvTable a, b;
+    for (int n = 64; n <= 512; n += 64) {
+      ASSERT_TRUE(tiny.engine->kv().Reserve(a, 0, n).ok());
+      ASSERT_TRUE(tiny.engine->kv().Reserve(b, 0, n).ok());
+    }
+    tiny.engine->kv().Release(b);
+    tiny.engine->kv().Release(a);
+    EXPECT_TRUE(SameBits(want, AllLogits(*tiny.engine, tokens, 100))) << Name(kv);
+  }
 }
 
 // The device's two parts and a worker's, each in its own engine: what crosses is f32 rows.
 TEST(Invariance, AnyCutGivesTheSameLogits) {
-  const std::vector<int32_t> tokens = RandomTokens(50, 4);
-  for (const bool tied : {true, false}) {
-    TinyEngineOptions options = OfType(TensorType::kQ4_0);
-    options.model.tied_head = tied;
-    TinyEngine whole(options);
-    const std::vector<float> want = AllLogits(*whole.engine, tokens, 50);
-    for (const LayerRange cloud : {LayerRange{1, 3}, {1, 2}, {0, 4}, {2, 2}, {3, 4}}) {
-      ASSERT_TRUE(SameBits(want, LogitsThroughCut(options, cloud, tokens)))
-          << ToString(cloud) << (tied ? " tied" : " untied");
+  const std::vector<int32_t> tokens = RandomTokens(kTokens, 4);
+  for (const KvType kv : kKvTypes) {
+    for (const bool tied : {true, false}) {
+      TinyEngineOptions options = OfType(TensorType::kQ4_0, kv);
+      options.model.tied_head = tied;
+      TinyEngine whole(options);
+      const std::vector<float> want = AllLogits(*whole.engine, tokens, kTokens);
+      for (const LayerRange cloud : {LayerRange{1, 3}, {1, 2}, {0, 1}, {0, 4}, {2, 2}, {3, 4}}) {
+        ASSERT_TRUE(SameBits(want, LogitsThroughCut(options, cloud, tokens)))
+            << ToString(cloud) << Name(kv) << (tied ? ", tied" : ", untied");
+      }
     }
   }
 }

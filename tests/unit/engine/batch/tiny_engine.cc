@@ -1,23 +1,15 @@
 #include "tests/unit/engine/batch/tiny_engine.h"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
+#include <fstream>
 #include <numeric>
 
 #include "common/check.h"
 #include "common/random.h"
 
 namespace mortar {
-namespace {
-
-std::vector<BatchRow> RowsFromStart(Engine& engine, KvTable* kv, size_t n) {
-  CHECK(engine.kv().Reserve(*kv, 0, static_cast<int>(n)).ok());
-  std::vector<BatchRow> rows;
-  for (size_t i = 0; i < n; ++i) rows.push_back({kv, static_cast<int>(i)});
-  return rows;
-}
-
-}  // namespace
-
 TinyEngine::TinyEngine(const TinyEngineOptions& options)
     : TinyEngine(options, MakeTinyModel(options.model)) {}
 
@@ -30,6 +22,13 @@ TinyEngine::TinyEngine(const TinyEngineOptions& options, const GgufWriter& model
   auto loaded = Engine::Load(**file, options.parts, options.engine, **kernels, *pool);
   CHECK(loaded.ok());
   engine = std::move(*loaded);
+}
+
+std::vector<BatchRow> RowsFromStart(Engine& engine, KvTable* kv, size_t n) {
+  CHECK(engine.kv().Reserve(*kv, 0, static_cast<int>(n)).ok());
+  std::vector<BatchRow> rows;
+  for (size_t i = 0; i < n; ++i) rows.push_back({kv, static_cast<int>(i)});
+  return rows;
 }
 
 std::vector<float> AllLogits(Engine& engine, const std::vector<int32_t>& tokens, int chunk) {
@@ -123,6 +122,24 @@ std::vector<int32_t> RandomTokens(int n, uint64_t seed) {
         UniformDraw(seed, 9, static_cast<uint64_t>(i), 0) * static_cast<float>(kTinyVocab));
   }
   return tokens;
+}
+
+std::vector<int32_t> ReferenceTokens() {
+  std::vector<int32_t> tokens;
+  for (int i = 0; i < kReferenceTokens; ++i) tokens.push_back((7 + 11 * i) % kTinyVocab);
+  return tokens;
+}
+
+std::vector<float> ReferenceRows(const std::string& folder, const std::string& name, int width) {
+  const std::string path = std::string(MORTAR_TEST_DATA) + "/" + folder + "/" + name + ".f32";
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  std::vector<float> rows(static_cast<size_t>(kReferenceTokens) * static_cast<size_t>(width));
+  const auto bytes = static_cast<std::streamsize>(rows.size() * sizeof(float));
+  EXPECT_EQ(static_cast<std::streamsize>(file.tellg()), bytes) << path;
+  file.seekg(0);
+  file.read(reinterpret_cast<char*>(rows.data()), bytes);
+  EXPECT_TRUE(file) << path;
+  return rows;
 }
 
 }  // namespace mortar

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "engine/batch/engine.h"
@@ -43,5 +44,16 @@ std::vector<float> LogitsThroughCut(TinyEngineOptions options, LayerRange cloud,
                                     const std::vector<int32_t>& tokens);
 
 std::vector<int32_t> RandomTokens(int n, uint64_t seed);
+
+// The tokens of the references that tests/data stores: 7, 18, 29, ... by steps of 11, those of the
+// vocabulary.
+inline constexpr int kReferenceTokens = 30;
+std::vector<int32_t> ReferenceTokens();
+
+// What is stored for them: tests/data/FOLDER/NAME.f32, `width` numbers a token, or a failure.
+std::vector<float> ReferenceRows(const std::string& folder, const std::string& name, int width);
+
+// Positions [0, n) of a session, whose pages it takes.
+std::vector<BatchRow> RowsFromStart(Engine& engine, KvTable* kv, size_t n);
 
 }  // namespace mortar

@@ -14,6 +14,7 @@
 #include "engine/hf/checkpoint.h"
 #include "engine/model/config.h"
 #include "engine/text/tokenizer.h"
+#include "tests/support/compare.h"
 #include "tests/support/hf_writer.h"
 #include "tests/unit/engine/batch/tiny_engine.h"
 
@@ -66,10 +67,6 @@ class HfFolder : public ::testing::Test {
   std::string folder_;
   std::unique_ptr<ThreadPool> pool_;
 };
-
-bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
-  return !a.empty() && a.size() == b.size() && std::memcmp(a.data(), b.data(), 4 * a.size()) == 0;
-}
 
 TinyModelOptions Small(const char* architecture = "llama") {
   TinyModelOptions options;
@@ -267,6 +264,7 @@ TEST_F(HfFolder, SeesThatAShardWasWrittenToWhileItIsOpen) {
   const auto hf = *Open(pair.hf);
   EXPECT_TRUE(hf->CheckUnchanged().ok());
   std::ofstream(folder_ + "/model.safetensors", std::ios::app) << "more";
+  EXPECT_EQ(hf->CheckUnchanged().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(Message(hf->CheckUnchanged()),
               StartsWith(folder_ + "/model.safetensors: was written to since"));
 }

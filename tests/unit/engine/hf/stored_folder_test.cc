@@ -2,11 +2,10 @@
 // computes from it (tools/reference/make_hf_folder.py).
 #include <gtest/gtest.h>
 
-#include <cmath>
-
 #include "engine/hf/folder.h"
 #include "engine/hf/json.h"
 #include "engine/text/tokenizer.h"
+#include "tests/support/compare.h"
 #include "tests/unit/engine/batch/tiny_engine.h"
 
 namespace mortar {
@@ -38,11 +37,8 @@ TEST(StoredHfFolder, GivesTheTokensAndLogitsOfTransformers) {
   ASSERT_TRUE(engine.ok()) << engine.status();
   const std::vector<float> got = AllLogits(**engine, want_tokens, 64);
   ASSERT_EQ(got.size(), want.size() * want_tokens.size());
-  const float* const last = got.data() + got.size() - want.size();
-  double largest = 0;
-  for (size_t i = 0; i < want.size(); ++i) {
-    largest = std::max(largest, std::abs(static_cast<double>(last[i]) - want[i]));
-  }
+  const std::vector<float> last(got.end() - static_cast<std::ptrdiff_t>(want.size()), got.end());
+  const double largest = LargestDifference(last, want);
   RecordProperty("largest", std::to_string(largest));
   // Both compute in binary32 from the same BF16 weights, each with its own order of sums; the
   // logits are 2.4 in size.

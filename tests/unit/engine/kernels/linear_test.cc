@@ -175,7 +175,10 @@ TEST(Linear, OverflowingSumsAreInfiniteOnEveryInstructionSet) {
 // The outputs of the first n_rows rows are those of a product with these rows alone.
 bool SameForAnyRows(const KernelTable& kernels, const RandomMatrix& m, Rows& rows,
                     const std::vector<float>& want) {
-  for (const int n_rows : {1, 2, 3, 5, rows.n_rows}) {
+  // All that a tile of eight rows can be left with; some of it for wide matrices, which take most
+  // of the time.
+  for (const int n_rows : {1, 2, 3, 4, 5, 6, 7, rows.n_rows}) {
+    if (m.w.n_in >= 768 && (n_rows == 4 || n_rows == 6 || n_rows == 7)) continue;
     std::vector<float> y(static_cast<size_t>(n_rows) * m.w.n_out);
     kernels.linear(m.w, 0, m.w.n_groups(), rows.From(0, n_rows), {y.data(), m.w.n_out, false});
     if (!SameBits({want.begin(), want.begin() + static_cast<ptrdiff_t>(y.size())}, y)) return false;

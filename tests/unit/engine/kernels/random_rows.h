@@ -2,12 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 #include <string>
 #include <vector>
 
 #include "engine/gguf/gguf.h"
 #include "engine/kernels/kernels.h"
+#include "tests/support/compare.h"
 
 namespace mortar {
 
@@ -54,15 +54,15 @@ std::vector<double> FileWeights(const RandomMatrix& m);
 std::vector<const KernelTable*> OtherKernels();
 
 // Which of the shapes that a test walks through it compares: all, or with KERNEL_SHAPES=few in the
-// environment, for emulated CPUs, every fifth. No number of sizes that they walk through is a
-// multiple of five, so every pair of sizes stays among them.
+// environment, for emulated CPUs, every third. The sizes of the innermost loops are 4 and 16, no
+// multiples of three, so every size stays among them, for every type of weights and of KV.
 class Shapes {
  public:
   bool TakesNext() { return n_++ % every_ == 0; }
 
  private:
   int n_ = 0;
-  int every_ = AreFew() ? 5 : 1;
+  int every_ = AreFew() ? 3 : 1;
   static bool AreFew();
 };
 
@@ -88,12 +88,6 @@ struct Rounded {
   RoundedRows<Quant> rows() { return {q.data(), d.data(), s.data(), sum.data(), low.data()}; }
   double Element(size_t i) const { return static_cast<double>(d[i / kBlock]) * q[i]; }
 };
-
-// Equal bit for bit, zero signs included.
-template <typename T>
-bool SameBits(const std::vector<T>& a, const std::vector<T>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
-}
 
 inline const KernelTable& Scalar() { return **SelectKernels("scalar"); }
 

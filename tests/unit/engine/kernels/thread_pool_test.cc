@@ -5,13 +5,16 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
 #include <set>
 
 #include "engine/kernels/float_environment.h"
 #include "engine/kernels/kernels.h"
+#include "tests/support/instruction_sets.h"
 #include "tests/support/memory.h"
 
 namespace mortar {
@@ -124,9 +127,13 @@ TEST(ShareOf, CoversEverythingOnceInWholeUnits) {
 TEST(SelectKernels, KnowsItsNamesAndSaysSo) {
   EXPECT_EQ((*SelectKernels("scalar"))->name, std::string("scalar"));
   EXPECT_TRUE(SelectKernels("").ok());
-  EXPECT_THAT(Message(SelectKernels("sse9").status()),
+  const std::string error = Message(SelectKernels("sse9").status());
+  EXPECT_THAT(error,
               testing::AllOf(testing::HasSubstr("instruction set 'sse9' is unknown; known are "),
                              testing::HasSubstr("scalar")));
+  // As many as tests walk through, so that they miss none.
+  for (const char* isa : kInstructionSetsBesideScalar) EXPECT_THAT(error, testing::HasSubstr(isa));
+  EXPECT_EQ(std::ranges::count(error, ','), std::ssize(kInstructionSetsBesideScalar));
 }
 
 // Where the CPU is known, as an emulated one is, KERNEL_ISA says what it has; otherwise comparisons
@@ -140,7 +147,7 @@ TEST(SelectKernels, TakesTheBestThatTheCpuHas) {
 
 TEST(SelectKernels, RefusesWhatThisCpuLacks) {
   int refused = 0;
-  for (const std::string isa : {"avx2", "avx512", "neon"}) {
+  for (const std::string isa : kInstructionSetsBesideScalar) {
     const auto kernels = SelectKernels(isa);
     if (kernels.ok()) continue;
     ++refused;

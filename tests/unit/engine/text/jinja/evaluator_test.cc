@@ -32,10 +32,9 @@ std::string Repeat(std::string_view text, int n) {
 TEST(Evaluator, WorkWithoutEndIsStopped) {
   const std::string loop = "{% for i in range(100000) %}";
   const std::string end = "{% endfor %}";
-  const std::vector<std::string> sources = {
+  std::vector<std::string> sources = {
       Repeat(loop, 3) + Repeat(end, 3),
       loop + "{{ long == long }}" + end,
-      loop + "{{ long in long }}" + end,
       loop + "{{ long|replace('b', 'c')|length }}" + end,
       loop + "{{ long[0] }}" + end,
       "{% set x = [1, 1] %}" + Repeat("{% set x = [x, x] %}", 90) + "{{ x == x }}",
@@ -74,11 +73,16 @@ TEST(Evaluator, WorkWithoutEndIsStopped) {
       "{{ range(100000)|map('replace', '1', long)|list|length }}",
       loop + "{{ [long, long]|sort }}" + end,
       loop + "{{ long.find('b') }}" + end,
+  };
+  // Loops that take most of the time beside the first above: a sanitizer makes them too long.
+  const std::vector<std::string> slow = {
+      loop + "{{ long in long }}" + end,
       loop + loop + "{% continue %}" + end + end,
   };
-  for (size_t i = 0; i < sources.size(); i += kSanitized ? 3 : 1) {
-    EXPECT_EQ(Render(sources[i]).status().code(), absl::StatusCode::kResourceExhausted)
-        << sources[i].substr(0, 60);
+  if (!kSanitized) sources.insert(sources.end(), slow.begin(), slow.end());
+  for (const std::string& source : sources) {
+    EXPECT_EQ(Render(source).status().code(), absl::StatusCode::kResourceExhausted)
+        << source.substr(0, 60);
   }
 }
 
