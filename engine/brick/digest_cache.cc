@@ -22,19 +22,23 @@ constexpr std::uintmax_t kSidecarBytesMax = 8 << 20;
 
 // A sidecar is exactly this text, with the bricks in the manifest's order:
 //   mortar digests 1
-//   file BYTES MODIFIED_NS INODE
+//   file BYTES MODIFIED_NS INODE  of each file of the model, in order
 //   brick NAME HEX
 //   ...
 //   check HEX                     SHA-256 of all lines before
-std::string HeaderText(const FileStamp& stamp) {
-  return "mortar digests 1\nfile " + std::to_string(stamp.bytes) + " " +
-         std::to_string(stamp.modified_ns) + " " + std::to_string(stamp.inode) + "\n";
+std::string HeaderText(const std::vector<OpenedFile>& files) {
+  std::string text = "mortar digests 1\n";
+  for (const auto& [path, stamp] : files) {
+    text += "file " + std::to_string(stamp.bytes) + " " + std::to_string(stamp.modified_ns) + " " +
+            std::to_string(stamp.inode) + "\n";
+  }
+  return text;
 }
 
 // Needs: `digests` has one for each brick of the manifest.
-std::string SidecarText(const FileStamp& stamp, const Manifest& manifest,
+std::string SidecarText(const std::vector<OpenedFile>& files, const Manifest& manifest,
                         const std::vector<Digest>& digests) {
-  std::string text = HeaderText(stamp);
+  std::string text = HeaderText(files);
   for (size_t i = 0; i < digests.size(); ++i) {
     text += "brick " + manifest.bricks[i].name + " " + ToHex(digests[i]) + "\n";
   }
@@ -68,9 +72,10 @@ std::optional<Digest> TakeDigest(std::string_view& text) {
 
 // Fills in the digests from a sidecar's text; false, with the manifest as it was, when the text
 // is stale, of other bricks, or damaged.
-bool FromSidecarText(std::string_view text, const FileStamp& stamp, Manifest& manifest) {
+bool FromSidecarText(std::string_view text, const std::vector<OpenedFile>& files,
+                     Manifest& manifest) {
   const std::string_view whole = text;
-  if (!Take(HeaderText(stamp), text)) return false;
+  if (!Take(HeaderText(files), text)) return false;
   std::vector<Digest> digests;
   for (const Brick& brick : manifest.bricks) {
     if (!Take("brick " + brick.name + " ", text)) return false;
@@ -84,7 +89,8 @@ bool FromSidecarText(std::string_view text, const FileStamp& stamp, Manifest& ma
   return true;
 }
 
-bool ReadSidecar(const std::string& path, const FileStamp& stamp, Manifest& manifest) {
+bool ReadSidecar(const std::string& path, const std::vector<OpenedFile>& files,
+                 Manifest& manifest) {
   std::error_code error;
   const std::uintmax_t bytes = std::filesystem::file_size(path, error);
   if (error || bytes > kSidecarBytesMax || !std::filesystem::is_regular_file(path, error)) {
@@ -93,7 +99,7 @@ bool ReadSidecar(const std::string& path, const FileStamp& stamp, Manifest& mani
   std::ifstream file(path, std::ios::binary);
   std::string text(bytes, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  return file.good() && FromSidecarText(text, stamp, manifest);
+  return file.good() && FromSidecarText(text, files, manifest);
 }
 
 absl::Status WriteAll(int fd, std::string_view text) {
@@ -129,11 +135,12 @@ absl::Status MakeFolder(const std::string& folder) {
 }
 
 // Writes the sidecar's text beside the model, or else into the folder.
-DigestOutcome Keep(const std::string& model_path, const FileStamp& stamp, const std::string& folder,
-                   const std::string& text) {
-  const auto now = StampOf(model_path);
-  if (!now.ok() || *now != stamp) {
-    return {true, "", FailedPrecondition(model_path + ": changed while it was read")};
+DigestOutcome Keep(const std::string& model_path, const std::vector<OpenedFile>& files,
+                   const std::string& folder, const std::string& text) {
+  for (const auto& [path, stamp] : files) {
+    const auto now = StampOf(path);
+    if (now.ok() && *now == stamp) continue;
+    return {true, "", FailedPrecondition(path + ": changed while it was read")};
   }
   const std::string beside = SidecarBeside(model_path);
   const absl::Status status = ReplaceFile(beside, text);
@@ -158,12 +165,12 @@ std::string SidecarIn(const std::string& folder, const std::string& model_path) 
 }
 
 DigestOutcome AddDigests(const GgufFile& file, const std::string& folder, Manifest& manifest) {
-  const std::optional<FileStamp> stamp = file.stamp();
-  if (stamp) {
+  const std::vector<OpenedFile>& files = file.files();
+  if (!files.empty()) {
     std::vector<std::string> sidecars = {SidecarBeside(file.path())};
     if (!folder.empty()) sidecars.push_back(SidecarIn(folder, file.path()));
     for (const std::string& sidecar : sidecars) {
-      if (ReadSidecar(sidecar, *stamp, manifest)) return {false, sidecar, absl::OkStatus()};
+      if (ReadSidecar(sidecar, files, manifest)) return {false, sidecar, absl::OkStatus()};
     }
   }
   std::vector<Digest> digests;
@@ -172,8 +179,9 @@ DigestOutcome AddDigests(const GgufFile& file, const std::string& folder, Manife
     digests.push_back(DigestBrick(file, brick));
     brick.digest = digests.back();
   }
-  if (!stamp) return {true, "", absl::OkStatus()};  // bytes in memory have no sidecar
-  return Keep(file.path(), *stamp, folder, SidecarText(*stamp, manifest, digests));
+  // Bytes in memory, and what was made of a folder, have no sidecar.
+  if (files.empty()) return {true, "", absl::OkStatus()};
+  return Keep(file.path(), files, folder, SidecarText(files, manifest, digests));
 }
 
 }  // namespace mortar

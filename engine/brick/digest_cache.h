@@ -1,9 +1,9 @@
 // Digests are computed once for a state of a file and then kept in a sidecar: a small text file
 // next to the model, or, where that cannot be written, in a folder that the caller names.
 //
-// A sidecar counts only while the file has the size, the time of modification (ns) and the
-// inode that it states, and while its own check line is right; else the digests are computed
-// anew. It saves time and proves nothing: verify (digest.h) and every fetch recompute.
+// A sidecar counts only while each file of the model has the size, the time of modification (ns)
+// and the inode that it states, and while its own check line is right; else the digests are
+// computed anew. It saves time and proves nothing: verify (digest.h) and every fetch recompute.
 #pragma once
 
 #include <cstdint>

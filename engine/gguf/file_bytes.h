@@ -42,6 +42,7 @@ class FileBytes {
   FileBytes& operator=(FileBytes&& other) noexcept;
 
   std::span<const uint8_t> span() const { return {base_, size_}; }
+  const std::string& path() const { return path_; }  // empty for bytes held in memory
   // Of the file when it was mapped; nothing for bytes held in memory.
   const std::optional<FileStamp>& stamp() const { return stamp_; }
 

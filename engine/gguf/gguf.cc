@@ -32,6 +32,13 @@ int64_t NarrowAll(const std::vector<Integer>& values, std::vector<int32_t>& out)
   return -1;
 }
 
+// A model that `bytes` holds whole.
+GgufParts OnePart(FileBytes bytes, GgufHeader header) {
+  GgufParts parts{std::move(header.metadata), std::move(header.tensors), {}};
+  parts.parts.push_back(std::move(bytes));
+  return parts;
+}
+
 bool FitsFloat(double value) { return std::abs(value) <= std::numeric_limits<float>::max(); }
 
 }  // namespace
@@ -43,10 +50,17 @@ absl::StatusOr<std::shared_ptr<GgufFile>> GgufFile::Open(const std::string& path
   if (!header.ok()) return WithContext(header.status(), path);
   const auto place = ReadSplitPlace(header->metadata);
   if (!place.ok()) return WithContext(place.status(), path);
-  if (!place->has_value()) return OfOne(*std::move(bytes), *std::move(header), path);
-  ASSIGN_OR_RETURN(GgufParts parts,
-                   OpenSplit(path, *std::move(bytes), *std::move(header), **place));
-  return Assemble(std::move(parts), path);
+  GgufParts parts;
+  if (place->has_value()) {
+    ASSIGN_OR_RETURN(parts, OpenSplit(path, *std::move(bytes), *std::move(header), **place));
+  } else {
+    parts = OnePart(*std::move(bytes), *std::move(header));
+  }
+  std::vector<OpenedFile> files;
+  for (const FileBytes& part : parts.parts) files.push_back({part.path(), *part.stamp()});
+  ASSIGN_OR_RETURN(std::shared_ptr<GgufFile> file, Assemble(std::move(parts), path));
+  file->files_ = std::move(files);
+  return file;
 }
 
 absl::StatusOr<std::shared_ptr<GgufFile>> GgufFile::FromBytes(std::span<const uint8_t> bytes,
@@ -61,17 +75,7 @@ absl::StatusOr<std::shared_ptr<GgufFile>> GgufFile::FromBytes(std::span<const ui
                            " of a model, expected a whole one: bytes do not tell where the others "
                            "are");
   }
-  return OfOne(std::move(copy), *std::move(header), name);
-}
-
-absl::StatusOr<std::shared_ptr<GgufFile>> GgufFile::OfOne(FileBytes bytes, GgufHeader header,
-                                                          const std::string& name) {
-  GgufParts parts{std::move(header.metadata), std::move(header.tensors), {}};
-  const std::optional<FileStamp> stamp = bytes.stamp();
-  parts.parts.push_back(std::move(bytes));
-  ASSIGN_OR_RETURN(std::shared_ptr<GgufFile> file, Assemble(std::move(parts), name));
-  file->stamp_ = stamp;
-  return file;
+  return Assemble(OnePart(std::move(copy), *std::move(header)), name);
 }
 
 absl::StatusOr<std::shared_ptr<GgufFile>> GgufFile::Assemble(GgufParts parts,

@@ -13,7 +13,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -74,11 +73,19 @@ struct GgufParts {
   std::vector<FileBytes> parts;     // files, and memory for what no file holds as it is
 };
 
+// A file as it was when it was opened.
+struct OpenedFile {
+  std::string path;
+  FileStamp stamp;
+
+  bool operator==(const OpenedFile&) const = default;
+};
+
 // Thread-compatible: const after Open(). The file must not be cut short while it is open.
 class GgufFile {
  public:
   // Maps a file, and of a model that is split over several all others beside it, when it is the
-  // first (split.h); such a model has no stamp. Errors begin with the path: NotFound and the like
+  // first (split.h). Errors begin with the path: NotFound and the like
   // from the system, DataLoss for what is cut off, InvalidArgument for what the format forbids,
   // ResourceExhausted for what exceeds limits.h, Unimplemented for versions and tensor types that
   // are not read.
@@ -88,7 +95,7 @@ class GgufFile {
   static absl::StatusOr<std::shared_ptr<GgufFile>> FromBytes(std::span<const uint8_t> bytes,
                                                              const std::string& name);
   // A model whose parts were checked where they were read. InvalidArgument for two tensors of one
-  // name. Such a model has no stamp.
+  // name.
   static absl::StatusOr<std::shared_ptr<GgufFile>> Assemble(GgufParts parts,
                                                             const std::string& name);
   ~GgufFile() = default;
@@ -97,8 +104,8 @@ class GgufFile {
 
   const std::string& path() const { return path_; }
   uint64_t file_bytes() const;  // of all parts
-  // Of the file when it was opened; nothing for FromBytes() and Assemble().
-  const std::optional<FileStamp>& stamp() const { return stamp_; }
+  // What Open() opened, which tells all of the model; nothing for FromBytes() and Assemble().
+  const std::vector<OpenedFile>& files() const { return files_; }
   // FailedPrecondition, with its path, when a file was written to since it was opened, as of
   // FileBytes.
   absl::Status CheckUnchanged() const;
@@ -128,9 +135,6 @@ class GgufFile {
 
  private:
   GgufFile() = default;
-  // A model that `bytes` holds whole, whose stamp it takes.
-  static absl::StatusOr<std::shared_ptr<GgufFile>> OfOne(FileBytes bytes, GgufHeader header,
-                                                         const std::string& name);
   // The value of a key, or NotFound.
   absl::StatusOr<const GgufValue*> Find(std::string_view key) const;
   // InvalidArgument: the key, what was wanted, what was found.
@@ -139,7 +143,7 @@ class GgufFile {
 
   std::string path_;
   std::vector<FileBytes> parts_;
-  std::optional<FileStamp> stamp_;
+  std::vector<OpenedFile> files_;
   GgufMetadata metadata_;
   std::vector<TensorInfo> tensors_;
   std::map<std::string, size_t, std::less<>> tensor_index_;

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "engine/brick/digest.h"
+#include "tests/support/split_model.h"
 #include "tests/support/tiny_model.h"
 
 namespace mortar {
@@ -165,6 +166,22 @@ TEST_F(DigestCache, ACutOrExtendedSidecarIsNoticedAndMended) {
   }
   fs::resize_file(Beside(), 16 << 20);
   EXPECT_TRUE(Run().second.computed);
+}
+
+TEST_F(DigestCache, AModelOfSeveralFilesHasOneForAll) {
+  const auto files = SplitModel(MakeTinyModel({.n_embd = 32, .n_ff = 32, .n_layers = 1}), 3);
+  const std::string stem = (root_ / "split").string();
+  for (int no = 0; no < 3; ++no) files[static_cast<size_t>(no)].WriteTo(SplitPath(stem, no, 3));
+  model_ = SplitPath(stem, 0, 3);
+  EXPECT_TRUE(Run().second.computed);
+  const auto [manifest, outcome] = Run();
+  EXPECT_FALSE(outcome.computed);
+  EXPECT_EQ(outcome.sidecar, Beside());
+  EXPECT_EQ(manifest.bricks, Truth());
+  const std::string last = SplitPath(stem, 2, 3);
+  fs::last_write_time(last, fs::last_write_time(last) + std::chrono::seconds(1));
+  EXPECT_TRUE(Run().second.computed) << "the last file is another one";
+  EXPECT_FALSE(Run().second.computed);
 }
 
 TEST_F(DigestCache, BytesInMemoryHaveNoSidecar) {

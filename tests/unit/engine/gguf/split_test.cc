@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "engine/gguf/gguf.h"
+#include "tests/support/split_model.h"
 #include "tests/support/tiny_model.h"
 
 namespace mortar {
@@ -17,15 +18,6 @@ using testing::HasSubstr;
 
 constexpr int kFiles = 3;
 
-// GGUF's number of the type that split.no and split.count have.
-constexpr uint32_t kUint16 = 2;
-
-void AddUint16(const char* name, uint16_t value, GgufWriter& writer) {
-  std::vector<uint8_t> bytes;
-  AppendNumber(value, bytes);
-  writer.AddRaw(name, kUint16, bytes);
-}
-
 class SplitGguf : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -33,24 +25,11 @@ class SplitGguf : public ::testing::Test {
         std::filesystem::path(::testing::TempDir()) / ("mortar_split_" + std::to_string(getpid()));
     std::filesystem::create_directories(folder_);
     whole_ = MakeTinyModel({});
-    // As llama.cpp's tool does it: all keys in the first file, tensors in their order.
-    const size_t share = whole_.tensors.size() / kFiles;
-    for (size_t no = 0; no < kFiles; ++no) {
-      GgufWriter& file = files_.emplace_back();
-      if (no == 0) file.keys = whole_.keys;
-      AddUint16("split.no", static_cast<uint16_t>(no), file);
-      AddUint16("split.count", kFiles, file);
-      file.AddInt32("split.tensors.count", static_cast<int32_t>(whole_.tensors.size()));
-      const auto begin = whole_.tensors.begin() + static_cast<ptrdiff_t>(no * share);
-      file.tensors.assign(
-          begin, no + 1 == kFiles ? whole_.tensors.end() : begin + static_cast<ptrdiff_t>(share));
-    }
+    files_ = SplitModel(whole_, kFiles);
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
-  std::string Path(int no) const {
-    return (folder_ / ("tiny-0000" + std::to_string(no + 1) + "-of-00003.gguf")).string();
-  }
+  std::string Path(int no) const { return SplitPath((folder_ / "tiny").string(), no, kFiles); }
   void WriteAll() const {
     for (int no = 0; no < kFiles; ++no) files_[static_cast<size_t>(no)].WriteTo(Path(no));
   }
@@ -96,8 +75,7 @@ TEST_F(SplitGguf, NamesTheFileThatWasWrittenTo) {
 }
 
 TEST_F(SplitGguf, OneFileThatSaysSoIsWhole) {
-  AddUint16("split.no", 0, whole_);
-  AddUint16("split.count", 1, whole_);
+  whole_ = SplitModel(whole_, 1)[0];
   whole_.WriteTo(Path(0));
   EXPECT_TRUE(GgufFile::Open(Path(0)).ok());
 }
