@@ -70,8 +70,10 @@ PIPELINES = {
     "bge": (["charsmap", replace({"Regex": " {2,}"}, " ")], metaspace("always")),
     "albert": ([replace({"String": "``"}, '"'), replace({"String": "''"}, '"'),
                 {"type": "Lowercase"}, "charsmap"], metaspace("always")),
-    "trained": ([{"type": "Nmt"}, {"type": "NFC"}, replace({"Regex": " {2,}"}, " ")],
+    "trained": ([{"type": "Nmt"}, {"type": "NFKC"}, replace({"Regex": " {2,}"}, " ")],
                 metaspace("never")),
+    "apart": ([{"type": "NFKD"}, {"type": "Strip", "strip_left": True, "strip_right": False}],
+              metaspace("always")),
 }
 
 

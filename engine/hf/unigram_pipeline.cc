@@ -1,5 +1,6 @@
 #include "engine/hf/unigram_pipeline.h"
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 
@@ -84,10 +85,9 @@ struct Simple {
   const char* type;
   const char* step;
 };
-constexpr Simple kSimple[] = {{"Nmt", names::kNmt},
-                              {"NFC", names::kNfc},
-                              {"NFD", names::kNfd},
-                              {"Lowercase", names::kLowercase}};
+constexpr Simple kSimple[] = {{"Nmt", names::kNmt},   {"NFC", names::kNfc},
+                              {"NFD", names::kNfd},   {"NFKC", names::kNfkc},
+                              {"NFKD", names::kNfkd}, {"Lowercase", names::kLowercase}};
 
 absl::Status AddNormalizer(const Fields& step, UnigramPipeline* to) {
   ASSIGN_OR_RETURN(const std::string type, step.String("type"));
@@ -102,7 +102,7 @@ absl::Status AddNormalizer(const Fields& step, UnigramPipeline* to) {
   }
   return step.NotKnown("type", Quoted(type) +
                                    " is not computed; known are Precompiled, Strip, Replace, Nmt, "
-                                   "NFC, NFD and Lowercase");
+                                   "NFC, NFD, NFKC, NFKD and Lowercase");
 }
 
 // Older files have add_prefix_space in place of prepend_scheme.
@@ -123,6 +123,11 @@ absl::Status AddMetaspace(const Fields& step, bool splits_before, UnigramPipelin
     return step.NotKnown("prepend_scheme", Quoted(scheme) +
                                                " behind WhitespaceSplit is not computed; known is "
                                                "always");
+  }
+  // Where something was stripped there, that library sees no beginning.
+  if (view == "first" &&
+      std::find(to->steps.begin(), to->steps.end(), names::kStripLeft) != to->steps.end()) {
+    return step.NotKnown("prepend_scheme", "'first' behind a Strip of the left is not computed");
   }
   to->adds_space = view != "never";
   to->adds_at_first = view == "first";

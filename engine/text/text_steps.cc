@@ -42,14 +42,12 @@ bool Nmt(std::string_view text, const std::string*, size_t bytes_max, std::strin
   return out->size() <= bytes_max;
 }
 
-// Composed, a text has at most its bytes; decomposed, at most four times (Unicode's FAQ on
-// normalization: three for UTF-8), which the caller's limit holds.
-bool Nfc(std::string_view text, const std::string*, size_t bytes_max, std::string* out) {
-  AppendNfc(text, out);
-  return out->size() <= bytes_max;
-}
-bool Nfd(std::string_view text, const std::string*, size_t bytes_max, std::string* out) {
-  AppendNfd(text, out);
+// `Append` makes of a text at most eleven times its bytes: a part of it at a time would be cut
+// where characters compose, so the limit is looked at before.
+template <void (*Append)(std::string_view, std::string*)>
+bool NormalForm(std::string_view text, const std::string*, size_t bytes_max, std::string* out) {
+  if (text.size() > bytes_max) return false;
+  Append(text, out);
   return out->size() <= bytes_max;
 }
 
@@ -129,8 +127,10 @@ bool SplitWords(std::string_view text, const std::string*, size_t bytes_max, std
 constexpr TextStep kSteps[] = {
     {names::kCharsMap, 0, nullptr},
     {names::kNmt, 0, Nmt},
-    {names::kNfc, 0, Nfc},
-    {names::kNfd, 0, Nfd},
+    {names::kNfc, 0, NormalForm<AppendNfc>},
+    {names::kNfd, 0, NormalForm<AppendNfd>},
+    {names::kNfkc, 0, NormalForm<AppendNfkc>},
+    {names::kNfkd, 0, NormalForm<AppendNfkd>},
     {names::kLowercase, 0, Lowercase},
     {names::kStripLeft, 0, StripLeft},
     {names::kStripRight, 0, StripRight},

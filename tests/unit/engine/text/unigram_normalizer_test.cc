@@ -74,6 +74,8 @@ TEST(UnigramNormalizer, EachStepDoesWhatItsNameSays) {
   EXPECT_EQ(Normal(Steps({"nmt"}), "a\x07\u200B\tb\uFEFF"), "a  b ");
   EXPECT_EQ(Normal(Steps({"nfc"}), "e\u0301"), "\u00E9");
   EXPECT_EQ(Normal(Steps({"nfd"}), "\u00E9"), "e\u0301");
+  EXPECT_EQ(Normal(Steps({"nfkc"}), "\uFF76\uFF9E\uFB01\u2460e\u0301"), "\u30ACfi1\u00E9");
+  EXPECT_EQ(Normal(Steps({"nfkd"}), "\u1E9B\u00BD\uFDFA").size(), 1 + 2 + 5 + 33u);
 }
 
 TEST(UnigramNormalizer, WithStepsOneSpaceStandsInFront) {
