@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes engine/text/decomposition_table.cc and character_tables.cc from Python's unicodedata.
+"""Writes engine/text/decomposition_table.cc, compatibility_*.cc and character_tables.cc from
+Python's unicodedata.
 
     tools/make_unicode_tables.py
 
@@ -32,7 +33,7 @@ def rows(entries):
 
 def array(kind, name, entries):
     return (f"const {kind} {name}[] = {{\n{rows(entries)}}};\n"
-            f"const size_t {name}Size = {len(entries)};\n")
+            f"const size_t {name}Size = {sum(entry.startswith('{') for entry in entries)};\n")
 
 
 def decompositions():
@@ -69,11 +70,11 @@ def lower(c):
     return ord(small) - c if len(small) == 1 and small != chr(c) else None
 
 
-def lower_ranges():
+def stepped_ranges(offset_of):
     """[first, last, step, offset]: the characters first, first + step, ... to last."""
     out = []
     for c in ALL:
-        offset = lower(c)
+        offset = offset_of(c)
         if offset is None:
             continue
         if out and out[-1][3] == offset:
@@ -85,11 +86,42 @@ def lower_ranges():
     return out
 
 
+def compatible(c):
+    """The full compatibility decomposition where it is another than the canonical one."""
+    text = unicodedata.normalize("NFKD", chr(c))
+    return text if text != unicodedata.normalize("NFD", chr(c)) else None
+
+
+def compatible_offset(c):
+    text = compatible(c)
+    return ord(text) - c if text is not None and len(text) == 1 else None
+
+
+def compatible_texts():
+    for c in ALL:
+        text = compatible(c)
+        if text is not None and len(text) > 1:
+            written = [f"0x{ord(part):x}," for part in text]
+            yield f"{{0x{c:x},{{" + "".join(written[:9])
+            yield "".join(written[9:]) + "}},"
+
+
 def main():
     (TEXT / "decomposition_table.cc").write_text(
         head("decomposition_table")
         + array("Decomposition", "kDecompositions", list(decompositions()))
         + "// clang-format on\n\n}  // namespace mortar\n")
+
+    for name, content in (
+            ("compatibility_ranges",
+             array("CompatibleRange", "kCompatibleRanges",
+                   [f"{{0x{a:x},0x{b:x},{s},{o}}}," for a, b, s, o
+                    in stepped_ranges(compatible_offset)])),
+            ("compatibility_texts",
+             array("CompatibleText", "kCompatibleTexts", list(compatible_texts())))):
+        (TEXT / f"{name}.cc").write_text(
+            head("compatibility_tables") + content
+            + "// clang-format on\n\n}  // namespace mortar\n")
 
     combining = ranges(lambda c: unicodedata.combining(chr(c)) or None)
     body = array("CombiningRange", "kCombining",
@@ -99,7 +131,7 @@ def main():
         body += "\n" + array("CharacterRange", name,
                              [f"{{0x{a:x},0x{b:x}}}," for a, b, _ in ranges(category(*wanted))])
     body += "\n" + array("LowerRange", "kLower",
-                         [f"{{0x{a:x},0x{b:x},{s},{o}}}," for a, b, s, o in lower_ranges()])
+                         [f"{{0x{a:x},0x{b:x},{s},{o}}}," for a, b, s, o in stepped_ranges(lower)])
     (TEXT / "character_tables.cc").write_text(
         head("character_tables") + body + "// clang-format on\n\n}  // namespace mortar\n")
 

@@ -15,23 +15,6 @@ constexpr char kByteLevelPattern[] =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 constexpr char kDigitPattern[] = R"(\p{N})";
 
-// The steps of a normaliser or a pre-tokenizer: those of a sequence, or itself, or none.
-absl::StatusOr<std::vector<Fields>> StepsOf(const Fields& file, const char* name,
-                                            const char* list_name) {
-  std::vector<Fields> steps;
-  if (!file.Has(name)) return steps;
-  ASSIGN_OR_RETURN(const Fields outer, file.Object(name));
-  ASSIGN_OR_RETURN(const std::string type, outer.String("type"));
-  if (std::string_view(type) != "Sequence") return std::vector<Fields>{outer};
-  const Json* const list = outer.Find(list_name);
-  if (list == nullptr || !list->is_array()) return outer.Wrong(list_name, "expected a list");
-  for (const Json& item : *list) {
-    ASSIGN_OR_RETURN(Fields step, Fields::Of(item, outer.where() + ": step"));
-    steps.push_back(std::move(step));
-  }
-  return steps;
-}
-
 absl::StatusOr<bool> HasStep(const std::vector<Fields>& steps, std::string_view wanted) {
   for (const Fields& step : steps) {
     ASSIGN_OR_RETURN(const std::string type, step.String("type"));
@@ -145,6 +128,22 @@ absl::StatusOr<Pipeline> SentencePiece(const std::vector<Fields>& normalizers,
 }
 
 }  // namespace
+
+absl::StatusOr<std::vector<Fields>> StepsOf(const Fields& file, const char* name,
+                                            const char* list_name) {
+  std::vector<Fields> steps;
+  if (!file.Has(name)) return steps;
+  ASSIGN_OR_RETURN(const Fields outer, file.Object(name));
+  ASSIGN_OR_RETURN(const std::string type, outer.String("type"));
+  if (std::string_view(type) != "Sequence") return std::vector<Fields>{outer};
+  const Json* const list = outer.Find(list_name);
+  if (list == nullptr || !list->is_array()) return outer.Wrong(list_name, "expected a list");
+  for (const Json& item : *list) {
+    ASSIGN_OR_RETURN(Fields step, Fields::Of(item, outer.where() + ": step"));
+    steps.push_back(std::move(step));
+  }
+  return steps;
+}
 
 absl::StatusOr<Pipeline> ReadPipeline(const Fields& file, const Fields& model) {
   ASSIGN_OR_RETURN(const std::vector<Fields> normalizers,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "common/status.h"
 #include "engine/hf/json.h"
@@ -14,8 +15,13 @@ struct Pipeline {
   bool adds_space = false;    // SentencePiece's: a space in front of plain text
 };
 
-// From the normaliser, the pre-tokenizer and the model of a tokenizer.json. Unimplemented, with
-// those known, for steps that neither kind has.
+// The steps of a normaliser, a pre-tokenizer or a decoder: those of a sequence, which calls them
+// `list_name`, or itself, or none.
+absl::StatusOr<std::vector<Fields>> StepsOf(const Fields& file, const char* name,
+                                            const char* list_name);
+
+// From the normaliser, the pre-tokenizer and the model of a BPE's tokenizer.json. Unimplemented,
+// with those known, for steps that neither kind of BPE has.
 absl::StatusOr<Pipeline> ReadPipeline(const Fields& file, const Fields& model);
 
 }  // namespace mortar

@@ -1,7 +1,8 @@
 // tokenizer.json, tokenizer_config.json and the chat template as GGUF's metadata.
 //
-// Two kinds of vocabulary are read: byte-level BPE (GGUF's model "gpt2") and SentencePiece's BPE as
-// Hugging Face rewrites it (GGUF's "llama"). Sources: the file format of huggingface/tokenizers.
+// Three kinds of vocabulary are read: byte-level BPE (GGUF's model "gpt2"), SentencePiece's BPE as
+// Hugging Face rewrites it (GGUF's "llama"), and Unigram (GGUF's "t5"). Sources: the file format of
+// huggingface/tokenizers.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// The vocabulary of a tokenizer.json.
+// The vocabulary of a tokenizer.json; of a BPE, in full.
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -7,109 +7,65 @@
 
 #include "engine/gguf/reader.h"
 #include "engine/hf/pipeline.h"
+#include "engine/hf/token_tables.h"
 #include "engine/hf/tokenizer_keys.h"
+#include "engine/hf/unigram_keys.h"
 #include "engine/text/limits.h"
 #include "engine/text/vocabulary.h"
 
 namespace mortar {
 namespace {
 
-int64_t Number(TokenType type) { return static_cast<int64_t>(type); }
+using Merges = std::vector<std::pair<std::string, std::string>>;
 
-// Tokens by their id, and the pairs that merge.
-struct Tables {
-  std::vector<std::string> tokens;
-  std::vector<int64_t> types;
-  std::vector<std::pair<std::string, std::string>> merges;
-};
-
-bool IsByteToken(std::string_view text) {
-  return text.size() == 6 && text.starts_with("<0x") && text.ends_with(">");
-}
-
-absl::Status ReadTokens(const Fields& model, uint64_t n_rows, Tables& tables) {
-  if (n_rows == 0 || n_rows > kVocabularyTokensMax) {
-    return model.Wrong("vocab", "an embedding of " + std::to_string(n_rows) +
-                                    " rows, expected 1 to " + std::to_string(kVocabularyTokensMax));
-  }
+absl::StatusOr<TokenTables> ReadTokens(const Fields& model, uint64_t n_rows) {
+  ASSIGN_OR_RETURN(TokenTables tables, MakeTokenTables(model, n_rows));
   RETURN_IF_ERROR(model.Object("vocab").status());
-  tables.tokens.resize(n_rows);
-  tables.types.assign(n_rows, Number(TokenType::kUnused));
   ASSIGN_OR_RETURN(const bool has_bytes, model.BoolOr("byte_fallback", false));
   ASSIGN_OR_RETURN(const std::string unknown, model.StringOr("unk_token", ""));
   for (const auto& [text, id] : model.Find("vocab")->items()) {
-    if (!id.is_number_unsigned() || id.get<uint64_t>() >= n_rows) {
+    if (!id.is_number_unsigned()) {
       return model.Wrong("vocab", "token " + Quoted(text) + ": expected an id below the " +
                                       std::to_string(n_rows) + " rows of the embedding, found " +
                                       (id.is_number() ? id.dump() : KindOf(id)));
     }
-    const auto at = id.get<uint64_t>();
-    if (tables.types[at] != Number(TokenType::kUnused)) {
-      return model.Wrong("vocab", "id " + std::to_string(at) + " is that of two tokens");
-    }
-    tables.tokens[at] = text;
-    tables.types[at] = Number(TokenType::kNormal);
-    if (has_bytes && IsByteToken(text)) tables.types[at] = Number(TokenType::kByte);
-    if (has_bytes && !unknown.empty() && text == unknown) {
-      tables.types[at] = Number(TokenType::kUnknown);
-    }
+    TokenType type = TokenType::kNormal;
+    if (has_bytes && IsByteToken(text)) type = TokenType::kByte;
+    if (has_bytes && !unknown.empty() && text == unknown) type = TokenType::kUnknown;
+    RETURN_IF_ERROR(PutToken(model, id.get<uint64_t>(), text, type, tables));
   }
-  return absl::OkStatus();
-}
-
-// Added tokens: special ones are control tokens, the others pieces of ordinary text.
-absl::Status ReadAddedTokens(const Fields& file, uint64_t n_rows, Tables& tables) {
-  const Json* const list = file.Find("added_tokens");
-  if (list == nullptr) return absl::OkStatus();
-  if (!list->is_array()) return file.Wrong("added_tokens", "expected a list");
-  for (const Json& item : *list) {
-    ASSIGN_OR_RETURN(const Fields token, Fields::Of(item, file.where() + ": added token"));
-    ASSIGN_OR_RETURN(const uint64_t id, token.Int("id", 0, kVocabularyTokensMax));
-    ASSIGN_OR_RETURN(const std::string text, token.String("content"));
-    ASSIGN_OR_RETURN(const bool special, token.BoolOr("special", false));
-    if (id >= n_rows) continue;  // the model can neither read it nor say it
-    if (tables.types[id] == Number(TokenType::kUnknown)) continue;
-    tables.tokens[id] = text;
-    tables.types[id] = Number(special ? TokenType::kControl : TokenType::kUserDefined);
-  }
-  return absl::OkStatus();
-}
-
-void NameUnusedTokens(Tables& tables) {
-  for (size_t i = 0; i < tables.tokens.size(); ++i) {
-    if (tables.types[i] != Number(TokenType::kUnused)) continue;
-    tables.tokens[i] = "[PAD" + std::to_string(i) + "]";
-  }
+  return tables;
 }
 
 // "left right" in older files, ["left", "right"] in newer ones.
-absl::Status ReadMerges(const Fields& model, Tables& tables) {
+absl::StatusOr<Merges> ReadMerges(const Fields& model) {
   const Json* const list = model.Find("merges");
   if (list == nullptr || !list->is_array()) return model.Wrong("merges", "expected a list");
-  tables.merges.reserve(list->size());
+  Merges merges;
+  merges.reserve(list->size());
   for (const Json& item : *list) {
     if (item.is_string()) {
       const auto& text = item.get_ref<const std::string&>();
       const size_t space = text.find(' ');
       if (space != std::string::npos) {
-        tables.merges.emplace_back(text.substr(0, space), text.substr(space + 1));
+        merges.emplace_back(text.substr(0, space), text.substr(space + 1));
         continue;
       }
     } else if (item.is_array() && item.size() == 2 && item[0].is_string() && item[1].is_string()) {
-      tables.merges.emplace_back(item[0].get_ref<const std::string&>(),
-                                 item[1].get_ref<const std::string&>());
+      merges.emplace_back(item[0].get_ref<const std::string&>(),
+                          item[1].get_ref<const std::string&>());
       continue;
     }
-    return model.Wrong("merges", "entry " + std::to_string(tables.merges.size()) +
+    return model.Wrong("merges", "entry " + std::to_string(merges.size()) +
                                      ": expected two tokens, as a list or with a space between");
   }
-  return absl::OkStatus();
+  return merges;
 }
 
-void PutByteLevel(const Tables& tables, const std::string& pre, GgufMetadata& to) {
+void PutByteLevel(const Merges& pairs, const std::string& pre, GgufMetadata& to) {
   std::vector<std::string> merges;
-  merges.reserve(tables.merges.size());
-  for (const auto& [left, right] : tables.merges) merges.push_back(left + " " + right);
+  merges.reserve(pairs.size());
+  for (const auto& [left, right] : pairs) merges.push_back(left + " " + right);
   to["tokenizer.ggml.model"] = std::string("gpt2");
   to["tokenizer.ggml.pre"] = pre;
   to["tokenizer.ggml.merges"] = GgufArray(std::move(merges));
@@ -119,7 +75,8 @@ void PutByteLevel(const Tables& tables, const std::string& pre, GgufMetadata& to
 // from the best on. So the score of a token is how many results come before it, negated. A pair
 // that makes a token without being in the list would merge all the same: such a list was trained
 // by another program, and its tokens would differ.
-absl::Status PutScores(const Fields& model, const Tables& tables, GgufMetadata& to) {
+absl::Status PutScores(const Fields& model, const TokenTables& tables, const Merges& merges,
+                       GgufMetadata& to) {
   std::map<std::string_view, size_t> normal;
   for (size_t i = 0; i < tables.tokens.size(); ++i) {
     if (tables.types[i] == Number(TokenType::kNormal)) normal.emplace(tables.tokens[i], i);
@@ -127,7 +84,7 @@ absl::Status PutScores(const Fields& model, const Tables& tables, GgufMetadata& 
   std::vector<double> scores(tables.tokens.size(), 0);
   std::set<std::pair<std::string_view, std::string_view>> pairs;
   double next = 0;
-  for (const auto& [left, right] : tables.merges) {
+  for (const auto& [left, right] : merges) {
     pairs.emplace(left, right);
     const auto result = normal.find(left + right);
     if (result == normal.end()) {
@@ -164,9 +121,9 @@ std::string WithSpaces(std::string_view text) {
   return plain.append(text);
 }
 
-absl::Status PutSentencePiece(const Fields& model, bool adds_space, Tables& tables,
-                              GgufMetadata& to) {
-  RETURN_IF_ERROR(PutScores(model, tables, to));
+absl::Status PutSentencePiece(const Fields& model, bool adds_space, const Merges& merges,
+                              TokenTables& tables, GgufMetadata& to) {
+  RETURN_IF_ERROR(PutScores(model, tables, merges, to));
   for (size_t i = 0; i < tables.tokens.size(); ++i) {
     if (tables.types[i] == Number(TokenType::kUserDefined)) {
       tables.tokens[i] = WithSpaces(tables.tokens[i]);
@@ -186,19 +143,19 @@ absl::Status AddVocabularyKeys(const Json& tokenizer, const std::string& path, u
   ASSIGN_OR_RETURN(const Fields file, Fields::Of(tokenizer, path));
   ASSIGN_OR_RETURN(const Fields model, file.Object("model"));
   ASSIGN_OR_RETURN(const std::string type, model.StringOr("type", "BPE"));
+  if (std::string_view(type) == "Unigram") return AddUnigramKeys(file, model, n_rows, to);
   if (std::string_view(type) != "BPE") {
-    return model.NotKnown("type", Quoted(type) + " is not read; known is BPE");
+    return model.NotKnown("type", Quoted(type) + " is not read; known are BPE and Unigram");
   }
   ASSIGN_OR_RETURN(const Pipeline pipeline, ReadPipeline(file, model));
-  Tables tables;
-  RETURN_IF_ERROR(ReadTokens(model, n_rows, tables));
-  RETURN_IF_ERROR(ReadAddedTokens(file, n_rows, tables));
+  ASSIGN_OR_RETURN(TokenTables tables, ReadTokens(model, n_rows));
+  RETURN_IF_ERROR(ReadAddedTokens(file, tables));
   NameUnusedTokens(tables);
-  RETURN_IF_ERROR(ReadMerges(model, tables));
+  ASSIGN_OR_RETURN(const Merges merges, ReadMerges(model));
   if (pipeline.byte_level) {
-    PutByteLevel(tables, pipeline.pre_tokenizer, to);
+    PutByteLevel(merges, pipeline.pre_tokenizer, to);
   } else {
-    RETURN_IF_ERROR(PutSentencePiece(model, pipeline.adds_space, tables, to));
+    RETURN_IF_ERROR(PutSentencePiece(model, pipeline.adds_space, merges, tables, to));
   }
   to[kTokensKey] = GgufArray(std::move(tables.tokens));
   to[kTypesKey] = GgufArray(std::move(tables.types));

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/text/character_tables.h"
+#include "engine/text/compatibility_tables.h"
 #include "engine/text/decomposition_table.h"
 #include "engine/text/utf8.h"
 
@@ -134,6 +135,41 @@ void AppendNormal(std::string_view text, bool composes, std::string* out) {
   flush();
 }
 
+// Appends a character's full compatibility decomposition, or itself.
+void AppendCompatible(char32_t c, std::string* out) {
+  const CompatibleRange* const ranges_end = kCompatibleRanges + kCompatibleRangesSize;
+  const CompatibleRange* const range =
+      std::lower_bound(kCompatibleRanges, ranges_end, c,
+                       [](const CompatibleRange& r, char32_t x) { return r.last < x; });
+  if (range != ranges_end && range->first <= c && (c - range->first) % range->step == 0) {
+    AppendUtf8(static_cast<char32_t>(static_cast<int32_t>(c) + range->offset), out);
+    return;
+  }
+  const CompatibleText* const texts_end = kCompatibleTexts + kCompatibleTextsSize;
+  const CompatibleText* const found =
+      std::lower_bound(kCompatibleTexts, texts_end, c,
+                       [](const CompatibleText& t, char32_t x) { return t.character < x; });
+  if (found == texts_end || found->character != c) {
+    AppendUtf8(c, out);
+    return;
+  }
+  for (const char32_t part : found->text) {
+    if (part != 0) AppendUtf8(part, out);
+  }
+}
+
+// What is left to do is canonical.
+std::string Compatible(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const Utf8Step step = NextUtf8(text);
+    AppendCompatible(step.code_point, &out);
+    text.remove_prefix(step.bytes);
+  }
+  return out;
+}
+
 }  // namespace
 
 // Bytes from 0xCC on begin the characters from U+0300 on.
@@ -144,5 +180,7 @@ bool IsSurelyNfc(std::string_view text) {
 
 void AppendNfc(std::string_view text, std::string* out) { AppendNormal(text, true, out); }
 void AppendNfd(std::string_view text, std::string* out) { AppendNormal(text, false, out); }
+void AppendNfkc(std::string_view text, std::string* out) { AppendNfc(Compatible(text), out); }
+void AppendNfkd(std::string_view text, std::string* out) { AppendNfd(Compatible(text), out); }
 
 }  // namespace mortar

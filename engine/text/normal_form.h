@@ -1,4 +1,4 @@
-// Unicode's canonical normal forms. Source: Unicode Standard Annex #15.
+// Unicode's normal forms. Source: Unicode Standard Annex #15.
 #pragma once
 
 #include <string>
@@ -10,6 +10,10 @@ namespace mortar {
 // time, but for the sorting of what combines with one character.
 void AppendNfc(std::string_view text, std::string* out);
 void AppendNfd(std::string_view text, std::string* out);
+// The same of compatible characters: full width becomes narrow, ligatures letters. A text may grow
+// to eleven times its bytes.
+void AppendNfkc(std::string_view text, std::string* out);
+void AppendNfkd(std::string_view text, std::string* out);
 
 // True only where normal form C changes nothing; quick.
 bool IsSurelyNfc(std::string_view text);

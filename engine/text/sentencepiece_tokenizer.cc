@@ -1,49 +1,17 @@
 #include "engine/text/sentencepiece_tokenizer.h"
 
-#include <array>
-#include <cmath>
-#include <optional>
 #include <utility>
 
 #include "engine/text/joined_text.h"
 #include "engine/text/limits.h"
 #include "engine/text/score_merger.h"
+#include "engine/text/scored_tokens.h"
 #include "engine/text/space_mark.h"
 #include "engine/text/utf8.h"
 #include "engine/text/white_space.h"
 
 namespace mortar {
 namespace {
-
-constexpr char kScoresKey[] = "tokenizer.ggml.scores";
-
-// Marks of conversations that files declare as user-defined tokens; found in a user's message
-// they would forge a turn.
-constexpr std::string_view kMarks[] = {"<s>",
-                                       "</s>",
-                                       "<bos>",
-                                       "<eos>",
-                                       "<unk>",
-                                       "<pad>",
-                                       "[INST]",
-                                       "[/INST]",
-                                       "<start_of_turn>",
-                                       "<end_of_turn>",
-                                       "<<SYS>>",
-                                       "<</SYS>>",
-                                       "<image>",
-                                       "[IMG]",
-                                       "[TOOL_CALLS]",
-                                       "[AVAILABLE_TOOLS]",
-                                       "[TOOL_RESULTS]"};
-
-bool IsTurnMark(std::string_view text) {
-  if (text.starts_with("<|") && text.ends_with("|>")) return true;
-  for (const std::string_view mark : kMarks) {
-    if (text == mark) return true;
-  }
-  return false;
-}
 
 // Phi-3's special tokens that leave the white space behind them alone.
 constexpr std::string_view kLeaveSpace[] = {"<unk>", "<s>", "<|endoftext|>"};
@@ -58,38 +26,6 @@ size_t WhiteSpaceBytes(std::string_view text) {
   return bytes;
 }
 
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  return -1;
-}
-
-// The byte that "<0xHH>" names.
-std::optional<uint8_t> ParseByte(std::string_view text) {
-  if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') return std::nullopt;
-  const int high = HexDigit(text[3]);
-  const int low = HexDigit(text[4]);
-  if (high < 0 || low < 0) return std::nullopt;
-  return static_cast<uint8_t>(high * 16 + low);
-}
-
-absl::StatusOr<bool> Spell(Token token, std::string_view text, TokenType type, std::string* bytes) {
-  if (type == TokenType::kByte) {
-    const std::optional<uint8_t> byte = ParseByte(text);
-    if (!byte) {
-      return InvalidArgument(At(kTokensKey, token) + " is \"" + std::string(text.substr(0, 100)) +
-                             "\", expected a byte token, <0x00> to <0xFF>");
-    }
-    bytes->push_back(static_cast<char>(*byte));
-  } else if (type == TokenType::kNormal || type == TokenType::kUserDefined) {
-    AppendSpaced(text, bytes);
-  } else {
-    *bytes += text;
-  }
-  return true;
-}
-
 class SentencePieceTokenizer final : public TableTokenizer {
  public:
   absl::Status Build(const Vocabulary& vocabulary);
@@ -97,14 +33,12 @@ class SentencePieceTokenizer final : public TableTokenizer {
   bool adds_space() const override { return adds_space_; }
 
  private:
-  absl::Status CheckScores(std::span<const float> scores) const;
-  absl::Status IndexTokens(const Vocabulary& vocabulary);
+  absl::Status IndexTokens();
   void EncodePlain(std::string_view text, ScoreMerger::Scratch* scratch,
                    std::vector<Token>* out) const;
   size_t ChunkEnd(std::string_view text, size_t begin) const;
 
-  std::array<Token, 256> byte_tokens_{};  // all -1: the vocabulary has none
-  Token unknown_ = -1;
+  Fallback fallback_;
   bool adds_space_ = false;
   std::vector<bool> takes_space_;  // [n_vocab] whether white space behind the token is left out
   bool crosses_words_ = false;     // some token goes on behind a space that follows a word
@@ -113,9 +47,10 @@ class SentencePieceTokenizer final : public TableTokenizer {
 };
 
 absl::Status SentencePieceTokenizer::Build(const Vocabulary& vocabulary) {
-  RETURN_IF_ERROR(table_.Build(vocabulary, TokenType::kByte, Spell));
-  RETURN_IF_ERROR(CheckScores(vocabulary.scores));
-  RETURN_IF_ERROR(IndexTokens(vocabulary));
+  RETURN_IF_ERROR(table_.Build(vocabulary, TokenType::kByte, SpellScored));
+  RETURN_IF_ERROR(CheckScores(vocabulary.scores, n_vocab()));
+  ASSIGN_OR_RETURN(fallback_, FindFallback(table_, vocabulary.unknown));
+  RETURN_IF_ERROR(IndexTokens());
   adds_space_ = vocabulary.adds_space;
   takes_space_.assign(n_vocab(), vocabulary.specials_take_space);
   for (Token token = 0; token < n_vocab(); ++token) {
@@ -127,25 +62,7 @@ absl::Status SentencePieceTokenizer::Build(const Vocabulary& vocabulary) {
   return absl::OkStatus();
 }
 
-absl::Status SentencePieceTokenizer::CheckScores(std::span<const float> scores) const {
-  if (scores.size() != static_cast<size_t>(n_vocab())) {
-    return InvalidArgument(std::string(kScoresKey) + " has " + std::to_string(scores.size()) +
-                           " entries, expected " + std::to_string(n_vocab()) +
-                           ", one for each token");
-  }
-  for (size_t i = 0; i < scores.size(); ++i) {
-    if (!std::isfinite(scores[i])) {
-      return InvalidArgument(At(kScoresKey, i) + " is " + std::to_string(scores[i]) +
-                             ", expected a finite number");
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status SentencePieceTokenizer::IndexTokens(const Vocabulary& vocabulary) {
-  byte_tokens_.fill(-1);
-  int n_bytes = 0;
-  unknown_ = vocabulary.unknown;
+absl::Status SentencePieceTokenizer::IndexTokens() {
   std::vector<SpecialTokens::Entry> anywhere;
   for (Token token = 0; token < n_vocab(); ++token) {
     const std::string_view text = table_.Text(token);
@@ -157,27 +74,9 @@ absl::Status SentencePieceTokenizer::IndexTokens(const Vocabulary& vocabulary) {
       }
       const size_t word = text.find_first_not_of(' ');
       crosses_words_ |= word != text.npos && text.find(' ', word) != text.npos;
-    } else if (type == TokenType::kByte) {
-      Token& slot = byte_tokens_[static_cast<uint8_t>(text[0])];
-      if (slot >= 0) {
-        return InvalidArgument(At(kTokensKey, token) + " repeats byte token " +
-                               std::to_string(slot));
-      }
-      slot = token;
-      ++n_bytes;
     } else if (type == TokenType::kUserDefined && !IsTurnMark(text)) {
       anywhere.push_back({text, token});
-    } else if (type == TokenType::kUnknown && unknown_ < 0) {
-      unknown_ = token;
     }
-  }
-  if (n_bytes != 0 && n_bytes != 256) {
-    return InvalidArgument(std::string(kTokensKey) + " has " + std::to_string(n_bytes) +
-                           " byte tokens, expected all 256 or none");
-  }
-  if (n_bytes == 0 && unknown_ < 0) {
-    return InvalidArgument(std::string(kTokensKey) +
-                           " has neither byte tokens nor an unknown token");
   }
   anywhere_ = std::make_unique<SpecialTokens>(std::move(anywhere));
   return absl::OkStatus();
@@ -206,10 +105,10 @@ void SentencePieceTokenizer::EncodePlain(std::string_view text, ScoreMerger::Scr
   const auto emit = [&](std::string_view symbol, Token token) {
     if (token >= 0) {
       out->push_back(token);
-    } else if (byte_tokens_[0] >= 0) {
-      for (const char c : symbol) out->push_back(byte_tokens_[static_cast<uint8_t>(c)]);
+    } else if (fallback_.has_bytes()) {
+      for (const char c : symbol) out->push_back(fallback_.bytes[static_cast<uint8_t>(c)]);
     } else if (!in_unknown) {
-      out->push_back(unknown_);
+      out->push_back(fallback_.unknown);
     }
     in_unknown = token < 0;
   };

@@ -1,7 +1,8 @@
 // From text to token ids and back, with the vocabulary that a GGUF file carries.
 //
 // One interface, one file pair for each kind: bpe_tokenizer.h (GGUF's model "gpt2"),
-// sentencepiece_tokenizer.h ("llama") and wordpiece_tokenizer.h ("bert").
+// sentencepiece_tokenizer.h ("llama"), wordpiece_tokenizer.h ("bert") and unigram_tokenizer.h
+// ("t5").
 #pragma once
 
 #include <cstdint>

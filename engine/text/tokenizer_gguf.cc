@@ -1,10 +1,12 @@
 // The one place where the tokenizers know GGUF's keys and their types.
 #include <algorithm>
+#include <utility>
 
 #include "engine/gguf/reader.h"
 #include "engine/text/bpe_tokenizer.h"
 #include "engine/text/sentencepiece_tokenizer.h"
 #include "engine/text/tokenizer.h"
+#include "engine/text/unigram_tokenizer.h"
 #include "engine/text/vocabulary.h"
 #include "engine/text/wordpiece_tokenizer.h"
 
@@ -112,6 +114,58 @@ Made WordPieceFromGguf(const GgufFile& file) {
   return MakeWordPieceTokenizer(vocabulary, lowers, strips);
 }
 
+// The bytes of a list of small integers; the format's writers disagree about their sign.
+absl::StatusOr<std::string> OptionalBytes(const GgufFile& file, const char* key) {
+  ASSIGN_OR_RETURN(const std::vector<int32_t> values,
+                   Optional<std::vector<int32_t>>(file.GetInts(key), {}));
+  std::string bytes;
+  bytes.reserve(values.size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (values[i] < -128 || values[i] > 255) {
+      return InvalidArgument(At(key, i) + " is " + std::to_string(values[i]) + ", expected a byte");
+    }
+    bytes.push_back(static_cast<char>(values[i]));
+  }
+  return bytes;
+}
+
+absl::StatusOr<UnigramRules> ReadUnigramRules(const GgufFile& file) {
+  UnigramRules rules;
+  ASSIGN_OR_RETURN(rules.charsmap, OptionalBytes(file, "tokenizer.ggml.precompiled_charsmap"));
+  ASSIGN_OR_RETURN(rules.adds_space,
+                   Optional<bool>(file.GetBool("tokenizer.ggml.add_space_prefix"), false));
+  ASSIGN_OR_RETURN(rules.removes_extra_spaces,
+                   Optional<bool>(file.GetBool("tokenizer.ggml.remove_extra_whitespaces"), false));
+  // This engine's own keys: what a tokenizer.json does where that differs.
+  const auto steps = file.GetStrings("tokenizer.ggml.normalizer.steps");
+  if (!steps.ok() && steps.status().code() == absl::StatusCode::kNotFound) return rules;
+  RETURN_IF_ERROR(steps.status());
+  rules.steps = **steps;
+  rules.has_steps = true;
+  ASSIGN_OR_RETURN(rules.adds_at_first,
+                   Optional<bool>(file.GetBool("tokenizer.ggml.add_space_at_first"), false));
+  ASSIGN_OR_RETURN(rules.cuts_words,
+                   Optional<bool>(file.GetBool("tokenizer.ggml.cut_words"), false));
+  return rules;
+}
+
+Made UnigramFromGguf(const GgufFile& file) {
+  Vocabulary vocabulary;
+  std::vector<int32_t> types;
+  RETURN_IF_ERROR(ReadTokens(file, &types, &vocabulary));
+  ASSIGN_OR_RETURN(const std::vector<float> scores, file.GetFloats("tokenizer.ggml.scores"));
+  vocabulary.scores = scores;
+  RETURN_IF_ERROR(
+      OrElse(file, "tokenizer.ggml.seperator_token_id", "</s>", vocabulary, &vocabulary.eos));
+  ASSIGN_OR_RETURN(vocabulary.adds_bos,
+                   Optional<bool>(file.GetBool("tokenizer.ggml.add_bos_token"), false));
+  // A T5 reads texts with an end.
+  ASSIGN_OR_RETURN(vocabulary.adds_eos, Optional<bool>(file.GetBool("tokenizer.ggml.add_eos_token"),
+                                                       vocabulary.eos >= 0));
+  ASSIGN_OR_RETURN(UnigramRules rules, ReadUnigramRules(file));
+  return MakeUnigramTokenizer(vocabulary, std::move(rules));
+}
+
 struct Kind {
   const char* model;  // the value of tokenizer.ggml.model
   const char* about;
@@ -121,6 +175,7 @@ constexpr Kind kKinds[] = {
     {"gpt2", "byte-level BPE", BpeFromGguf},
     {"llama", "SentencePiece", SentencePieceFromGguf},
     {"bert", "WordPiece", WordPieceFromGguf},
+    {"t5", "Unigram", UnigramFromGguf},
 };
 
 }  // namespace

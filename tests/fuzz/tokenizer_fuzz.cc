@@ -11,6 +11,7 @@
 #include "common/check.h"
 #include "engine/text/bpe_tokenizer.h"
 #include "engine/text/sentencepiece_tokenizer.h"
+#include "engine/text/unigram_tokenizer.h"
 #include "engine/text/utf8.h"
 
 namespace {
@@ -96,8 +97,15 @@ void CheckBpe(const char* pre_tokenizer, int n_merges, Input input) {
   Check(tables, mortar::MakeBpeTokenizer, input.Text(), input.Text());
 }
 
+absl::StatusOr<std::unique_ptr<mortar::Tokenizer>> MakeUnigram(const mortar::Vocabulary& tables) {
+  mortar::UnigramRules rules;
+  rules.adds_space = false;
+  rules.removes_extra_spaces = false;
+  return mortar::MakeUnigramTokenizer(tables, rules);
+}
+
 // Pieces of one to three letters out of four, one of them the space.
-void CheckSentencePiece(bool crosses_words, int n_pieces, Input input) {
+void CheckSentencePiece(bool crosses_words, int n_pieces, Make make, Input input) {
   const std::string letters[] = {"a", "b", "\u00E9", "\u2581"};
   Tables tables;
   tables.Add("<unk>", 2);
@@ -120,7 +128,7 @@ void CheckSentencePiece(bool crosses_words, int n_pieces, Input input) {
   for (size_t at = spaced.find("\u2581"); at != spaced.npos; at = spaced.find("\u2581", at)) {
     spaced.replace(at, 3, " ");
   }
-  Check(tables, mortar::MakeSentencePieceTokenizer, input.Text(), spaced);
+  Check(tables, make, input.Text(), spaced);
 }
 
 }  // namespace
@@ -129,12 +137,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   constexpr const char* kNames[] = {"smollm", "gpt-2", "llama-bpe", "qwen2"};
   if (size < 2) return 0;
   Input input = {data, size};
-  const int kind = input.Next() % 6;
+  const int kind = input.Next() % 8;
   const int n_tokens = input.Next() % 64;
   if (kind < 4) {
     CheckBpe(kNames[kind], n_tokens, input);
   } else {
-    CheckSentencePiece(/*crosses_words=*/kind == 5, n_tokens, input);
+    CheckSentencePiece(/*crosses_words=*/kind % 2 == 1, n_tokens,
+                       kind < 6 ? mortar::MakeSentencePieceTokenizer : MakeUnigram, input);
   }
   return 0;
 }

@@ -99,8 +99,8 @@ TEST(TokenizerKeys, RefusesMergesThatSentencePieceWouldNotMake) {
 
 TEST(TokenizerKeys, RefusesWhatItDoesNotComputeByName) {
   Json file = SentencePieceFile();
-  file["model"]["type"] = "Unigram";
-  EXPECT_THAT(ErrorOf(file), HasSubstr("'Unigram' is not read; known is BPE"));
+  file["model"]["type"] = "WordLevel";
+  EXPECT_THAT(ErrorOf(file), HasSubstr("'WordLevel' is not read; known are BPE and Unigram"));
   file = SentencePieceFile();
   file["normalizer"] = {{"type", "Lowercase"}};
   file["pre_tokenizer"] = {{"type", "ByteLevel"}, {"add_prefix_space", false}};

@@ -100,7 +100,7 @@ TEST(TokenizerFromGguf, NamesTheTokenizerThatItDoesNotKnow) {
   writer.FindKey("tokenizer.ggml.model").value = Stored("rwkv");
   EXPECT_EQ(Refusal(writer),
             "tokenizer.ggml.model is 'rwkv'; known are gpt2 (byte-level BPE), llama "
-            "(SentencePiece), bert (WordPiece)");
+            "(SentencePiece), bert (WordPiece), t5 (Unigram)");
   writer = MakeTinyModel({});
   writer.FindKey("tokenizer.ggml.pre").value = Stored("klingon");
   EXPECT_THAT(Refusal(writer), HasSubstr("klingon"));
