@@ -19,9 +19,9 @@ using nlohmann::json;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// While the edge joins, while it waits for its route or sends its prompt, twice while it decodes.
-constexpr milliseconds kMoments[] = {milliseconds(60), milliseconds(450), milliseconds(900),
-                                     milliseconds(1600)};
+// Shares of the time that an answer takes: while the edge joins, while it waits for its route or
+// sends its prompt, twice while it decodes.
+constexpr double kMoments[] = {0.05, 0.3, 0.6, 0.8};
 // The longest of all stated times, a route that nobody can give, and the program's own start.
 constexpr seconds kStatedMax{35 + 5};
 constexpr int kTokens = 120;
@@ -62,17 +62,29 @@ class KillTest : public testing::Test {
     worker->Line("joined");
     return worker;
   }
-  ProgramResult Edge() {
+  ProgramRun EdgeRun() const {
     ProgramRun run{.arguments = Ask()};
     run.arguments.insert(run.arguments.begin(), {"edge", "--coordinator", endpoint_});
     run.time_out = kStatedMax;
-    return RunMortar(run);
+    return run;
   }
-  // An edge's answer, while `kill` happens `after` its start.
+  ProgramResult Edge() const { return RunMortar(EdgeRun()); }
+  // What a share of an answer takes on this machine, measured once. Needs: a cluster that answers.
+  milliseconds After(double share) {
+    if (answer_time_ == answer_time_.zero()) {
+      const auto start = std::chrono::steady_clock::now();
+      EXPECT_EQ(Edge().exit_code, 0);
+      answer_time_ = std::chrono::steady_clock::now() - start;
+    }
+    return std::chrono::duration_cast<milliseconds>(answer_time_ * share);
+  }
+  // An edge's answer, while `kill` happens at that share of it.
   template <typename Kill>
-  ProgramResult EdgeWhile(milliseconds after, Kill kill) {
+  ProgramResult EdgeWhile(double share, Kill kill) {
+    const milliseconds after = After(share);
     ProgramResult result;
-    std::thread edge([&] { result = Edge(); });
+    // The run is made here: `kill` may change what it is made of.
+    std::thread edge([&result, run = EdgeRun()] { result = RunMortar(run); });
     std::this_thread::sleep_for(after);
     kill();
     edge.join();
@@ -81,6 +93,7 @@ class KillTest : public testing::Test {
 
   std::unique_ptr<NodeProgram> coordinator_;
   std::string endpoint_;
+  std::chrono::duration<double> answer_time_{0};
 };
 
 TEST_F(KillTest, OfTheEdgeLeavesTheOthersServed) {
@@ -88,12 +101,11 @@ TEST_F(KillTest, OfTheEdgeLeavesTheOthersServed) {
   StartCoordinator();
   // One place: the next edge is served only when the killed one's was freed.
   const auto worker = StartWorker({"--parallel", "1"});
-  for (const milliseconds moment : kMoments) {
-    SCOPED_TRACE(moment.count());
-    std::vector<std::string> arguments = Ask();
-    arguments.insert(arguments.begin(), {"edge", "--coordinator", endpoint_});
-    NodeProgram edge(arguments);
-    std::this_thread::sleep_for(moment);
+  for (const double moment : kMoments) {
+    SCOPED_TRACE(moment);
+    const milliseconds after = After(moment);
+    NodeProgram edge(EdgeRun().arguments);
+    std::this_thread::sleep_for(after);
     edge.Kill();
     EXPECT_EQ(Edge().Json()["tokens"], expected);
   }
@@ -104,8 +116,8 @@ TEST_F(KillTest, OfAWorkerLeavesAnAnswerToTheNextOne) {
   const json expected = TokensOfOneProcess();
   StartCoordinator();
   auto worker = StartWorker();
-  for (const milliseconds moment : kMoments) {
-    SCOPED_TRACE(moment.count());
+  for (const double moment : kMoments) {
+    SCOPED_TRACE(moment);
     auto next = StartWorker();
     const ProgramResult result = EdgeWhile(moment, [&] { worker->Kill(); });
     EXPECT_EQ(result.exit_code, 0) << result.err;
@@ -128,8 +140,8 @@ TEST_F(KillTest, OfTheCoordinatorEndsNoAnswerThatHasItsRoute) {
   const json expected = TokensOfOneProcess();
   StartCoordinator();
   const auto worker = StartWorker();
-  for (const milliseconds moment : kMoments) {
-    SCOPED_TRACE(moment.count());
+  for (const double moment : kMoments) {
+    SCOPED_TRACE(moment);
     const ProgramResult result = EdgeWhile(moment, [&] { coordinator_->Kill(); });
     if (result.exit_code == 0) {
       EXPECT_EQ(result.Json()["tokens"], expected);
@@ -146,8 +158,8 @@ TEST_F(KillTest, OfTheCoordinatorEndsNoAnswerThatHasItsRoute) {
 // began on the old ones.
 TEST_F(KillTest, OfTheCoordinatorAndOtherLayersThenGiveTheSameTokens) {
   const json expected = TokensOfOneProcess();
-  for (const milliseconds moment : kMoments) {
-    SCOPED_TRACE(moment.count());
+  for (const double moment : kMoments) {
+    SCOPED_TRACE(moment);
     StartCoordinator("tcp://127.0.0.1:0", {"--workers", "2", "--layers", "20,6"});
     const auto first = StartWorker();
     const auto second = StartWorker();
