@@ -34,8 +34,7 @@ TYPES = {"Q4_0": ("Q4_0", 2), "Q4_1": ("Q4_1", 3), "Q5_0": ("Q5_0", 6), "Q5_1": 
 CONTEXT = 512
 SCORED = CONTEXT // 2 - 1  # of each context; the last token has none to predict
 EXACT_KV = "-ctk f32 -ctv f32 -fa off"
-# Two F32 runs of one model that score the same tokens: rounding in another order, and the 16 bits
-# that llama-perplexity keeps of a logarithm.
+# Two F32 runs of one model that score the same tokens, in nats a token: they sum in another order.
 AGREEMENT = 1e-3
 PADDING_LOGIT_MAX = 1e-2  # largest change of a logit by padding; 1e-4 is seen
 
@@ -103,7 +102,7 @@ def llama_perplexity(options, arguments):
 
 
 def figure(text, label):
-    found = re.search(re.escape(label) + r"\s*:\s*(-?[\d.]+) ±\s*([\d.]+)", text)
+    found = re.search(re.escape(label) + r"\s*[:=]\s*(-?[\d.]+) (?:±|\+/-)\s*([\d.]+)", text)
     if not found:
         raise Failed(f"llama-perplexity printed no '{label}'")
     return float(found.group(1)), float(found.group(2))
@@ -112,17 +111,18 @@ def figure(text, label):
 def llama_figures(options, path, dequantised):
     """llama.cpp's figures of the model, beside its own F32 run."""
     base = os.path.join(options.work, "base.logits")
-    llama_perplexity(options, ["-m", dequantised, "-f", options.text, "--chunks",
-                               str(options.chunks), "--kl-divergence-base", base]
-                     + EXACT_KV.split())
+    # Its perplexity is read here: the file keeps 16 bits of a logarithm, and of none below -16.
+    exact = llama_perplexity(options, ["-m", dequantised, "-f", options.text, "--chunks",
+                                       str(options.chunks), "--kl-divergence-base", base]
+                             + EXACT_KV.split())
+    reference = figure(exact, "Final estimate: PPL")[0]
     kv = EXACT_KV.split() if options.kv == "f32" else []
     text = llama_perplexity(options, ["-m", path, "--kl-divergence-base", base,
                                       "--kl-divergence"] + kv)
     os.remove(base)
     kl, kl_error = figure(text, "Mean    KLD")
-    return {"ppl": figure(text, "Mean PPL(Q)")[0], "reference": figure(text, "Mean PPL(base)")[0],
-            "nll_difference": figure(text, "Mean ln(PPL(Q)/PPL(base))")[0],
-            "kl": kl, "kl_error": kl_error}
+    return {"ppl": figure(text, "Mean PPL(Q)")[0], "reference": reference, "kl": kl,
+            "kl_error": kl_error}
 
 
 def measure(options, padded, name):

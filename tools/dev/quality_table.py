@@ -42,7 +42,7 @@ def cells(name, record):
     missed = misses(record)
     return [name, f"{theirs['reference']:.4f}", f"{ours['ppl']:.4f}", f"{ours['against_ppl']:.4f}",
             f"{percent(mean):+.3f} ± {100 * error:.3f}",
-            f"{percent(theirs['nll_difference']):+.3f}",
+            f"{100 * (theirs['ppl'] / theirs['reference'] - 1):+.3f}",
             f"{ours['kl_mean']:.3g} ± {ours['kl_error']:.1g}",
             f"{theirs['kl']:.3g} ± {theirs['kl_error']:.1g}", f"{ratio(record):.2f}",
             f"**misses {' and '.join(missed)}**" if missed else "holds"]
