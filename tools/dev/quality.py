@@ -4,11 +4,11 @@ usage: quality.py MORTAR LLAMA_FOLDER LLAMA_FLAGS MODEL --work FOLDER [--types T
        [--text FILE] [--kv f16|f32] [--resume] [--write]
 
 MODEL is padded to a width that every type can hold (tools/reference/pad_model.py) and quantised by
-llama-quantize, all matrices to the same type; what these weights stand for, in F32 with f32 KV, is
-the reference. Perplexity may exceed that of llama.cpp's F32 run by 0.4 % and two standard errors of
-the paired difference, and the mean divergence of Kullback and Leibler from the own F32 run may be
-1.1 times what llama.cpp's is from its own. Both programs score the same tokens: the second halves
-of the same contexts. The exit code is 1 where a type misses a bar.
+llama-quantize, all matrices to the same type but in mixes; what these weights stand for, in F32
+with f32 KV, is the reference. Perplexity may exceed that of llama.cpp's F32 run by 0.4 % and two
+standard errors of the paired difference, and the mean divergence of Kullback and Leibler from the
+own F32 run may be 1.1 times what llama.cpp's is from its own. Both programs score the same tokens:
+the second halves of the same contexts. The exit code is 1 where a type misses a bar.
 """
 import argparse
 import json
@@ -25,12 +25,15 @@ import quality_table
 from gguf_f32 import Gguf
 from quality_table import KL_RATIO_MAX, PPL_RATIO_MAX
 
-# What llama-quantize calls a file of this type alone, and the type's number in a GGUF.
+# What llama-quantize calls a file of this type, and the type's number in a GGUF.
 TYPES = {"Q4_0": ("Q4_0", 2), "Q4_1": ("Q4_1", 3), "Q5_0": ("Q5_0", 6), "Q5_1": ("Q5_1", 7),
          "Q8_0": ("Q8_0", 8), "Q2_K": ("Q2_K", 10), "Q3_K": ("Q3_K_S", 11),
          "Q4_K": ("Q4_K_S", 12), "Q5_K": ("Q5_K_S", 13), "Q6_K": ("Q6_K", 14),
          "IQ4_NL": ("IQ4_NL", 20), "IQ4_XS": ("IQ4_XS", 23), "F16": ("F16", 1),
-         "BF16": ("BF16", 30)}
+         "BF16": ("BF16", 30),
+         # With more bits for some matrices, as llama-quantize has it: so small a model of two bits
+         # alone says nothing any more.
+         "Q2_K mixed": ("Q2_K", 10), "Q4_K mixed": ("Q4_K_M", 12)}
 CONTEXT = 512
 SCORED = CONTEXT // 2 - 1  # of each context; the last token has none to predict
 EXACT_KV = "-ctk f32 -ctv f32 -fa off"
@@ -82,14 +85,15 @@ def padded_model(options):
 
 
 def quantise(options, padded, name):
-    """(file of this type alone, the same weights in F32)"""
+    """(file of this type, the same weights in F32)"""
     program = os.path.join(options.llama, "llama-quantize")
     kind, number = TYPES[name]
-    path, dequantised = (os.path.join(options.work, f"{name}{end}.gguf") for end in ("", "-f32"))
-    run([program, "--pure", padded, path, kind, str(options.threads)])
-    for tensor, (shape, of_file, _) in Gguf(path).infos.items():
-        if len(shape) == 2 and of_file != number:
-            raise Failed(f"llama-quantize made {tensor} of {name} a tensor of type {of_file}")
+    path, dequantised = (os.path.join(options.work, f"type{end}.gguf") for end in ("", "-f32"))
+    mixed = name.endswith(" mixed")
+    run([program] + ([] if mixed else ["--pure"]) + [padded, path, kind, str(options.threads)])
+    numbers = {of_file for shape, of_file, _ in Gguf(path).infos.values() if len(shape) == 2}
+    if number not in numbers or (len(numbers) > 1 and not mixed):
+        raise Failed(f"llama-quantize made tensors of the types {numbers} for {name}")
     run([program, "--allow-requantize", "--pure", path, dequantised, "F32", str(options.threads)])
     return path, dequantised
 
