@@ -154,16 +154,17 @@ def measure_all(options):
         if of_file["identity"] == identity:
             stored = of_file
     wanted = options.types.split(",")
-    if any(name not in stored["results"] for name in wanted):
+    missing = [name for name in wanted if name not in stored["results"]]
+    if missing:
         padded, stored["padding"] = padded_model(options)
-    for name in wanted:
-        if name in stored["results"]:
-            continue
+    for name in missing:
         begin = time.monotonic()
         stored["results"][name] = measure(options, padded, name)
         print(f"{name}: {time.monotonic() - begin:.0f} s", file=sys.stderr)
         with open(kept, "w", encoding="utf-8") as file:
             json.dump(stored, file, indent=1)
+    if missing:
+        os.remove(padded)
     return {name: stored["results"][name] for name in wanted}, stored["padding"]
 
 

@@ -75,8 +75,8 @@ def write(path, lines):
     with open(path, "w", encoding="utf-8") as file:
         file.write(f"""# Accuracy of every type
 
-Written by `./dev bench quality … --write` on {time.strftime('%Y-%m-%d')}. The reference of a type is
-what its weights stand for, in F32 with f32 KV: what differs is owed to the activations, which
+Written by `./dev bench quality … --write` on {time.strftime('%Y-%m-%d')}. The reference of a type
+is what its weights stand for, in F32 with f32 KV: what differs is owed to the activations, which
 products with quantised weights round ([numerics.md](numerics.md), rule 3), and to KV. The bars:
 perplexity at most 0.4 % and two standard errors above llama.cpp's F32 run, the mean divergence (KL,
 nats a token) at most {KL_RATIO_MAX} times that of llama.cpp from its own F32 run, where
