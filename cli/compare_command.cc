@@ -1,6 +1,8 @@
 // compare: how far two models, or two settings of one model, differ over a text.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <functional>
 
 #include "cli/commands.h"
 #include "cli/json_output.h"
@@ -68,33 +70,62 @@ absl::StatusOr<Sides> LoadSides(const CommandContext& context) {
   return sides;
 }
 
-// Adds the differences of one window's second half.
+// What is kept of each position.
+struct Scores {
+  std::vector<double> kl;
+  std::vector<double> nll_a;
+  std::vector<double> nll_b;
+};
+
+// Adds the differences of one window's second half, where `perplexity` scores it too: the last
+// token has none to predict and is not fed.
 absl::Status CompareWindow(Sides& sides, std::span<const Token> window, std::vector<float>& held,
-                           std::vector<double>& kl, CompareReport& report) {
+                           Scores& scores, CompareReport& report) {
   const int first = static_cast<int>(window.size()) / 2;
+  const std::span<const Token> fed = window.first(window.size() - 1);
   held.clear();
-  RETURN_IF_ERROR(sides.a.teacher->Run(window, first, [&](int, std::span<const float> logits) {
+  RETURN_IF_ERROR(sides.a.teacher->Run(fed, first, [&](int, std::span<const float> logits) {
     held.insert(held.end(), logits.begin(), logits.end());
   }));
-  return sides.b.teacher->Run(window, first, [&](int position, std::span<const float> logits) {
+  return sides.b.teacher->Run(fed, first, [&](int position, std::span<const float> logits) {
     const size_t row = static_cast<size_t>(position - first) * logits.size();
     const LogitDifference difference =
-        CompareLogits(std::span(held).subspan(row, logits.size()), logits);
-    kl.push_back(difference.kl);
+        CompareLogits(std::span(held).subspan(row, logits.size()), logits,
+                      window[static_cast<size_t>(position) + 1]);
+    scores.kl.push_back(difference.kl);
+    scores.nll_a.push_back(difference.nll_a);
+    scores.nll_b.push_back(difference.nll_b);
     report.kl_max = std::max(report.kl_max, difference.kl);
     report.logit_difference_max = std::max(report.logit_difference_max, difference.largest);
     if (difference.same_top) ++report.same_top;
   });
 }
 
+void Summarise(const Scores& scores, CompareReport& report) {
+  const MeanAndError kl = MeanWithError(scores.kl);
+  report.positions = scores.kl.size();
+  report.kl_mean = kl.mean;
+  report.kl_error = kl.standard_error;
+  report.ppl = std::exp(MeanWithError(scores.nll_a).mean);
+  report.against_ppl = std::exp(MeanWithError(scores.nll_b).mean);
+  std::vector<double> paired(scores.nll_a.size());
+  std::transform(scores.nll_b.begin(), scores.nll_b.end(), scores.nll_a.begin(), paired.begin(),
+                 std::minus<>());
+  const MeanAndError difference = MeanWithError(paired);
+  report.nll_difference = difference.mean;
+  report.nll_difference_error = difference.standard_error;
+}
+
 std::string Text(const CompareReport& report) {
-  char text[320];
+  char text[512];
   std::snprintf(text, sizeof text,
                 "positions %zu\n"
                 "KL divergence %.6g ± %.2g nats a token, largest %.6g\n"
+                "perplexity %.4f, against %.4f: %+.6g ± %.2g nats a token\n"
                 "same likeliest token %.2f %% (%zu differ)\n"
                 "largest logit difference %.6g\n",
-                report.positions, report.kl_mean, report.kl_error, report.kl_max,
+                report.positions, report.kl_mean, report.kl_error, report.kl_max, report.ppl,
+                report.against_ppl, report.nll_difference, report.nll_difference_error,
                 100 * report.top1_agreement(), report.positions - report.same_top,
                 report.logit_difference_max);
   return text;
@@ -111,18 +142,15 @@ absl::Status CompareCommand(const CommandContext& context) {
                               context.settings.OptionalInt("chunks")));
   CompareReport report;
   std::vector<float> held;
-  std::vector<double> kl;
+  Scores scores;
   for (int i = 0; i < windows.count; ++i) {
-    RETURN_IF_ERROR(CompareWindow(sides, windows.Window(i), held, kl, report));
+    RETURN_IF_ERROR(CompareWindow(sides, windows.Window(i), held, scores, report));
     RETURN_IF_ERROR(CheckInterrupted());
     context.console.Progress("window " + std::to_string(i + 1) + " of " +
                              std::to_string(windows.count));
   }
   context.console.Progress("");
-  const MeanAndError mean = MeanWithError(kl);
-  report.positions = kl.size();
-  report.kl_mean = mean.mean;
-  report.kl_error = mean.standard_error;
+  Summarise(scores, report);
   return context.console.Write(context.settings.Bool("json") ? ToJson(report) : Text(report));
 }
 

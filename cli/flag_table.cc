@@ -61,8 +61,9 @@ Prints the perplexity and its standard error.)",
 mortar perplexity -f text.txt --chunks 4 --json)"},
     {kCompare, "compare", "how far two models, or two settings of one, differ over a text",
      R"(Both sides predict the same text, teacher-forced: the mean divergence of Kullback and
-Leibler of side B from side A, how often the likeliest token is the same, and the largest
-difference between two logits. Side B is side A with what the --against flags change.)",
+Leibler of side B from side A, both perplexities, how often the likeliest token is the same, and the
+largest difference between two logits. Scored are the tokens that perplexity scores. Side B is side
+A with what the --against flags change.)",
      R"(mortar compare -f text.txt --against other.gguf
 mortar compare -f text.txt --against-kv f32
 mortar compare -f text.txt --isa scalar --against-isa avx2)"},

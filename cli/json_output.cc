@@ -140,6 +140,10 @@ std::string ToJson(const CompareReport& report) {
                {"kl_mean", report.kl_mean},
                {"kl_error", report.kl_error},
                {"kl_max", report.kl_max},
+               {"ppl", report.ppl},
+               {"against_ppl", report.against_ppl},
+               {"nll_difference", report.nll_difference},
+               {"nll_difference_error", report.nll_difference_error},
                {"top1_agreement", report.top1_agreement()},
                {"logit_difference_max", report.logit_difference_max}});
 }

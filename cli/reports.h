@@ -115,6 +115,10 @@ struct CompareReport {
   double kl_mean = 0;   // of side B from side A, nats a token
   double kl_error = 0;  // standard error of kl_mean
   double kl_max = 0;
+  double ppl = 0;                   // of side A
+  double against_ppl = 0;           // of side B
+  double nll_difference = 0;        // mean of -ln p, side B's less side A's, nats a token
+  double nll_difference_error = 0;  // its standard error: the text's own spread cancels
   double logit_difference_max = 0;
 
   double top1_agreement() const {

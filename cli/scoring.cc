@@ -51,11 +51,13 @@ absl::StatusOr<ScoringModel> LoadScoringModel(const GgufFile& file, const Scorin
   return model;
 }
 
-LogitDifference CompareLogits(std::span<const float> a, std::span<const float> b) {
-  CHECK(a.size() == b.size() && !a.empty());
+LogitDifference CompareLogits(std::span<const float> a, std::span<const float> b, Token next) {
+  CHECK(a.size() == b.size() && next >= 0 && static_cast<size_t>(next) < a.size());
   const double norm_a = LogSumExp(a);
   const double norm_b = LogSumExp(b);
   LogitDifference difference;
+  difference.nll_a = norm_a - static_cast<double>(a[static_cast<size_t>(next)]);
+  difference.nll_b = norm_b - static_cast<double>(b[static_cast<size_t>(next)]);
   for (size_t i = 0; i < a.size(); ++i) {
     const double log_p = static_cast<double>(a[i]) - norm_a;
     const double log_q = static_cast<double>(b[i]) - norm_b;

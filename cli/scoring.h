@@ -47,13 +47,15 @@ struct ScoringOptions {
 absl::StatusOr<ScoringModel> LoadScoringModel(const GgufFile& file, const ScoringOptions& options,
                                               const KernelTable& kernels, ThreadPool& pool);
 
-// How two predictions of one token differ.
+// How two predictions of one token differ. In nats.
 struct LogitDifference {
-  double kl = 0;          // sum of p ln(p / q), in nats
+  double kl = 0;     // sum of p ln(p / q)
+  double nll_a = 0;  // -ln p and -ln q of the token that follows
+  double nll_b = 0;
   bool same_top = false;  // the likeliest token is the same
   double largest = 0;     // of |a - b| over all logits
 };
-// p and q are the distributions of logits a and b, of equal size.
-LogitDifference CompareLogits(std::span<const float> a, std::span<const float> b);
+// p and q are the distributions of logits a and b, of equal size, which holds `next`.
+LogitDifference CompareLogits(std::span<const float> a, std::span<const float> b, Token next);
 
 }  // namespace mortar

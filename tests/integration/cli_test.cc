@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
+#include <cmath>
+
 #include "tests/integration/cli_process.h"
 #include "tests/support/test_model.h"
 
@@ -273,11 +275,16 @@ TEST(Cli, BenchMeasuresWhatTheRolesCost) {
   EXPECT_TRUE(tests[1]["added_us_per_token"].is_number());  // of either sign, by chance
 }
 
-TEST(Cli, PerplexityScoresSecondHalves) {
-  const TestFolder folder;
+// A text of several hundred tokens.
+std::string Sentences() {
   std::string text;
   for (int i = 1; i < 120; ++i) text += "Sentence " + std::to_string(i) + " follows. ";
-  const std::string file = folder.Write("text", text);
+  return text;
+}
+
+TEST(Cli, PerplexityScoresSecondHalves) {
+  const TestFolder folder;
+  const std::string file = folder.Write("text", Sentences());
   const json report = RunMortar({"perplexity", "-m", TestModelPath(), "-f", file, "-c", "64",
                                  "--chunks", "3", "--json"})
                           .Json();
@@ -287,11 +294,31 @@ TEST(Cli, PerplexityScoresSecondHalves) {
   EXPECT_GT(report["ppl_error"].get<double>(), 0);
 }
 
+TEST(Cli, CompareScoresWhatPerplexityScores) {
+  const TestFolder folder;
+  const std::string file = folder.Write("text", Sentences());
+  const std::vector<std::string> common = {"-m", TestModelPath(), "-f", file,    "-c",
+                                           "64", "--chunks",      "2",  "--json"};
+  const auto with = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), common.begin(), common.end());
+    return RunMortar(arguments).Json();
+  };
+  const json of_f32 = with({"perplexity", "--kv", "f32"});
+  const json of_f16 = with({"perplexity", "--kv", "f16"});
+  const json both = with({"compare", "--kv", "f32", "--against-kv", "f16"});
+  EXPECT_EQ(both["positions"], of_f32["tokens"]);
+  EXPECT_EQ(both["ppl"], of_f32["ppl"]);
+  EXPECT_EQ(both["against_ppl"], of_f16["ppl"]);
+  const double ratio = both["against_ppl"].get<double>() / both["ppl"].get<double>();
+  EXPECT_NEAR(both["nll_difference"].get<double>(), std::log(ratio), 1e-12);
+  // Paired, so far below the error of either.
+  EXPECT_GT(both["nll_difference_error"].get<double>(), 0);
+  EXPECT_LT(both["nll_difference_error"].get<double>(), of_f32["ppl_error"].get<double>() / 10);
+}
+
 TEST(Cli, CompareFindsInstructionSetsEqualAndKvTypesNot) {
   const TestFolder folder;
-  std::string text;
-  for (int i = 1; i < 60; ++i) text += "Sentence " + std::to_string(i) + " follows. ";
-  const std::string file = folder.Write("text", text);
+  const std::string file = folder.Write("text", Sentences());
   const std::vector<std::string> common = {"compare", "-m", TestModelPath(), "-f", file,
                                            "-c",      "64", "--chunks",      "1",  "--json"};
   const auto with = [&](std::vector<std::string> extra) {

@@ -6,12 +6,14 @@ peer_dir=$cache_dir/peers/llama_cpp_python-0.3.36/vendor/llama.cpp
 peer_flags='-DCMAKE_BUILD_TYPE=Release -DGGML_OPENMP=ON -DLLAMA_CURL=OFF'
 peer_flags="$peer_flags -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF"
 
+peer_programs='llama-bench llama-batched-bench llama-completion llama-perplexity llama-tokenize
+  llama-quantize'
+
 # ensure_peer [avx2]: returns with $peer_bin, the folder of llama.cpp's programs, built from the
 # sdist's own sources for this CPU, or for AVX2, FMA and F16C and no more. On some virtual machines
 # the AMX that the CPU lists does not hold: prefill dies by a signal, decode is well. There a build
 # without AMX is measured too, $peer_bin_without_amx.
 ensure_peer() {
-  mkdir -p "$state_dir"
   peer_bin_without_amx=
   if [ "${1-}" = avx2 ]; then
     # ggml's own choice where it does not ask the CPU.
@@ -21,10 +23,7 @@ ensure_peer() {
     peer_bin=$peer_build/bin
     return 0
   fi
-  peer_flags="$peer_flags -DGGML_NATIVE=ON"
-  peer_build=$peer_dir/build
-  build_peer_once
-  peer_bin=$peer_build/bin
+  ensure_peer_with_amx
   status=0
   (exec "$peer_bin/llama-bench" -m "$cache_dir/models/$model_file" -p 512 -n 0 -r 1) \
     >"$state_dir/peer.log" 2>&1 || status=$?
@@ -36,8 +35,21 @@ ensure_peer() {
   peer_bin_without_amx=$peer_build/bin
 }
 
+# ensure_peer_with_amx: returns with $peer_bin built for this CPU, for those who keep off AMX.
+ensure_peer_with_amx() {
+  peer_flags="$peer_flags -DGGML_NATIVE=ON"
+  peer_build=$peer_dir/build
+  build_peer_once
+  peer_bin=$peer_build/bin
+}
+
 build_peer_once() {
-  [ ! -x "$peer_build/bin/llama-completion" ] || return 0
+  mkdir -p "$state_dir"
+  built=yes
+  for program in $peer_programs; do
+    [ -x "$peer_build/bin/$program" ] || built=
+  done
+  [ ! "$built" ] || return 0
   if [ ! -f "$peer_dir/CMakeLists.txt" ]; then
     mkdir -p "$cache_dir/peers"
     download_dir=$(mktemp -d "$cache_dir/peers/.download.XXXXXX")
@@ -70,6 +82,5 @@ build_peer() {
   # shellcheck disable=SC2086  # flags are words
   cmake -S "$peer_dir" -B "$peer_build" -G Ninja $peer_flags \
     -DCMAKE_C_FLAGS="${no_amx-}" -DCMAKE_CXX_FLAGS="${no_amx-}" &&
-    ninja -C "$peer_build" -j "$(nproc)" llama-bench llama-batched-bench \
-    llama-completion llama-perplexity llama-tokenize
+    ninja -C "$peer_build" -j "$(nproc)" $peer_programs
 }

@@ -50,7 +50,8 @@ class Cursor:
 
 
 class Gguf:
-    """metadata: key -> value. tensor(name): f32 array, rows first ([outputs, inputs])."""
+    """metadata: key -> value; encoded: key -> the bytes of its type and value. tensor(name): f32
+    array, rows first ([outputs, inputs])."""
 
     def __init__(self, path):
         self.path = path
@@ -60,10 +61,12 @@ class Gguf:
         if magic != 0x46554747 or version not in (2, 3):
             raise ValueError(f"{path}: not a GGUF file of version 2 or 3")
         n_tensors, n_keys = cursor.scalar("<Q"), cursor.scalar("<Q")
-        self.metadata = {}
+        self.metadata, self.encoded = {}, {}
         for _ in range(n_keys):
             key = cursor.string()
+            begin = cursor.at
             self.metadata[key] = cursor.value(cursor.scalar("<I"))
+            self.encoded[key] = bytes(self.data[begin:cursor.at])
         self.infos = {}
         for _ in range(n_tensors):
             name = cursor.string()

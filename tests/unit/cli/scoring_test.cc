@@ -60,9 +60,10 @@ TEST(CutWindows, ATextThatFillsNoWindowIsRefused) {
 
 TEST(CompareLogits, EqualLogitsDoNotDiffer) {
   const std::vector<float> a = {1, 2, 3};
-  const LogitDifference difference = CompareLogits(a, a);
+  const LogitDifference difference = CompareLogits(a, a, 2);
   EXPECT_EQ(difference.kl, 0);
   EXPECT_EQ(difference.largest, 0);
+  EXPECT_EQ(difference.nll_a, difference.nll_b);
   EXPECT_TRUE(difference.same_top);
 }
 
@@ -70,17 +71,19 @@ TEST(CompareLogits, FollowsTheFormula) {
   // p = (3/4, 1/4), q = (1/4, 3/4): KL = 1/2 ln 3.
   const std::vector<float> p = {std::log(3.0f), 0};
   const std::vector<float> q = {0, std::log(3.0f)};
-  const LogitDifference difference = CompareLogits(p, q);
+  const LogitDifference difference = CompareLogits(p, q, 0);
   EXPECT_NEAR(difference.kl, 0.5 * std::log(3.0), 1e-6);  // ln 3 is rounded to f32
   EXPECT_NEAR(difference.largest, std::log(3.0), 1e-6);
+  EXPECT_NEAR(difference.nll_a, std::log(4.0 / 3), 1e-6);
+  EXPECT_NEAR(difference.nll_b, std::log(4.0), 1e-6);
   EXPECT_FALSE(difference.same_top);
 }
 
 TEST(CompareLogits, AShiftOfAllLogitsIsNoDivergence) {
   const std::vector<float> a = {1, 2, 3};
   const std::vector<float> b = {11, 12, 13};
-  EXPECT_NEAR(CompareLogits(a, b).kl, 0, 1e-12);
-  EXPECT_EQ(CompareLogits(a, b).largest, 10);
+  EXPECT_NEAR(CompareLogits(a, b, 0).kl, 0, 1e-12);
+  EXPECT_EQ(CompareLogits(a, b, 0).largest, 10);
 }
 
 }  // namespace
