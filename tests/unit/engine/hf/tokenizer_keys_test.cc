@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "engine/text/tokenizer.h"
+#include "tests/unit/engine/hf/make_tokenizer.h"
 
 namespace mortar {
 namespace {
@@ -47,19 +47,10 @@ Json SentencePieceFile() {
         {"merges", Json::array({"\u2581 a", "a b", Json::array({"\u2581a", "b"}), "\u2581 ab"})}}}};
 }
 
-absl::StatusOr<std::unique_ptr<Tokenizer>> Make(const Json& written, uint64_t n_rows) {
-  ASSIGN_OR_RETURN(const Json file, ParseJson(written.dump(), {1 << 20, 1 << 16}));
-  GgufParts parts;
-  parts.metadata["general.architecture"] = std::string("llama");
-  RETURN_IF_ERROR(AddVocabularyKeys(file, "f/tokenizer.json", n_rows, parts.metadata));
-  ASSIGN_OR_RETURN(const auto model, GgufFile::Assemble(std::move(parts), "f"));
-  return Tokenizer::FromGguf(*model);
-}
-
-std::string ErrorOf(const Json& file) { return Message(Make(file, 266).status()); }
+std::string ErrorOf(const Json& file) { return Message(MakeTokenizer(file, 266).status()); }
 
 TEST(TokenizerKeys, ReadsSentencePiecesOfBothSpellings) {
-  const auto made = Make(SentencePieceFile(), 266);
+  const auto made = MakeTokenizer(SentencePieceFile(), 266);
   ASSERT_TRUE(made.ok()) << made.status();
   const Tokenizer& tokenizer = **made;
   EXPECT_TRUE(tokenizer.adds_space());
@@ -81,7 +72,7 @@ TEST(TokenizerKeys, KnowsTheSpaceInFrontOfMetaspace) {
                              {"replacement", "\u2581"},
                              {"prepend_scheme", scheme},
                              {"split", false}};
-    const auto made = Make(file, 266);
+    const auto made = MakeTokenizer(file, 266);
     ASSERT_TRUE(made.ok()) << made.status();
     EXPECT_EQ((*made)->adds_space(), adds) << scheme;
   }

@@ -6,7 +6,7 @@
 
 #include <set>
 
-#include "engine/hf/tokenizer_keys.h"
+#include "tests/unit/engine/hf/make_tokenizer.h"
 #include "tests/unit/engine/text/unigram_vocabulary.h"
 
 namespace mortar {
@@ -64,15 +64,6 @@ Json FileOf(const nlohmann::json& model, const nlohmann::json& pipeline) {
             {"vocab", vocabulary}}}};
 }
 
-absl::StatusOr<std::unique_ptr<Tokenizer>> Make(const Json& written, uint64_t n_rows) {
-  ASSIGN_OR_RETURN(const Json file, ParseJson(written.dump(), {1 << 20, 1 << 16}));
-  GgufParts parts;
-  parts.metadata["general.architecture"] = std::string("llama");
-  RETURN_IF_ERROR(AddVocabularyKeys(file, "f/tokenizer.json", n_rows, parts.metadata));
-  ASSIGN_OR_RETURN(const auto model, GgufFile::Assemble(std::move(parts), "f"));
-  return Tokenizer::FromGguf(*model);
-}
-
 // Where the other library looks up a whole cluster of characters (a letter with its accents, the
 // two that end a line) and takes the shortest key that begins it, so that it loses characters, or
 // leaves them apart, where SentencePiece, which trained the model, does not.
@@ -85,7 +76,7 @@ TEST(UnigramKeys, IdsEqualHuggingFacesForThePipelinesOfFamilies) {
   const nlohmann::json& model = stored["models"]["t5"];
   ASSERT_EQ(stored["hugging_face"].size(), 6u);
   for (const auto& [name, pipeline] : stored["hugging_face"].items()) {
-    const auto made = Make(FileOf(model, pipeline), model["tokens"].size());
+    const auto made = MakeTokenizer(FileOf(model, pipeline), model["tokens"].size());
     ASSERT_TRUE(made.ok()) << name << ": " << made.status();
     for (size_t i = 0; i < texts.size(); ++i) {
       const bool maps = name != "trained" && name != "apart";  // characters, by the charsmap
@@ -123,10 +114,10 @@ Json SmallFile() {
            {{"type", "Unigram"}, {"unk_id", 0}, {"byte_fallback", true}, {"vocab", vocabulary}}}};
 }
 
-std::string ErrorOf(const Json& file) { return Message(Make(file, 264).status()); }
+std::string ErrorOf(const Json& file) { return Message(MakeTokenizer(file, 264).status()); }
 
 TEST(UnigramKeys, ReadsPiecesBytesAndAddedTokens) {
-  const auto made = Make(SmallFile(), 264);
+  const auto made = MakeTokenizer(SmallFile(), 264);
   ASSERT_TRUE(made.ok()) << made.status();
   const Tokenizer& tokenizer = **made;
   EXPECT_THAT(*tokenizer.Encode({{"ab"}}), ElementsAre(258, 260));
@@ -145,7 +136,7 @@ TEST(UnigramKeys, KnowsBothSpellingsOfTheSpaceInFront) {
         std::pair(Json({{"type", "Metaspace"}, {"add_prefix_space", true}}), true),
         std::pair(Json({{"type", "Metaspace"}, {"add_prefix_space", false}}), false)}) {
     file["pre_tokenizer"] = step;
-    const auto made = Make(file, 264);
+    const auto made = MakeTokenizer(file, 264);
     ASSERT_TRUE(made.ok()) << made.status();
     EXPECT_EQ((*made)->adds_space(), adds) << step;
   }

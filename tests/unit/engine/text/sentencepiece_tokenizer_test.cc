@@ -181,21 +181,8 @@ TEST(SentencePieceTokenizer, InvalidUtf8IsRefusedWithItsOffset) {
   EXPECT_EQ(Message(tokens.status()), "the text is not valid UTF-8 at byte 2");
 }
 
-std::string Refusal(ScoredVocabulary& vocabulary) {
-  const auto made = vocabulary.Make();
-  EXPECT_EQ(made.status().code(), absl::StatusCode::kInvalidArgument);
-  return Message(made.status());
-}
-
 TEST(SentencePieceTokenizer, ScoresThatDoNotFitAreRefused) {
-  ScoredVocabulary few;
-  few.scores.pop_back();
-  EXPECT_THAT(Refusal(few), HasSubstr("tokenizer.ggml.scores has "));
-  for (const float bad : {NAN, INFINITY, -INFINITY}) {
-    ScoredVocabulary vocabulary;
-    vocabulary.scores[3] = bad;
-    EXPECT_THAT(Refusal(vocabulary), HasSubstr("tokenizer.ggml.scores[3] is ")) << bad;
-  }
+  ExpectThatScoresAreChecked<ScoredVocabulary>();
 }
 
 TEST(SentencePieceTokenizer, ByteTokensAreAllThereOrNone) {

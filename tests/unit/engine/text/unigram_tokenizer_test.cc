@@ -165,22 +165,7 @@ TEST(UnigramTokenizer, InvalidUtf8IsRefusedWithItsOffset) {
   EXPECT_EQ(Message(tokens.status()), "the text is not valid UTF-8 at byte 2");
 }
 
-std::string Refusal(SmallUnigram vocabulary) {
-  const auto made = vocabulary.Make();
-  EXPECT_EQ(made.status().code(), absl::StatusCode::kInvalidArgument);
-  return Message(made.status());
-}
-
-TEST(UnigramTokenizer, ScoresThatDoNotFitAreRefused) {
-  SmallUnigram few;
-  few.scores.pop_back();
-  EXPECT_THAT(Refusal(few), HasSubstr("tokenizer.ggml.scores has 5 entries, expected 6"));
-  for (const float bad : {NAN, INFINITY, -INFINITY}) {
-    SmallUnigram vocabulary;
-    vocabulary.scores[3] = bad;
-    EXPECT_THAT(Refusal(vocabulary), HasSubstr("tokenizer.ggml.scores[3] is ")) << bad;
-  }
-}
+TEST(UnigramTokenizer, ScoresThatDoNotFitAreRefused) { ExpectThatScoresAreChecked<SmallUnigram>(); }
 
 TEST(UnigramTokenizer, ScoresOfAnySizeGiveACut) {
   SmallUnigram vocabulary;

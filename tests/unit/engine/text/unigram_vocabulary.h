@@ -11,6 +11,7 @@
 
 #include "engine/text/unigram_tokenizer.h"
 #include "tests/support/gguf_writer.h"
+#include "tests/unit/engine/text/scored_vocabulary.h"
 #include "tests/unit/engine/text/stored.h"
 
 namespace mortar {
@@ -69,11 +70,7 @@ inline std::vector<std::string> UnigramTexts() {
 }
 
 // An unknown token and a few pieces; no charsmap.
-struct SmallUnigram {
-  std::vector<std::string> tokens;
-  std::vector<int32_t> types;
-  std::vector<float> scores;
-  Vocabulary view;  // all but the tables
+struct SmallUnigram : ScoredTables {
   UnigramRules rules;
 
   SmallUnigram() {
@@ -85,31 +82,7 @@ struct SmallUnigram {
     Add("\u2581a", 1, -4);
     rules.adds_space = false;
   }
-  Token Add(const std::string& text, int32_t type, float score) {
-    tokens.push_back(text);
-    types.push_back(type);
-    scores.push_back(score);
-    return static_cast<Token>(tokens.size() - 1);
-  }
-  void AddBytes() {
-    constexpr char kHex[] = "0123456789ABCDEF";
-    for (int byte = 0; byte < 256; ++byte) {
-      Add(std::string("<0x") + kHex[byte / 16] + kHex[byte % 16] + ">", 6, 0);
-    }
-  }
-  // The token of this text; -1 when there is none.
-  Token Id(const std::string& text) const {
-    for (size_t i = 0; i < tokens.size(); ++i) {
-      if (tokens[i] == text) return static_cast<Token>(i);
-    }
-    return -1;
-  }
-  absl::StatusOr<std::unique_ptr<Tokenizer>> Make() {
-    view.tokens = tokens;
-    view.types = types;
-    view.scores = scores;
-    return MakeUnigramTokenizer(view, rules);
-  }
+  absl::StatusOr<std::unique_ptr<Tokenizer>> Make() { return MakeUnigramTokenizer(View(), rules); }
 };
 
 }  // namespace mortar
