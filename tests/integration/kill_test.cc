@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -18,10 +19,11 @@ namespace {
 using nlohmann::json;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using Seconds = std::chrono::duration<double>;
 
 // Shares of the time that an answer takes: while the edge joins, while it waits for its route or
 // sends its prompt, twice while it decodes.
-constexpr double kMoments[] = {0.05, 0.3, 0.6, 0.8};
+constexpr double kMoments[] = {0.05, 0.3, 0.5, 0.7};
 // The longest of all stated times, a route that nobody can give, and the program's own start.
 constexpr seconds kStatedMax{35 + 5};
 constexpr int kTokens = 120;
@@ -69,12 +71,13 @@ class KillTest : public testing::Test {
     return run;
   }
   ProgramResult Edge() const { return RunMortar(EdgeRun()); }
-  // What a share of an answer takes on this machine, measured once. Needs: a cluster that answers.
+  // What a share of an answer takes on this machine, measured once: the shorter of two, since the
+  // first one may wait for its worker to load. Needs: a cluster that answers.
   milliseconds After(double share) {
-    if (answer_time_ == answer_time_.zero()) {
+    for (; answers_measured_ < 2; ++answers_measured_) {
       const auto start = std::chrono::steady_clock::now();
       EXPECT_EQ(Edge().exit_code, 0);
-      answer_time_ = std::chrono::steady_clock::now() - start;
+      answer_time_ = std::min<Seconds>(answer_time_, std::chrono::steady_clock::now() - start);
     }
     return std::chrono::duration_cast<milliseconds>(answer_time_ * share);
   }
@@ -93,7 +96,8 @@ class KillTest : public testing::Test {
 
   std::unique_ptr<NodeProgram> coordinator_;
   std::string endpoint_;
-  std::chrono::duration<double> answer_time_{0};
+  Seconds answer_time_ = Seconds::max();
+  int answers_measured_ = 0;
 };
 
 TEST_F(KillTest, OfTheEdgeLeavesTheOthersServed) {
