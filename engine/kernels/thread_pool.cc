@@ -13,30 +13,32 @@
 namespace mortar {
 namespace {
 
-void Pause() {
+void Pause(int n) {
+  for (int i = 0; i < n; ++i) {
 #if defined(__x86_64__)
-  __builtin_ia32_pause();
+    __builtin_ia32_pause();
 #elif defined(__aarch64__)
-  __asm__ __volatile__("yield");
+    __asm__ __volatile__("yield");
 #endif
+  }
 }
 
 // A waiting thread first looks at short intervals, for a few microseconds: the usual skew of
 // two threads at a barrier. Then it gives its CPU away between looks, which costs little when
 // nobody wants it and keeps a busy machine from waiting for a spinning thread.
 constexpr int kPauses = 100;
+// Before each yield then: some 2 us. Threads that do nothing but yield keep the kernel's run queues
+// busy, and frames of other processes on the same two cores waited for that.
+constexpr int kPausesBeforeYield = 40;
 // Looks of an idle helper before it sleeps: together longer than the gap between two steps.
-constexpr int kYields = 1000;
+constexpr int kYields = 300;
 
 // Returns when `done()` holds.
 template <typename Done>
 void SpinUntil(bool oversubscribed, Done done) {
   for (int i = 0; !done(); ++i) {
-    if (oversubscribed || i >= kPauses) {
-      std::this_thread::yield();
-    } else {
-      Pause();
-    }
+    if (!oversubscribed) Pause(i < kPauses ? 1 : kPausesBeforeYield);
+    if (oversubscribed || i >= kPauses) std::this_thread::yield();
   }
 }
 
