@@ -12,7 +12,7 @@ namespace {
 constexpr size_t kBufferBytes = size_t{256} << 20;
 constexpr int kPasses = 5;
 
-// Four sums, so that the additions do not wait for one another.
+// Several sums, so that the additions do not wait for one another.
 uint64_t Sum(const uint64_t* words, size_t n) {
   std::array<uint64_t, 16> sums{};
   for (size_t i = 0; i + 16 <= n; i += 16) {

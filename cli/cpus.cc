@@ -37,13 +37,15 @@ using Bitmap = std::unique_ptr<hwloc_bitmap_s, FreeBitmap>;
 // Cores, their CPUs and memory nodes alone: caches and devices take time to find.
 absl::StatusOr<Topology> LoadTopology() {
   hwloc_topology_t raw = nullptr;
-  if (hwloc_topology_init(&raw) != 0)
+  if (hwloc_topology_init(&raw) != 0) {
     return ErrnoStatus(errno, "hwloc: begin to read the topology");
+  }
   Topology topology(raw);
   hwloc_topology_set_all_types_filter(raw, HWLOC_TYPE_FILTER_KEEP_NONE);
   hwloc_topology_set_type_filter(raw, HWLOC_OBJ_CORE, HWLOC_TYPE_FILTER_KEEP_ALL);
-  if (hwloc_topology_load(raw) != 0)
+  if (hwloc_topology_load(raw) != 0) {
     return ErrnoStatus(errno, "hwloc: read this machine's topology");
+  }
   return topology;
 }
 

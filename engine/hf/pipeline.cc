@@ -5,11 +5,11 @@
 
 #include "engine/gguf/reader.h"
 #include "engine/text/pre_tokenizer.h"
+#include "engine/text/space_mark.h"
 
 namespace mortar {
 namespace {
 
-constexpr char kSpaceMark[] = "\u2581";
 // What the step ByteLevel cuts by, and the step Digits.
 constexpr char kByteLevelPattern[] =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";

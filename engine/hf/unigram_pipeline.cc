@@ -4,9 +4,11 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "engine/gguf/reader.h"
 #include "engine/hf/pipeline.h"
 #include "engine/text/limits.h"
+#include "engine/text/space_mark.h"
 #include "engine/text/unigram_normalizer.h"
 
 namespace mortar {
@@ -14,38 +16,18 @@ namespace {
 
 namespace names = normalizer_steps;
 
-constexpr char kSpaceMark[] = "\u2581";
-
-int Base64Digit(char c) {
-  constexpr std::string_view kDigits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  const size_t digit = kDigits.find(c);
-  return digit == kDigits.npos ? -1 : static_cast<int>(digit);
-}
-
 // RFC 4648, section 4.
 absl::StatusOr<std::string> Base64Bytes(const Fields& step, const std::string& name) {
   ASSIGN_OR_RETURN(const std::string text, step.String(name));
-  std::string_view rest = text;
-  while (rest.ends_with('=')) rest.remove_suffix(1);
-  if (rest.size() / 4 * 3 > kCharsMapBytesMax) {
-    return step.Wrong(name, std::to_string(rest.size()) + " characters, expected at most " +
+  if (text.size() / 4 * 3 > kCharsMapBytesMax) {
+    return step.Wrong(name, std::to_string(text.size()) + " characters, expected at most " +
                                 std::to_string(kCharsMapBytesMax / 3 * 4));
   }
   std::string bytes;
-  bytes.reserve(rest.size() / 4 * 3 + 2);
-  uint32_t bits = 0;
-  int n_bits = 0;
-  for (size_t i = 0; i < rest.size(); ++i) {
-    const int digit = Base64Digit(rest[i]);
-    if (digit < 0) return step.Wrong(name, "no base64 at character " + std::to_string(i));
-    bits = (bits << 6 | static_cast<uint32_t>(digit)) & 0xFFFF;
-    n_bits += 6;
-    if (n_bits < 8) continue;
-    n_bits -= 8;
-    bytes.push_back(static_cast<char>(bits >> n_bits & 0xFF));
-  }
-  return bytes;
+  if (absl::Base64Unescape(text, &bytes)) return bytes;
+  const size_t wrong =
+      text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=");
+  return step.Wrong(name, "no base64 at character " + std::to_string(std::min(wrong, text.size())));
 }
 
 absl::Status AddPrecompiled(const Fields& step, UnigramPipeline* to) {
@@ -107,8 +89,8 @@ absl::Status AddNormalizer(const Fields& step, UnigramPipeline* to) {
 
 // Older files have add_prefix_space in place of prepend_scheme.
 absl::Status AddMetaspace(const Fields& step, bool splits_before, UnigramPipeline* to) {
-  ASSIGN_OR_RETURN(const std::string mark, step.StringOr("replacement", kSpaceMark));
-  if (std::string_view(mark) != kSpaceMark) {
+  ASSIGN_OR_RETURN(const std::string mark, step.StringOr("replacement", std::string(kSpaceMark)));
+  if (mark != kSpaceMark) {
     return step.NotKnown("replacement", Quoted(mark) + " is not computed; known is U+2581");
   }
   ASSIGN_OR_RETURN(const bool adds, step.BoolOr("add_prefix_space", true));
