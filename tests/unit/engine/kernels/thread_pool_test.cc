@@ -48,7 +48,8 @@ TEST(ThreadPool, BarrierSeparatesWhatStandsAroundIt) {
 
 // What a step of one row and of more take, in turns: those left out do not run, and lose no Run.
 TEST(ThreadPool, AStepOfOneRowMayHaveOtherThreads) {
-  for (const auto& [row, batch] : {std::pair(1, 3), std::pair(2, 4), std::pair(3, 1)}) {
+  for (const auto& [row, batch] :
+       {std::pair(1, 2), std::pair(1, 3), std::pair(2, 4), std::pair(3, 1)}) {
     const auto pool = *ThreadPool::Create({.row_threads = row, .batch_threads = batch});
     EXPECT_EQ(pool->n_threads(), std::max(row, batch));
     EXPECT_EQ(pool->ThreadsFor(1), row);
