@@ -19,7 +19,7 @@ LoopDriver::LoopDriver(Loop& loop, PumpedJobs* jobs, Idling idling, const Clock&
 LoopDriver::~LoopDriver() {
   if (!attendant_.joinable()) return;
   {
-    std::lock_guard lock(mutex_);
+    std::lock_guard nap(nap_mutex_);
     stopping_ = true;
   }
   wake_.notify_one();
@@ -42,39 +42,62 @@ void LoopDriver::Idle(Duration longest) {
   paused_ = true;
   const Time now = clock_.Now();
   const bool awake = last_pause_ <= idling_.awake_max && now - job_ended_ < idling_.awake_max;
-  if (!awake || now < crowded_until_) return idling_.sleep(longest);
+  if (!awake || now < crowded_until_) {
+    yielded_long_ = false;
+    return idling_.sleep(longest);
+  }
   idling_.yield();
-  if (clock_.Now() - now > kYieldMax) crowded_until_ = now + kCrowdedFor;
+  yielded_long_ = clock_.Now() - now > kYieldMax;
+}
+
+void LoopDriver::NotePause(Time now) {
+  last_pause_ = now - job_ended_;
+  paused_ = false;
+  late_jobs_ = yielded_long_ ? late_jobs_ + 1 : 0;
+  if (late_jobs_ < kLateJobsMax) return;
+  late_jobs_ = 0;
+  crowded_until_ = now + kCrowdedFor;
 }
 
 void LoopDriver::RunJob(Job* job, std::unique_lock<std::mutex>& lock) {
-  if (paused_) last_pause_ = clock_.Now() - job_ended_;
-  paused_ = false;
-  job_runs_ = true;
-  if (parked_) wake_.notify_one();
+  if (paused_) NotePause(clock_.Now());
+  ++job_edges_;
   lock.unlock();
+  if (parked_) {
+    std::lock_guard nap(nap_mutex_);
+    wake_.notify_one();
+  }
   job->Run();
   lock.lock();
-  job_runs_ = false;
+  ++job_edges_;
   job_ended_ = clock_.Now();
   jobs_->End(job);
 }
 
 void LoopDriver::Attend() {
-  std::unique_lock lock(mutex_);
+  const auto runs = [](uint64_t edges) { return edges % 2 == 1; };
+  std::unique_lock nap(nap_mutex_);
   int idle_looks = 0;
   while (!stopping_) {
+    const uint64_t before = job_edges_;
     if (idle_looks > kIdleLooksMax) {
       parked_ = true;
-      wake_.wait(lock, [&] { return stopping_ || job_runs_; });
+      wake_.wait(nap, [&] { return stopping_ || job_edges_ != before; });
       parked_ = false;
       idle_looks = 0;
+      continue;
     }
-    const bool ran_before = job_runs_;
-    wake_.wait_for(lock, kTurnMax, [&] { return stopping_; });
-    // A job that ran before and after this pause has kept the loop waiting.
-    if (ran_before && job_runs_) loop_.Step();
-    idle_looks = job_runs_ ? 0 : idle_looks + 1;
+    wake_.wait_for(nap, kTurnMax, [&] { return stopping_; });
+    idle_looks = job_edges_ == before ? idle_looks + 1 : 0;
+    if (!runs(before) || job_edges_ != before) continue;
+    // The job that ran before this nap still runs, and has kept the loop waiting.
+    nap.unlock();
+    {
+      std::lock_guard lock(mutex_);
+      if (job_edges_ == before) loop_.Step();
+    }
+    nap.lock();
+    idle_looks = 0;
   }
 }
 

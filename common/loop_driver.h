@@ -9,12 +9,16 @@
 // A core that has slept for milliseconds wakes late and finds its caches cold: a token that crosses
 // to another node and back pays some 0.4 ms for it. So after a job the driver looks for the next
 // one without sleeping, as long as the pause before the last one was that short; it yields at every
-// look to whoever else wants the core. Where somebody does, it sleeps: a sleeper that is woken goes
-// first, and one that yields goes last, milliseconds later.
+// look to whoever else wants the core. That may take milliseconds, and does no harm where the other
+// yields too when its work is done: the node at the other end of the wire, on the same machine.
+// Where one job after the other has waited for such a yield to end, somebody computes on, and the
+// driver sleeps: a sleeper that is woken goes first, and one that yields goes last.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -29,6 +33,8 @@ inline constexpr Duration kTurnMax = std::chrono::milliseconds(2);
 
 // A yield that takes longer gave the core to somebody who computes.
 inline constexpr Duration kYieldMax = std::chrono::microseconds(200);
+// Jobs in a row that were found only after such a yield: the core is crowded.
+inline constexpr int kLateJobsMax = 3;
 // How long the driver then sleeps through its pauses, before it looks whether the core is free
 // again.
 inline constexpr Duration kCrowdedFor = std::chrono::seconds(1);
@@ -56,6 +62,8 @@ class LoopDriver {
  private:
   void Attend();
   void Idle(Duration longest);
+  // A job begins after a pause.
+  void NotePause(Time now);
   void RunJob(Job* job, std::unique_lock<std::mutex>& lock);
 
   Loop& loop_;
@@ -66,11 +74,16 @@ class LoopDriver {
   Time job_ended_{};
   bool paused_ = false;  // there was nothing to do since
   Duration last_pause_ = Duration::max();
+  bool yielded_long_ = false;  // the last thing it did was a long yield
+  int late_jobs_ = 0;          // in a row, found after one
   Time crowded_until_{};
-  std::mutex mutex_;  // guards the loop, the queue of jobs and all below
+  std::mutex mutex_;  // guards the loop and the queue of jobs
+  // Counts the beginnings and the ends of jobs: odd while one runs. The attendant looks at it
+  // without the mutex: a driver that looks for its next job would stumble over it.
+  std::atomic<uint64_t> job_edges_ = 0;
+  std::atomic<bool> parked_ = false;  // the attendant sleeps until a job begins
+  std::mutex nap_mutex_;              // guards what the attendant sleeps on
   std::condition_variable wake_;
-  bool parked_ = false;  // the attendant sleeps until it is woken
-  bool job_runs_ = false;
   bool stopping_ = false;
   std::thread attendant_;
 };

@@ -81,6 +81,7 @@ bool Edge::Step() {
   const Time now = r.parts.clock.Now();
   Apply(r.state, now, EdgeTicked{});
   bool worked = r.PollJobs(now);
+  r.SendOwed();  // a job's rows travel while this node reads what came meanwhile
   worked |= r.PollMessages(now);
   r.SendOwed();
   Plan(r.state, now, r.plan);

@@ -52,6 +52,7 @@ bool Worker::Step() {
   Rest& r = *rest_;
   const Time now = r.parts.clock.Now();
   bool worked = r.PollJobs(now);
+  r.SendOwed();  // a job's rows travel while this node reads what came meanwhile
   worked |= r.PollMessages(now);
   r.SendOwed();
   Plan(r.state, now, r.plan);

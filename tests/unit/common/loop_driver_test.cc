@@ -156,11 +156,11 @@ TEST_F(AwakeTest, NotBeyondItsTimeNorAfterALongPause) {
   EXPECT_EQ(sleeps_, before + 2) << "the last pause was long";
 }
 
-TEST_F(AwakeTest, NotForAWhileAfterSomebodyElseTookTheCore) {
+TEST_F(AwakeTest, NotForAWhileAfterJobsHadToWaitForSomebodyElse) {
   for (int i = 0; i < 3; ++i) RunJobAfter(milliseconds(5));
   const int before = sleeps_;
   yield_takes_ = milliseconds(3);
-  RunJobAfter(milliseconds(5));
+  for (int i = 0; i < kLateJobsMax; ++i) RunJobAfter(milliseconds(5));
   EXPECT_EQ(sleeps_, before) << "it notices by yielding";
   RunJobAfter(milliseconds(5));
   EXPECT_EQ(sleeps_, before + 1) << "somebody computes there";
@@ -171,6 +171,18 @@ TEST_F(AwakeTest, NotForAWhileAfterSomebodyElseTookTheCore) {
   const int later = sleeps_;
   RunJobAfter(milliseconds(5));
   EXPECT_EQ(sleeps_, later) << "it has the core to itself again";
+}
+
+TEST_F(AwakeTest, StillWhereALongYieldEndsBeforeTheNextJobComes) {
+  for (int i = 0; i < 3; ++i) RunJobAfter(milliseconds(5));
+  const int before = sleeps_;
+  for (int i = 0; i < 3 * kLateJobsMax; ++i) {
+    yield_takes_ = milliseconds(3);
+    driver_.Turn({});  // the other end of the wire computes on this core
+    yield_takes_ = {};
+    RunJobAfter(milliseconds(1));
+  }
+  EXPECT_EQ(sleeps_, before);
 }
 
 TEST_F(AwakeTest, JobsWithoutAPauseSayNothingOfPauses) {
