@@ -38,10 +38,11 @@ inline void WriteOutputs(const LinearOutput& y, int row, int output, int n, __m2
 }
 
 // Adds inputs [begin, end) of one span to acc[n_rows]. inputs(b): what block b of a row is
-// multiplied by.
+// multiplied by. ahead: as ForBlocks says.
 template <WeightType kType, typename Quant, typename InputsAt>
 [[gnu::always_inline]] inline void MultiplySpan(const uint8_t* group, int begin, int end,
-                                                const InputsAt& inputs, int n_rows, __m256* acc) {
+                                                const InputsAt& inputs, int n_rows, bool ahead,
+                                                __m256* acc) {
   Scales<kType> scales;
   const auto load = [&](const uint8_t* header) { LoadScales<kType>(header, scales); };
   const auto multiply = [&](const uint8_t* planes, int b, int at) __attribute__((always_inline)) {
@@ -52,7 +53,7 @@ template <WeightType kType, typename Quant, typename InputsAt>
       MultiplyWide(block, inputs(at), n_rows, acc);
     }
   };
-  ForBlocks<kType>(group, begin, end, load, multiply);
+  ForBlocks<kType>(group, begin, end, load, multiply, ahead);
 }
 
 // One row: its sums stay in registers, and weights are read in their order.
@@ -65,7 +66,7 @@ void OneRow(const PackedMatrix& w, int group_begin, int group_end, const Rounded
     __m256 total;
     for (int begin = 0; begin < w.n_in; begin += kSpan) {
       __m256 acc = _mm256_setzero_ps();
-      MultiplySpan<kType, Quant>(group, begin, Least(begin + kSpan, w.n_in), block, 1, &acc);
+      MultiplySpan<kType, Quant>(group, begin, Least(begin + kSpan, w.n_in), block, 1, true, &acc);
       total = begin == 0 ? acc : _mm256_add_ps(total, acc);
     }
     WriteOutputs(y, row, g * kLanes, OutputsOf(w, g, 1), total);
@@ -89,7 +90,8 @@ void FewRows(const PackedMatrix& w, int group_begin, int group_end, const Rounde
       for (int begin = first; begin < last; begin += kSpan) {
         __m256 acc[kPanelRows];
         for (int r = 0; r < n_rows; ++r) acc[r] = _mm256_setzero_ps();
-        MultiplySpan<kType, Quant>(group, begin, Least(begin + kSpan, last), block, n_rows, acc);
+        MultiplySpan<kType, Quant>(group, begin, Least(begin + kSpan, last), block, n_rows,
+                                   row == 0, acc);
         for (int r = 0; r < n_rows; ++r) {
           sum[r] = begin == 0 ? acc[r] : _mm256_add_ps(sum[r], acc[r]);
         }

@@ -8,6 +8,7 @@
 #include <immintrin.h>
 
 #include "engine/kernels/kernels.h"
+#include "engine/kernels/linear_tile.h"
 
 namespace mortar {
 namespace avx512 {
@@ -22,6 +23,12 @@ struct Pair {
 
 static inline __m256i Load256(const uint8_t* p) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+}
+
+// Found by ForBlocks (linear_tile.h).
+static inline void PrefetchAhead(Pair p, size_t bytes) {
+  mortar::PrefetchAhead(p.first, bytes);
+  mortar::PrefetchAhead(p.second, bytes);
 }
 
 static inline __m512i Load32(Pair p) {
