@@ -7,7 +7,6 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
-#include <numeric>
 #include <string>
 #include <utility>
 
@@ -18,29 +17,15 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 
-int QkvWidth(const ModelConfig& c) { return (c.n_heads + 2 * c.n_kv_heads) * c.head_dim; }
-
 LinearInput InputOf(const ScratchRows& rows, int n_rows) {
   return {rows.x, rows.narrow, rows.wide, n_rows};
 }
-
-// Tasks of attention for each thread below which they are made smaller: the last one is waited for.
-constexpr int kTasksPerThread = 4;
-
-// Heads whose outputs together fill whole blocks of 32, so that the thread that makes them can
-// quantise them.
-int HeadsPerTask(int head_dim) { return kBlock / std::gcd(kBlock, head_dim); }
 
 // Whether a branch is put aside before it is added, since a norm stands behind it.
 bool BranchesAside(const ModelConfig& c) { return c.traits.norms_after || c.traits.norms_of_sums; }
 
 void Add(const float* from, int n, float* to) {
   for (int i = 0; i < n; ++i) to[i] += from[i];
-}
-
-// The first of the keys that a position sees, itself the last.
-int FirstKey(int position, int window) {
-  return window == 0 ? 0 : std::max(0, position + 1 - window);
 }
 
 }  // namespace
@@ -89,7 +74,7 @@ void Executor::PlaceAll() {
   x_ = PlaceFloats(rows_max_, config_.n_embd);
   branch_ = PlaceFloats(BranchesAside(config_) ? rows_max_ : 0, config_.n_embd);
   normed_ = PlaceRows(rows_max_, config_.n_embd);
-  qkv_ = PlaceFloats(rows_max_, QkvWidth(config_));
+  qkv_ = PlaceFloats(rows_max_, QkvWidth());
   attended_ = PlaceRows(rows_max_, config_.n_heads * config_.head_dim);
   hidden_ = PlaceRows(rows_max_, config_.n_ff);
   up_ = PlaceFloats(config_.traits.gate != Gate::kNone ? rows_max_ : 0, config_.n_ff);
@@ -263,7 +248,7 @@ void Executor::Qkv(const Op& op, int n_rows, int thread) {
     const int begin = std::max(share.begin - first_group, 0);
     const int end = std::min(share.end - first_group, w->n_groups());
     if (begin < end) {
-      kernels_.linear(*w, begin, end, in, {qkv_ + first_output, QkvWidth(config_), false});
+      kernels_.linear(*w, begin, end, in, {qkv_ + first_output, QkvWidth(), false});
     }
     first_group += w->n_groups();
     first_output += w->n_out;
@@ -302,7 +287,7 @@ void Executor::Rotate(const Op& op, const Batch& batch, int thread) {
   const Share share = ShareOf(n_rows, 1, thread, n_threads_);
   for (int row = share.begin; row < share.end; ++row) {
     const BatchRow& place = batch.rows[static_cast<size_t>(row)];
-    float* q = qkv_ + static_cast<size_t>(row) * QkvWidth(config_);
+    float* q = qkv_ + static_cast<size_t>(row) * QkvWidth();
     BiasAndNormHeads(*op.layer, q);
     RotateHeads(local ? local_rope_ : rope_, place.position, config_.n_heads + config_.n_kv_heads,
                 q);  // v does not rotate
@@ -310,52 +295,6 @@ void Executor::Rotate(const Op& op, const Batch& batch, int thread) {
     const float* v = k + static_cast<size_t>(config_.n_kv_heads) * config_.head_dim;
     uint8_t* page = place.kv->pages[static_cast<size_t>(place.position / kKvPagePositions)];
     kernels_.store_kv(kv_, page + op.kv_offset, place.position % kKvPagePositions, k, v);
-  }
-}
-
-int Executor::EndOfKeys(const Batch& batch, int row) const {
-  size_t last = static_cast<size_t>(row);
-  const KvTable* kv = batch.rows[last].kv;
-  if (config_.traits.encoder) {
-    while (last + 1 < batch.rows.size() && batch.rows[last + 1].kv == kv) ++last;
-  }
-  return batch.rows[last].position + 1;
-}
-
-// Tasks are groups of heads of one row: all that share a KV head where there are enough tasks for
-// that, so that its KV is read once. They are dealt out in turn, since later rows see more keys
-// than earlier ones.
-void Executor::Attention(const Op& op, const Batch& batch, int thread) {
-  const int n_rows = static_cast<int>(batch.rows.size());
-  const int heads_per_kv = config_.n_heads / config_.n_kv_heads;
-  const bool many = n_rows * config_.n_kv_heads >= kTasksPerThread * n_threads_;
-  const int least = HeadsPerTask(config_.head_dim);
-  const int heads_per_task = many ? std::lcm(least, heads_per_kv) : least;
-  const int tasks_per_row = (config_.n_heads + heads_per_task - 1) / heads_per_task;
-  for (int task = thread; task < n_rows * tasks_per_row; task += n_threads_) {
-    const int row = task / tasks_per_row;
-    const int first = task % tasks_per_row * heads_per_task;
-    const int last = std::min(first + heads_per_task, config_.n_heads);
-    const BatchRow& place = batch.rows[static_cast<size_t>(row)];
-    const int n_keys = EndOfKeys(batch, row);
-    for (int h = first; h < last;) {
-      const int n = std::min(last, (h / heads_per_kv + 1) * heads_per_kv) - h;
-      const size_t head = static_cast<size_t>(h) * config_.head_dim;
-      kernels_.attend({.shape = kv_,
-                       .pages = place.kv->pages.data(),
-                       .layer_offset = op.kv_offset,
-                       .kv_head = h / heads_per_kv,
-                       .n_heads = n,
-                       .first_key = FirstKey(place.position, op.window),
-                       .n_keys = n_keys,
-                       .scale = config_.attention_scale,
-                       .cap = config_.attention_cap,
-                       .q = qkv_ + static_cast<size_t>(row) * QkvWidth(config_) + head,
-                       .out = attended_.x + static_cast<size_t>(row) * attended_.width + head,
-                       .scores = scores_ + static_cast<size_t>(thread) * kHeadsAtOnce * kSpan});
-      h += n;
-    }
-    RoundRange(attended_, op.rounding, row, first * config_.head_dim, last * config_.head_dim);
   }
 }
 

@@ -80,9 +80,18 @@ class Executor {
   // Row of q, k and v: biases, then norms of heads.
   void BiasAndNormHeads(const LayerWeights& w, float* qkv);
   void RotateHeads(const RopeTable& rope, int position, int n_heads, float* heads);
+
+  // --- Attention (executor_attention.cc) ---
   void Attention(const Op& op, const Batch& batch, int thread);
+  void AttendInTurn(const Op& op, const Batch& batch, int thread);
+  void AttendShare(const Op& op, const Batch& batch, int thread);
+  // Heads [first, last) of one row.
+  void AttendRow(const Op& op, const Batch& batch, int row, int first, int last, int thread);
+  // At least one: a position sees itself.
+  int KeysSeen(const Op& op, const Batch& batch, int row) const;
   // The keys that a row sees are those before this position.
   int EndOfKeys(const Batch& batch, int row) const;
+
   void Product(const PackedMatrix& w, const ScratchRows& in, float* y, bool add, int n_rows,
                int thread);
   // A product that ends a branch: added to x, or put aside where a norm follows.
@@ -104,6 +113,9 @@ class Executor {
   template <typename Quant>
   RoundedRows<Quant> PlaceRounded(int n_rows, int width);
   ScratchRows PlaceRows(int n_rows, int width);
+
+  // Of one row of q, k and v.
+  int QkvWidth() const { return (config_.n_heads + 2 * config_.n_kv_heads) * config_.head_dim; }
 
   const ModelConfig config_;
   const KvShape kv_;

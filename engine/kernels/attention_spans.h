@@ -32,10 +32,28 @@ struct SpanKeys {
   int end;
 };
 
+// Keys and values are asked for so many positions before they are read: KV lies in pages of 64
+// positions, and a core's own prefetchers begin anew in each.
+inline constexpr int kPositionsAhead = 32;
+
+// Where the block of eight keys begins that position p is one of.
+static inline const uint8_t* KeysOf(const AttendArgs& a, int p) {
+  return a.pages[p / kKvPagePositions] + a.layer_offset +
+         KeysAt(a.shape, a.kv_head, p % kKvPagePositions);
+}
+
 // Where the value of position p begins.
 static inline const uint8_t* ValueOf(const AttendArgs& a, int p) {
   return a.pages[p / kKvPagePositions] + a.layer_offset +
          ValueAt(a.shape, a.kv_head, p % kKvPagePositions);
+}
+
+// Asks for the value that is read kPositionsAhead after that of p.
+static inline void PrefetchValue(const AttendArgs& a, int p) {
+  if (p + kPositionsAhead >= a.n_keys) return;
+  const uint8_t* value = ValueOf(a, p + kPositionsAhead);
+  const size_t bytes = a.shape.bytes_of(static_cast<size_t>(a.shape.head_dim));
+  for (size_t at = 0; at < bytes; at += kLineBytes) __builtin_prefetch(value + at);
 }
 
 // One element, floats or halves.

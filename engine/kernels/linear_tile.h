@@ -66,7 +66,6 @@ static inline int OutputsOf(const PackedMatrix& w, int group, int groups) {
 // 1.3 times as fast from memory and twice as fast from a large third cache. Further ahead the lines
 // of large models are gone before they are read.
 inline constexpr size_t kPrefetchBytes = 3072;
-inline constexpr size_t kLineBytes = 64;
 
 // Asks for the `bytes` bytes that are read kPrefetchBytes after those at `p`. They may lie outside
 // of the matrix: nothing is read there.

@@ -32,16 +32,23 @@ inline __m256 LoadQuants8(const uint8_t* quants) {
 constexpr int kKeyBlocks = 4;
 
 // dot[h][b] += q of head h times elements [begin, end) of the eight keys at keys[b]; load(b, d)
-// gives element d of them.
-template <int kHeads, int kBlocks, typename Load>
+// gives element d of them. Asks for as many elements of the keys at next[b].
+template <KvType kType, int kHeads, int kBlocks, typename Load>
 inline void AddDotProducts(const AttendArgs& a, int begin, int end, const Load& load,
-                           __m256 (&dot)[kHeads][kBlocks]) {
-  for (int d = begin; d < end; ++d) {
-    __m256 q[kHeads];
-    for (int h = 0; h < kHeads; ++h) q[h] = _mm256_set1_ps(a.q[h * a.shape.head_dim + d]);
-    for (int b = 0; b < kBlocks; ++b) {
-      const __m256 key = load(b, d);
-      for (int h = 0; h < kHeads; ++h) dot[h][b] = _mm256_fmadd_ps(q[h], key, dot[h][b]);
+                           const uint8_t* const (&next)[kBlocks], __m256 (&dot)[kHeads][kBlocks]) {
+  // Of eight keys.
+  constexpr int kElementBytes = kType == KvType::kF32 ? 32 : kType == KvType::kF16 ? 16 : 8;
+  constexpr int kElementsOfLine = static_cast<int>(kLineBytes) / kElementBytes;
+  for (int first = begin; first < end; first += kElementsOfLine) {
+    for (const uint8_t* keys : next) __builtin_prefetch(keys + first * kElementBytes);
+    const int last = first + kElementsOfLine < end ? first + kElementsOfLine : end;
+    for (int d = first; d < last; ++d) {
+      __m256 q[kHeads];
+      for (int h = 0; h < kHeads; ++h) q[h] = _mm256_set1_ps(a.q[h * a.shape.head_dim + d]);
+      for (int b = 0; b < kBlocks; ++b) {
+        const __m256 key = load(b, d);
+        for (int h = 0; h < kHeads; ++h) dot[h][b] = _mm256_fmadd_ps(q[h], key, dot[h][b]);
+      }
     }
   }
 }
@@ -51,10 +58,11 @@ template <KvType kType, int kHeads, int kBlocks>
 inline void DotProducts(const AttendArgs& a, int p, __m256 (&dot)[kHeads][kBlocks]) {
   const int head_dim = a.shape.head_dim;
   const uint8_t* keys[kBlocks];
+  const uint8_t* next[kBlocks];  // what is asked for; the last ones have none behind them
   for (int b = 0; b < kBlocks; ++b) {
     const int at = p + 8 * b;
-    keys[b] = a.pages[at / kKvPagePositions] + a.layer_offset +
-              KeysAt(a.shape, a.kv_head, at % kKvPagePositions);
+    keys[b] = KeysOf(a, at);
+    next[b] = at + kPositionsAhead < a.n_keys ? KeysOf(a, at + kPositionsAhead) : keys[b];
     for (int h = 0; h < kHeads; ++h) dot[h][b] = _mm256_setzero_ps();
   }
   if constexpr (kType == KvType::kQ8_0) {
@@ -67,14 +75,14 @@ inline void DotProducts(const AttendArgs& a, int p, __m256 (&dot)[kHeads][kBlock
       const auto load = [&](int b, int d) {
         return _mm256_mul_ps(scale[b], LoadQuants8(keys[b] + 8 * (d - first)));
       };
-      AddDotProducts(a, first, first + kBlock, load, dot);
+      AddDotProducts<kType>(a, first, first + kBlock, load, next, dot);
       for (int b = 0; b < kBlocks; ++b) keys[b] += 8 * kBlock;
     }
   } else {
     const auto load = [&](int b, int d) {
       return LoadKv8<kType>(keys[b], static_cast<size_t>(d) * 8);
     };
-    AddDotProducts(a, 0, head_dim, load, dot);
+    AddDotProducts<kType>(a, 0, head_dim, load, next, dot);
   }
 }
 
@@ -162,6 +170,7 @@ struct Vectors {
     }
     for (int p = keys.from; p < keys.end; ++p) {
       const uint8_t* v = ValueOf(a, p);
+      if (first == 0) PrefetchValue(a, p);  // all of it, before the first of its elements
       __m256 e[kHeads];
       for (int h = 0; h < kHeads; ++h) e[h] = _mm256_set1_ps(a.scores[h * kSpan + p - keys.begin]);
       [[maybe_unused]] __m256 scale = _mm256_setzero_ps();
