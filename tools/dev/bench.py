@@ -159,7 +159,6 @@ def measure_all(options):
     if not wanted:
         raise Failed(f"--models {options.models} is none of "
                      f"{', '.join(name for name, _, _ in models)}")
-    rows = []
     for name, path in wanted:
         for test in options.tests.split(","):
             for threads in (int(t) for t in options.threads.split(",")):
@@ -170,8 +169,17 @@ def measure_all(options):
                     os.makedirs(os.path.dirname(options.results), exist_ok=True)
                     with open(options.results, "w", encoding="utf-8") as file:
                         json.dump({"identity": identity, "results": results}, file, indent=1)
-                rows.append((name, test, threads, results[key]))
-    return rows
+    return rows_of(results, [name for name, _, _ in models])
+
+
+def rows_of(results, models):
+    """[(model's name, test, threads, record)] of all that was measured, models in their order."""
+    rows = []
+    for key, record in results.items():
+        name, test, threads = key.rsplit(" ", 2)
+        rows.append((name, test, int(threads), record))
+    tests = list(TESTS)
+    return sorted(rows, key=lambda row: (models.index(row[0]), -row[2], tests.index(row[1])))
 
 
 def parse():
@@ -192,7 +200,7 @@ def parse():
     parser.add_argument("--repetitions", type=int, default=1,
                         help="measured repeats inside one run (default 1)")
     parser.add_argument("--resume", action="store_true",
-                        help="keep what an interrupted run of the same program measured")
+                        help="keep, and show too, what earlier runs of the same programs measured")
     parser.add_argument("--write", action="store_true",
                         help="also write docs/benchmarks.md, or benchmarks-ISA.md")
     options = parser.parse_args()
