@@ -58,9 +58,7 @@ absl::Status EdgeProcess::State::Start() {
   ASSIGN_OR_RETURN(edge, Edge::Create(edge_options, {*transport, parts.clock, jobs, parts.log,
                                                      *engine, *parts.model.tokenizer}));
   driver = std::make_unique<LoopDriver>(
-      *edge, &jobs,
-      Idling{[this](Duration longest) { transport->Wait(longest); }, options.awake_max},
-      parts.clock);
+      *edge, &jobs, IdleOn(*transport, options.awake_max, parts.clock), parts.clock);
   return WaitForCoordinator(*transport, parts.clock, [this] { Turn(); });
 }
 

@@ -9,6 +9,7 @@
 #include "cli/console.h"
 #include "common/check.h"
 #include "protocol/endpoint.h"
+#include "protocol/io_threads.h"
 #include "protocol/limits.h"
 
 namespace mortar {
@@ -78,6 +79,13 @@ absl::StatusOr<std::string> NodeName(const Settings& settings) {
 
 Duration AwakeMax(const Settings& settings) {
   return std::chrono::milliseconds(settings.Int("spin"));
+}
+
+Idling IdleOn(ZmqTransport& transport, Duration awake_max, const Clock& clock) {
+  return {.sleep = [&transport](Duration longest) { transport.Wait(longest); },
+          .awake_max = awake_max,
+          .stream = [threads =
+                         IoThreads(clock)](bool goes_on) mutable { threads.NoteStream(goes_on); }};
 }
 
 absl::Status WaitForCoordinator(const ZmqTransport& transport, const Clock& clock,

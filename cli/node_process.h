@@ -34,6 +34,8 @@ absl::Status AllowManyLinks();
 absl::StatusOr<std::string> NodeName(const Settings& settings);
 // --spin: how long a node stays awake between jobs (common/loop_driver.h).
 Duration AwakeMax(const Settings& settings);
+// What a node with jobs does between them. The transport and the clock outlive it.
+Idling IdleOn(ZmqTransport& transport, Duration awake_max, const Clock& clock);
 
 // Turns the driver until the coordinator has answered, for kDialMax. The error says what stands in
 // the way.

@@ -97,8 +97,7 @@ absl::Status WorkerCommand(const CommandContext& context) {
                    return LoadWorkerEngine({model, *compute.kernels, *compute.pool}, placement,
                                            engine);
                  }});
-  LoopDriver driver(worker, &jobs,
-                    Idling{[&](Duration longest) { transport->Wait(longest); }, AwakeMax(settings)},
+  LoopDriver driver(worker, &jobs, IdleOn(*transport, AwakeMax(settings), context.clock),
                     context.clock);
   const auto turn = [&] { driver.Turn(kIdleWaitMax); };
   RETURN_IF_ERROR(WaitForCoordinator(*transport, context.clock, turn));

@@ -1,5 +1,6 @@
 #include "common/loop_driver.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace mortar {
@@ -39,28 +40,47 @@ void LoopDriver::Turn(Duration longest) {
 }
 
 void LoopDriver::Idle(Duration longest) {
-  paused_ = true;
   const Time now = clock_.Now();
   const bool awake = last_pause_ <= idling_.awake_max && now - job_ended_ < idling_.awake_max;
   if (!awake || now < crowded_until_) {
-    yielded_long_ = false;
+    pause_ = Pause::kAsleep;
+    EndStream();
     return idling_.sleep(longest);
   }
   idling_.yield();
-  yielded_long_ = clock_.Now() - now > kYieldMax;
+  pause_ = clock_.Now() - now > kYieldMax ? Pause::kLate : Pause::kAwake;
 }
 
-void LoopDriver::NotePause(Time now) {
+void LoopDriver::NotePause(Pause pause) {
+  const Time now = clock_.Now();
   last_pause_ = now - job_ended_;
-  paused_ = false;
-  late_jobs_ = yielded_long_ ? late_jobs_ + 1 : 0;
+  late_jobs_ = pause == Pause::kLate ? late_jobs_ + 1 : 0;
   if (late_jobs_ < kLateJobsMax) return;
   late_jobs_ = 0;
-  crowded_until_ = now + kCrowdedFor;
+  const bool again = now - crowded_until_ < crowded_for_;
+  crowded_for_ = again ? std::min(2 * crowded_for_, kCrowdedAtMost) : kCrowdedAtFirst;
+  crowded_until_ = now + crowded_for_;
+}
+
+void LoopDriver::NoteStream(Pause pause) {
+  unpaused_jobs_ = pause == Pause::kNone ? unpaused_jobs_ + 1 : 0;
+  if (pause == Pause::kAwake) ++awake_jobs_;
+  if (pause == Pause::kAsleep || pause == Pause::kLate) awake_jobs_ = 0;
+  if (awake_jobs_ >= kStreamJobs) streaming_ = true;
+  if (unpaused_jobs_ >= kUnpausedJobsMax) EndStream();
+  if (streaming_) idling_.stream(true);
+}
+
+void LoopDriver::EndStream() {
+  awake_jobs_ = 0;
+  if (streaming_) idling_.stream(false);
+  streaming_ = false;
 }
 
 void LoopDriver::RunJob(Job* job, std::unique_lock<std::mutex>& lock) {
-  if (paused_) NotePause(clock_.Now());
+  const Pause pause = std::exchange(pause_, Pause::kNone);
+  if (pause != Pause::kNone) NotePause(pause);
+  NoteStream(pause);
   ++job_edges_;
   lock.unlock();
   if (parked_) {

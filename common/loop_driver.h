@@ -36,14 +36,23 @@ inline constexpr Duration kYieldMax = std::chrono::microseconds(200);
 // Jobs in a row that were found only after such a yield: the core is crowded.
 inline constexpr int kLateJobsMax = 3;
 // How long the driver then sleeps through its pauses, before it looks whether the core is free
-// again.
-inline constexpr Duration kCrowdedFor = std::chrono::seconds(1);
+// again: so long at first, twice as long each time that it finds it crowded still.
+inline constexpr Duration kCrowdedAtFirst = std::chrono::milliseconds(50);
+inline constexpr Duration kCrowdedAtMost = std::chrono::seconds(1);
+// Jobs in a row that were found awake: a stream of them has begun.
+inline constexpr int kStreamJobs = 3;
+// Jobs in a row without a pause: it has ended. Of one session, the end of a token and the beginning
+// of the next follow one another so.
+inline constexpr int kUnpausedJobsMax = 8;
 
 // What a driver does while there is nothing to do.
 struct Idling {
   std::function<void(Duration longest)> sleep;  // until the loop has something to do
   Duration awake_max{};  // the longest pause between jobs that is spent awake; 0: it always sleeps
   std::function<void()> yield = std::this_thread::yield;
+  // Told before each job of a stream whose pauses are spent awake, and once when it ends: the
+  // driver falls asleep, or has jobs without a pause.
+  std::function<void(bool goes_on)> stream = [](bool) {};
 };
 
 class LoopDriver {
@@ -60,10 +69,15 @@ class LoopDriver {
   void Turn(Duration longest);
 
  private:
+  // How the time before a job was spent.
+  enum class Pause { kNone, kAwake, kLate, kAsleep };  // kLate: awake, in a yield that took long
+
   void Attend();
   void Idle(Duration longest);
-  // A job begins after a pause.
-  void NotePause(Time now);
+  // A job begins after such a pause.
+  void NotePause(Pause pause);
+  void NoteStream(Pause pause);
+  void EndStream();
   void RunJob(Job* job, std::unique_lock<std::mutex>& lock);
 
   Loop& loop_;
@@ -72,12 +86,15 @@ class LoopDriver {
   const Clock& clock_;
   // Of the driving thread alone.
   Time job_ended_{};
-  bool paused_ = false;  // there was nothing to do since
+  Pause pause_ = Pause::kNone;  // since then
   Duration last_pause_ = Duration::max();
-  bool yielded_long_ = false;  // the last thing it did was a long yield
-  int late_jobs_ = 0;          // in a row, found after one
+  int late_jobs_ = 0;  // in a row
   Time crowded_until_{};
-  std::mutex mutex_;  // guards the loop and the queue of jobs
+  Duration crowded_for_{};
+  bool streaming_ = false;
+  int awake_jobs_ = 0;     // in a row
+  int unpaused_jobs_ = 0;  // in a row
+  std::mutex mutex_;       // guards the loop and the queue of jobs
   // Counts the beginnings and the ends of jobs: odd while one runs. The attendant looks at it
   // without the mutex: a driver that looks for its next job would stumble over it.
   std::atomic<uint64_t> job_edges_ = 0;

@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <thread>
+#include <vector>
 
 namespace mortar {
 namespace {
@@ -125,12 +127,14 @@ class AwakeTest : public testing::Test {
   SleepJob job_{milliseconds(0)};
   AskedLoop loop_{jobs_, job_};
   int sleeps_ = 0;
+  std::vector<bool> told_;  // of a stream of jobs
   ManualClock clock_;
   Duration yield_takes_{};
   LoopDriver driver_{loop_, &jobs_,
                      Idling{.sleep = [this](Duration) { ++sleeps_; },
                             .awake_max = kAwakeMax,
-                            .yield = [this] { clock_.Advance(yield_takes_); }},
+                            .yield = [this] { clock_.Advance(yield_takes_); },
+                            .stream = [this](bool goes_on) { told_.push_back(goes_on); }},
                      clock_};
 };
 
@@ -165,7 +169,7 @@ TEST_F(AwakeTest, NotForAWhileAfterJobsHadToWaitForSomebodyElse) {
   RunJobAfter(milliseconds(5));
   EXPECT_EQ(sleeps_, before + 1) << "somebody computes there";
   yield_takes_ = {};
-  clock_.Advance(kCrowdedFor);
+  clock_.Advance(kCrowdedAtFirst);
   RunJobAfter(milliseconds(5));
   RunJobAfter(milliseconds(5));
   const int later = sleeps_;
@@ -183,6 +187,64 @@ TEST_F(AwakeTest, StillWhereALongYieldEndsBeforeTheNextJobComes) {
     RunJobAfter(milliseconds(1));
   }
   EXPECT_EQ(sleeps_, before);
+}
+
+TEST_F(AwakeTest, LongerEachTimeThatTheCoreIsCrowdedStill) {
+  for (int i = 0; i < 3; ++i) RunJobAfter(milliseconds(5));
+  yield_takes_ = milliseconds(3);
+  Duration expected = kCrowdedAtFirst;
+  for (int round = 0; round < 8; ++round) {
+    int before = sleeps_;
+    for (int i = 0; i < 10 && sleeps_ == before; ++i) RunJobAfter(milliseconds(5));
+    const Time asleep_since = clock_.Now();
+    while (sleeps_ != before) {
+      before = sleeps_;
+      RunJobAfter(milliseconds(5));
+    }
+    const Duration asleep = clock_.Now() - asleep_since;
+    EXPECT_GT(asleep, expected - milliseconds(20)) << "round " << round;
+    EXPECT_LT(asleep, expected + milliseconds(20)) << "round " << round;
+    expected = std::min(2 * expected, Duration(kCrowdedAtMost));
+  }
+}
+
+TEST_F(AwakeTest, AStreamIsToldBeforeEachOfItsJobsAndAtItsEnd) {
+  clock_.Advance(std::chrono::hours(1));
+  for (int i = 0; i < 2 + kStreamJobs; ++i) RunJobAfter(milliseconds(5));
+  EXPECT_EQ(told_, std::vector<bool>({true})) << "two jobs were found asleep, then enough awake";
+  RunJobAfter(milliseconds(5));
+  EXPECT_EQ(told_, std::vector<bool>({true, true}));
+  clock_.Advance(kAwakeMax + milliseconds(1));
+  driver_.Turn({});
+  driver_.Turn({});
+  EXPECT_EQ(told_, std::vector<bool>({true, true, false})) << "once";
+  told_.clear();
+  for (int i = 0; i < 2 + kStreamJobs; ++i) RunJobAfter(milliseconds(5));
+  EXPECT_EQ(told_, std::vector<bool>({true})) << "the next one";
+}
+
+TEST_F(AwakeTest, AStreamEndsWhereJobsFollowWithoutAPause) {
+  for (int i = 0; i < 2 + kStreamJobs; ++i) RunJobAfter(milliseconds(5));
+  told_.clear();
+  const auto run_at_once = [&] {
+    loop_.asked = true;
+    driver_.Turn({});
+  };
+  for (int i = 0; i < 3 * kUnpausedJobsMax; ++i) {
+    run_at_once();  // as the end of a token and the beginning of the next
+    RunJobAfter(milliseconds(5));
+  }
+  EXPECT_EQ(std::ranges::count(told_, false), 0);
+  for (int i = 0; i < kUnpausedJobsMax; ++i) run_at_once();
+  EXPECT_FALSE(told_.back());
+}
+
+TEST_F(AwakeTest, ACrowdedCoreEndsAStream) {
+  for (int i = 0; i < 2 + kStreamJobs; ++i) RunJobAfter(milliseconds(5));
+  EXPECT_TRUE(told_.back());
+  yield_takes_ = milliseconds(3);
+  for (int i = 0; i < kLateJobsMax + 1; ++i) RunJobAfter(milliseconds(5));
+  EXPECT_FALSE(told_.back());
 }
 
 TEST_F(AwakeTest, JobsWithoutAPauseSayNothingOfPauses) {

@@ -1,0 +1,128 @@
+#include "protocol/io_threads.h"
+
+#include <gtest/gtest.h>
+#include <sched.h>
+
+#include <atomic>
+#include <thread>
+
+#include "common/clock.h"
+#include "protocol/zmq_socket.h"
+
+namespace mortar {
+namespace {
+
+// A context whose I/O thread has a message to carry whenever it is asked.
+class IoThreadsTest : public testing::Test {
+ protected:
+  IoThreadsTest() { Carry(); }  // so that the thread has named itself
+
+  // A message from one socket of the context to the other, through its I/O thread.
+  void Carry() {
+    const std::vector<uint64_t> words = {1};
+    while (from_->Send(0, words, {}) == SendOutcome::kFull) {
+    }
+    while (!to_->ReceiveHead()) {
+      ZmqSocket* const sockets[] = {to_.get()};
+      WaitForMessages(sockets, {}, -1, std::chrono::seconds(1));
+    }
+    (void)to_->ReceiveBody();
+  }
+  int Policy() const { return sched_getscheduler(threads_.ids().at(0)); }
+
+  ZmqContext context_;
+  std::unique_ptr<ZmqSocket> to_ = *ZmqSocket::Listen(context_, "tcp://127.0.0.1:0");
+  std::unique_ptr<ZmqSocket> from_ = *ZmqSocket::Dial(context_, to_->endpoint());
+  ManualClock clock_;
+  IoThreads threads_{clock_};
+};
+
+cpu_set_t Cpus(pid_t thread) {
+  cpu_set_t cpus;
+  EXPECT_EQ(sched_getaffinity(thread, sizeof cpus, &cpus), 0);
+  return cpus;
+}
+
+void BindTo(const cpu_set_t& cpus, pid_t thread) {
+  EXPECT_EQ(sched_setaffinity(thread, sizeof cpus, &cpus), 0);
+}
+
+cpu_set_t Only(int cpu) {
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  CPU_SET(cpu, &cpus);
+  return cpus;
+}
+
+// Computes on one CPU.
+class Busy {
+ public:
+  explicit Busy(int cpu)
+      : thread_([this, cpu] {
+          BindTo(Only(cpu), 0);
+          runs_ = true;
+          while (!stop_) {
+          }
+        }) {
+    while (!runs_) std::this_thread::yield();
+  }
+  ~Busy() {
+    stop_ = true;
+    thread_.join();
+  }
+
+ private:
+  std::atomic<bool> runs_ = false, stop_ = false;
+  std::thread thread_;
+};
+
+TEST_F(IoThreadsTest, ArePatientWhileAStreamGoesOn) {
+  threads_.NoteStream(false);
+  EXPECT_FALSE(threads_.patient());
+  threads_.NoteStream(true);
+  ASSERT_EQ(threads_.ids().size(), 1u) << "libzmq names them as it did";
+  EXPECT_TRUE(threads_.patient());
+  EXPECT_EQ(Policy(), SCHED_BATCH);
+  threads_.NoteStream(false);
+  EXPECT_FALSE(threads_.patient());
+  EXPECT_EQ(Policy(), SCHED_OTHER);
+}
+
+TEST_F(IoThreadsTest, LosePatienceForAWhileWhereSomebodyComputesOnTheirCore) {
+  const cpu_set_t all = Cpus(0);
+  if (CPU_COUNT(&all) < 2) GTEST_SKIP() << "takes two CPUs";
+  int other = 0;
+  while (!CPU_ISSET(other, &all) || other == sched_getcpu()) ++other;
+  threads_.NoteStream(true);
+  BindTo(Only(other), threads_.ids().at(0));
+  BindTo(Only(sched_getcpu()), 0);  // or it would go there too and share the slices of its wakes
+  {
+    const Busy busy(other);
+    for (int i = 0; i < 50 * kJobsBetweenLooks && threads_.patient(); ++i) {
+      Carry();
+      threads_.NoteStream(true);
+    }
+  }
+  BindTo(all, 0);
+  EXPECT_FALSE(threads_.patient());
+  EXPECT_EQ(Policy(), SCHED_OTHER);
+  BindTo(all, threads_.ids().at(0));
+  threads_.NoteStream(true);
+  EXPECT_FALSE(threads_.patient()) << "for a while";
+  clock_.Advance(kImpatientFor);
+  threads_.NoteStream(true);
+  EXPECT_TRUE(threads_.patient());
+}
+
+TEST_F(IoThreadsTest, AreLeftAloneWhereAUserChoseAnotherPolicy) {
+  std::thread([this] {
+    const sched_param priority{};
+    EXPECT_EQ(sched_setscheduler(0, SCHED_BATCH, &priority), 0);
+    threads_.NoteStream(true);
+    EXPECT_FALSE(threads_.patient());
+    EXPECT_EQ(Policy(), SCHED_OTHER);
+  }).join();
+}
+
+}  // namespace
+}  // namespace mortar
