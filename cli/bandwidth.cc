@@ -7,7 +7,11 @@
 #include <atomic>
 #include <cstdlib>
 #include <memory>
+#include <string>
 #include <utility>
+
+#include "common/check.h"
+#include "engine/kernels/prefetch.h"
 
 namespace mortar {
 namespace {
@@ -15,16 +19,13 @@ namespace {
 constexpr size_t kBufferBytes = size_t{256} << 20;
 constexpr size_t kHugePageBytes = size_t{2} << 20;
 constexpr int kPasses = 5;
-// Words ahead that are asked for, as by the kernels: without it the figure is what a core's own
-// prefetchers make of the memory, which on some machines is half of what it gives.
-constexpr size_t kWordsAhead = 384;
 
-// Several sums, so that the additions do not wait for one another.
+// Several sums, so that the additions do not wait for one another. Asked for ahead, as by the
+// kernels: else the figure would be what a core's own prefetchers make of the memory.
 uint64_t Sum(const uint64_t* words, size_t n) {
   std::array<uint64_t, 16> sums{};
   for (size_t i = 0; i + 16 <= n; i += 16) {
-    __builtin_prefetch(words + i + kWordsAhead);
-    __builtin_prefetch(words + i + kWordsAhead + 8);
+    PrefetchAhead(words + i, sizeof sums);
     for (size_t j = 0; j < 16; ++j) sums[j] += words[i + j];
   }
   uint64_t total = 0;
@@ -34,12 +35,15 @@ uint64_t Sum(const uint64_t* words, size_t n) {
 
 }  // namespace
 
-double MeasureReadBandwidth(ThreadPool& pool, const Clock& clock) {
+absl::StatusOr<double> MeasureReadBandwidth(ThreadPool& pool, const Clock& clock) {
   constexpr size_t kWords = kBufferBytes / sizeof(uint64_t);
   // In large pages where the system has them, as the weights are.
   const std::unique_ptr<uint64_t[], void (*)(void*)> buffer(
       static_cast<uint64_t*>(std::aligned_alloc(kHugePageBytes, kBufferBytes)), &std::free);
-  if (buffer == nullptr) return 0;
+  if (buffer == nullptr) {
+    return ResourceExhausted("measuring memory bandwidth takes " + std::to_string(kBufferBytes) +
+                             " bytes, which the system does not give");
+  }
   madvise(buffer.get(), kBufferBytes, MADV_HUGEPAGE);
   const auto share = [&](int thread) {
     const auto n = static_cast<size_t>(pool.n_threads());
@@ -61,7 +65,8 @@ double MeasureReadBandwidth(ThreadPool& pool, const Clock& clock) {
     });
     best = std::max(best, static_cast<double>(kBufferBytes) / Seconds(clock.Now() - start));
   }
-  return total.load() > 0 ? best : 0;
+  CHECK(total.load() > 0);
+  return best;
 }
 
 }  // namespace mortar

@@ -159,7 +159,7 @@ absl::Status BenchCommand(const CommandContext& context) {
   report.threads_batch = compute.pool->ThreadsFor(2);
   report.isa = compute.kernels->name;
   context.console.Progress("measuring memory bandwidth");
-  const double bandwidth = MeasureReadBandwidth(*compute.pool, context.clock);
+  ASSIGN_OR_RETURN(const double bandwidth, MeasureReadBandwidth(*compute.pool, context.clock));
   report.bandwidth_gb_s = bandwidth / 1e9;
   RETURN_IF_ERROR(MeasureTests(context, model, compute, tests, bandwidth, report));
   if (roles_tokens > 0) {

@@ -13,6 +13,7 @@
 #include "engine/kernels/arith.h"
 #include "engine/kernels/exp.h"
 #include "engine/kernels/kernels.h"
+#include "engine/kernels/prefetch.h"
 #include "engine/kernels/shared.h"
 
 namespace mortar {
@@ -51,9 +52,8 @@ static inline const uint8_t* ValueOf(const AttendArgs& a, int p) {
 // Asks for the value that is read kPositionsAhead after that of p.
 static inline void PrefetchValue(const AttendArgs& a, int p) {
   if (p + kPositionsAhead >= a.n_keys) return;
-  const uint8_t* value = ValueOf(a, p + kPositionsAhead);
-  const size_t bytes = a.shape.bytes_of(static_cast<size_t>(a.shape.head_dim));
-  for (size_t at = 0; at < bytes; at += kLineBytes) __builtin_prefetch(value + at);
+  Prefetch(ValueOf(a, p + kPositionsAhead),
+           a.shape.bytes_of(static_cast<size_t>(a.shape.head_dim)));
 }
 
 // One element, floats or halves.

@@ -19,7 +19,6 @@ namespace mortar {
 
 inline constexpr int kSpan = 512;  // inputs (and keys) folded into one partial sum
 inline constexpr int kKvPagePositions = 64;
-inline constexpr size_t kLineBytes = 64;  // of a cache
 
 // W[n_out, n_in], packed. Group g holds rows [8 g, 8 g + 8); rows beyond n_out are zero. Inside a
 // group, blocks of inputs follow one another as weight_types.h says.

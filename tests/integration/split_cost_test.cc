@@ -2,15 +2,12 @@
 // frames, with the same threads in each process. All in one run, in alternation, as medians:
 // machines differ and are noisy.
 //
-// What splitting costs is what one more token takes outside of its layers, in three processes and
-// in one: what the layers compute differs from run to run by more than the wire takes. The bare
-// round trip is measured at the token's beat, by a program that is nothing but ZeroMQ and is busy
-// for half a token at each end: a frame of one token never comes without a pause, and the pause
-// decides what waking costs. Its ends are bound to a core each, as nodes that compute have one
-// each: left alone, a kernel may put both and ZeroMQ's threads on one core, where a round trip
-// costs a third. The round trip without pauses is printed beside it.
+// What splitting costs is what a token takes outside of its layers, in three processes and in one:
+// what the layers compute differs from run to run by more than the wire takes. The bare round trip
+// is measured at the token's beat, by a program that is nothing but ZeroMQ and is busy for half a
+// token at each end: a frame of one token never comes without a pause, and the pause decides what
+// waking costs. The round trip without pauses is printed beside it.
 #include <gtest/gtest.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -47,19 +44,6 @@ double Median(std::vector<double> values) {
 
 double Least(const std::vector<double>& values) { return *std::ranges::min_element(values); }
 
-// Binds this thread, and those that it starts, to one of the CPUs that the process may use.
-void BindTo(int which) {
-  cpu_set_t allowed, only;
-  CPU_ZERO(&allowed);
-  CPU_ZERO(&only);
-  ASSERT_EQ(sched_getaffinity(0, sizeof allowed, &allowed), 0);
-  int left = which % CPU_COUNT(&allowed);
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (CPU_ISSET(cpu, &allowed) && left-- == 0) CPU_SET(cpu, &only);
-  }
-  ASSERT_EQ(sched_setaffinity(0, sizeof only, &only), 0);
-}
-
 // Stands for a part of a token: the core is busy for so long.
 void Compute(std::chrono::nanoseconds time) {
   const auto start = std::chrono::steady_clock::now();
@@ -90,7 +74,6 @@ class Echo {
 
  private:
   [[noreturn]] static void Run(int out) {
-    BindTo(1);
     ZmqContext context;
     auto socket = *ZmqSocket::Listen(context, "tcp://127.0.0.1:0");
     const std::string& endpoint = socket->endpoint();
@@ -112,21 +95,21 @@ class Echo {
   std::string endpoint_;
 };
 
-// Seconds that `Work` takes: the mean of many, as of the tokens. Wakes come in modes a factor of
-// two apart, by where the kernel puts the threads; a median shows one of them, and by chance which.
+// Seconds that `Work` takes, the median of many.
 template <typename Work>
 double SecondsOf(Work work) {
-  const auto start = std::chrono::steady_clock::now();
-  for (int i = 0; i < kRoundTrips; ++i) work();
-  return Seconds(std::chrono::steady_clock::now() - start) / kRoundTrips;
+  std::vector<double> seconds;
+  for (int i = 0; i < kRoundTrips; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    seconds.push_back(Seconds(std::chrono::steady_clock::now() - start));
+  }
+  return Median(seconds);
 }
 
 // Seconds that a round trip of one token's frame takes, when each end computes for `pause` before
 // it sends, beyond that computing.
 double BareRoundTrip(const Echo& echo, size_t row_bytes, std::chrono::nanoseconds pause) {
-  cpu_set_t before;
-  EXPECT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
-  BindTo(0);
   ZmqContext context;
   auto socket = *ZmqSocket::Dial(context, echo.endpoint());
   ZmqSocket* const sockets[] = {socket.get()};
@@ -142,7 +125,6 @@ double BareRoundTrip(const Echo& echo, size_t row_bytes, std::chrono::nanosecond
     }
     (void)socket->ReceiveBody();
   });
-  EXPECT_EQ(sched_setaffinity(0, sizeof before, &before), 0);
   return together - 2 * Seconds(pause);
 }
 
@@ -152,14 +134,14 @@ struct Setting {
   std::string threads;
 };
 
-// What an answer takes, in seconds.
-struct AnswerTime {
-  double token = 0;           // from one to the next, the median
-  double outside_layers = 0;  // beside what its layers compute, wherever they are
+// What a token takes, in seconds.
+struct TokenTime {
+  double whole = 0;           // from one to the next, the median
+  double outside_layers = 0;  // beside what its layers compute, wherever they are; the mean
 };
 
-AnswerTime TimeOfAnswer(std::vector<std::string> arguments, const Setting& setting, int n_tokens) {
-  const std::string tokens = std::to_string(n_tokens);
+TokenTime TimeOfToken(std::vector<std::string> arguments, const Setting& setting) {
+  const std::string tokens = std::to_string(kTokens);
   for (const std::string& word :
        {std::string("-m"), setting.model, std::string("-t"), setting.threads, std::string("--raw"),
         std::string("--json"), std::string("-n"), tokens, std::string("--temp"), std::string("0"),
@@ -171,20 +153,12 @@ AnswerTime TimeOfAnswer(std::vector<std::string> arguments, const Setting& setti
   if (result.exit_code != 0) return {};
   const nlohmann::json json = result.Json();
   const nlohmann::json& timings = json["timings"];
-  EXPECT_EQ(static_cast<int>(json["tokens"].size()), n_tokens);
+  const double n_tokens = static_cast<double>(json["tokens"].size());
   const double n_prompt = static_cast<double>(json["prompt_tokens"].size());
-  double outside = n_prompt / timings["prefill_tok_s"].get<double>();
-  if (n_tokens > 1) outside += (n_tokens - 1) / timings["decode_tok_s"].get<double>();
+  double outside = n_prompt / timings["prefill_tok_s"].get<double>() +
+                   (n_tokens - 1) / timings["decode_tok_s"].get<double>();
   for (const auto& hop : json["wire"]["hops"]) outside -= hop["compute_ms"].get<double>() / 1e3;
-  return {timings["inter_token_ms"]["p50"].get<double>() / 1e3, outside};
-}
-
-// What one more token takes, in seconds; of `outside_layers` the mean. Finding the workers and
-// dialling them belong to the answer: they take an answer of one token as long.
-AnswerTime TimeOfToken(const std::vector<std::string>& arguments, const Setting& setting) {
-  const AnswerTime one = TimeOfAnswer(arguments, setting, 1);
-  const AnswerTime all = TimeOfAnswer(arguments, setting, 1 + kTokens);
-  return {all.token, (all.outside_layers - one.outside_layers) / kTokens};
+  return {timings["inter_token_ms"]["p50"].get<double>() / 1e3, outside / n_tokens};
 }
 
 // The ratio of what a token costs more in three processes to the bare round trip.
@@ -203,11 +177,11 @@ double CostOfSplitting(const Setting& setting) {
   double ratio = 0;
   bool enough = false;
   for (int i = 0; i < kRuns || (i < kRunsMax && !enough); ++i) {
-    const AnswerTime one = TimeOfToken({"run"}, setting);
-    const AnswerTime three = TimeOfToken({"edge", "--coordinator", endpoint}, setting);
-    const auto half = std::chrono::nanoseconds(std::llround(one.token * 1e9 / 2));
-    alone.push_back(one.token);
-    split.push_back(three.token);
+    const TokenTime one = TimeOfToken({"run"}, setting);
+    const TokenTime three = TimeOfToken({"edge", "--coordinator", endpoint}, setting);
+    const auto half = std::chrono::nanoseconds(std::llround(one.whole * 1e9 / 2));
+    alone.push_back(one.whole);
+    split.push_back(three.whole);
     outside_alone.push_back(one.outside_layers);
     outside_split.push_back(three.outside_layers);
     bare.push_back(BareRoundTrip(echo, kRowBytes, half));

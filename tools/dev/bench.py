@@ -177,7 +177,8 @@ def rows_of(results, models):
     rows = []
     for key, record in results.items():
         name, test, threads = key.rsplit(" ", 2)
-        rows.append((name, test, int(threads), record))
+        if name in models and test in TESTS:
+            rows.append((name, test, int(threads), record))
     tests = list(TESTS)
     return sorted(rows, key=lambda row: (models.index(row[0]), -row[2], tests.index(row[1])))
 

@@ -40,7 +40,7 @@ inline void AddDotProducts(const AttendArgs& a, int begin, int end, const Load& 
   constexpr int kElementBytes = kType == KvType::kF32 ? 32 : kType == KvType::kF16 ? 16 : 8;
   constexpr int kElementsOfLine = static_cast<int>(kLineBytes) / kElementBytes;
   for (int first = begin; first < end; first += kElementsOfLine) {
-    for (const uint8_t* keys : next) __builtin_prefetch(keys + first * kElementBytes);
+    for (const uint8_t* keys : next) Prefetch(keys + first * kElementBytes, kLineBytes);
     const int last = first + kElementsOfLine < end ? first + kElementsOfLine : end;
     for (int d = first; d < last; ++d) {
       __m256 q[kHeads];

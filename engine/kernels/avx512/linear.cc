@@ -168,7 +168,7 @@ inline void QuantizedSpan(Pair group, int begin, int end, const TileInput& in, _
       WideBlock<kType, kRows>(block, in, acc);
     }
   };
-  ForBlocks<kType>(group, begin, end, load, add);
+  ForBlocks<kType>(group, begin, end, load, add, true);
 }
 
 // The same for any weights.

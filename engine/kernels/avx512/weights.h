@@ -8,7 +8,7 @@
 #include <immintrin.h>
 
 #include "engine/kernels/kernels.h"
-#include "engine/kernels/linear_tile.h"
+#include "engine/kernels/prefetch.h"
 
 namespace mortar {
 namespace avx512 {

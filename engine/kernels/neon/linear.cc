@@ -163,7 +163,7 @@ template <WeightType kType, typename Quant>
   const auto add = [&](const uint8_t* planes, int b, int at) __attribute__((always_inline)) {
     AddBlock<kType>({planes, scales, b * PartsOf(kType), at}, in, n_in, n_rows, acc);
   };
-  ForBlocks<kType>(group, begin, end, load, add);
+  ForBlocks<kType>(group, begin, end, load, add, true);
 }
 
 template <WeightType kType>

@@ -73,7 +73,7 @@ TEST(Roles, TheCostIsAMedianThatASlowTokenDoesNotMove) {
 
 TEST(Bandwidth, IsThatOfMemory) {
   const std::unique_ptr<ThreadPool> pool = *ThreadPool::Create(2);
-  const double bandwidth = MeasureReadBandwidth(*pool, SteadyClock());
+  const double bandwidth = *MeasureReadBandwidth(*pool, SteadyClock());
   EXPECT_GT(bandwidth, 1e8);   // slower than any memory of the last twenty years
   EXPECT_LT(bandwidth, 1e13);  // faster than any: the reads were optimised away
 }
