@@ -17,7 +17,10 @@ namespace mortar {
 namespace avx2 {
 namespace {
 
+// Weights of floats: rows and groups that are multiplied side by side. A sum waits four cycles for
+// the one before it, and two may begin in each.
 constexpr int kFloatRows = 4;
+constexpr int kFloatGroups = 2;
 constexpr int kPanelRows = 8;
 // Inputs of a panel: as many as stay in the first cache, so that a group's weights are read in one
 // go where they have no more.
@@ -123,34 +126,95 @@ void QuantizedLinear(const PackedMatrix& w, int group_begin, int group_end,
 }
 
 template <WeightType kType>
-inline __m256 LoadFloat8(const uint8_t* group, int k) {
+inline __m256 LoadFloat8(const uint8_t* at) {
   if constexpr (kType == WeightType::kF16) {
-    return LoadHalf8(group + 16 * static_cast<size_t>(k));
+    return LoadHalf8(at);
   } else if constexpr (kType == WeightType::kBF16) {
-    const __m128i half =
-        _mm_loadu_si128(reinterpret_cast<const __m128i*>(group + 16 * static_cast<size_t>(k)));
+    const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
   } else {
-    return _mm256_loadu_ps(reinterpret_cast<const float*>(group) + 8 * static_cast<size_t>(k));
+    return _mm256_loadu_ps(reinterpret_cast<const float*>(at));
   }
 }
 
-// Rows of floats: `x` is the first of kRows, each n_in long.
-template <WeightType kType, int kRows>
-void FloatTile(const uint8_t* group, const float* x, int n_in, __m256* total) {
-  for (int begin = 0; begin < n_in; begin += kSpan) {
-    const int end = Least(begin + kSpan, n_in);
-    __m256 acc[kRows];
-    for (int r = 0; r < kRows; ++r) acc[r] = _mm256_setzero_ps();
-    for (int k = begin; k < end; ++k) {
-      const __m256 weights = LoadFloat8<kType>(group, k);
-      for (int r = 0; r < kRows; ++r) {
-        const __m256 input = _mm256_set1_ps(x[static_cast<size_t>(r) * n_in + k]);
-        acc[r] = _mm256_fmadd_ps(weights, input, acc[r]);
-      }
+// Some groups of eight outputs that follow one another, weights of floats.
+template <WeightType kType, int kGroups>
+struct FloatGroups {
+  static constexpr size_t kInputBytes = kLanes * (kType == WeightType::kF32 ? 4 : 2);
+  static constexpr int kInputsOfLine = static_cast<int>(kLineBytes / kInputBytes);
+
+  const uint8_t* first;
+  int n_in;
+
+  const uint8_t* At(int g, int k) const {
+    return first + kInputBytes * (static_cast<size_t>(g) * static_cast<size_t>(n_in) +
+                                  static_cast<size_t>(k));
+  }
+  // Asks for the line that each group reads kAheadBytes / kGroups after that of k, so that together
+  // they are as far ahead as one would be; behind a group's end, the group that follows in its
+  // place.
+  void Ahead(int k) const {
+    int ahead = k + static_cast<int>(kAheadBytes / kInputBytes) / kGroups;
+    const int group = ahead < n_in ? 0 : kGroups;
+    ahead = ahead < n_in ? ahead : ahead - n_in;
+    for (int g = 0; g < kGroups; ++g) Prefetch(At(group + g, ahead), kLineBytes);
+  }
+};
+
+// Adds one input of kRows rows, each n_in long, to the sums of kGroups groups.
+template <WeightType kType, int kRows, int kGroups>
+[[gnu::always_inline]] inline void AddInput(const FloatGroups<kType, kGroups>& groups, int k,
+                                            const float* x, __m256 (&acc)[kGroups][kRows]) {
+  __m256 weights[kGroups];
+#pragma GCC unroll 4
+  for (int g = 0; g < kGroups; ++g) weights[g] = LoadFloat8<kType>(groups.At(g, k));
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) {
+    const __m256 input =
+        _mm256_set1_ps(x[static_cast<size_t>(r) * static_cast<size_t>(groups.n_in) + k]);
+#pragma GCC unroll 4
+    for (int g = 0; g < kGroups; ++g) acc[g][r] = _mm256_fmadd_ps(weights[g], input, acc[g][r]);
+  }
+}
+
+// Inputs [begin, end) of one span.
+template <WeightType kType, int kRows, int kGroups>
+[[gnu::always_inline]] inline void FloatSpan(const FloatGroups<kType, kGroups>& groups, int begin,
+                                             int end, const float* x, bool ahead,
+                                             __m256 (&acc)[kGroups][kRows]) {
+  constexpr int kStep = FloatGroups<kType, kGroups>::kInputsOfLine;
+  int k = begin;
+  for (; k + kStep <= end; k += kStep) {
+    if (ahead) groups.Ahead(k);
+#pragma GCC unroll 4
+    for (int i = 0; i < kStep; ++i) AddInput<kType, kRows, kGroups>(groups, k + i, x, acc);
+  }
+  for (; k < end; ++k) AddInput<kType, kRows, kGroups>(groups, k, x, acc);
+}
+
+// Outputs of groups [g, g + kGroups) of rows [row, row + kRows).
+template <WeightType kType, int kRows, int kGroups>
+void FloatTile(const PackedMatrix& w, int g, const LinearInput& x, int row, const LinearOutput& y) {
+  const FloatGroups<kType, kGroups> groups = {w.data + w.group_bytes() * static_cast<size_t>(g),
+                                              w.n_in};
+  const float* rows = x.x + static_cast<size_t>(row) * static_cast<size_t>(w.n_in);
+  __m256 total[kGroups][kRows];
+  for (int begin = 0; begin < w.n_in; begin += kSpan) {
+    __m256 acc[kGroups][kRows];
+#pragma GCC unroll 16
+    for (int i = 0; i < kGroups * kRows; ++i) acc[i / kRows][i % kRows] = _mm256_setzero_ps();
+    FloatSpan<kType, kRows, kGroups>(groups, begin, Least(begin + kSpan, w.n_in), rows, row == 0,
+                                     acc);
+#pragma GCC unroll 16
+    for (int i = 0; i < kGroups * kRows; ++i) {
+      __m256& sum = total[i / kRows][i % kRows];
+      const __m256 part = acc[i / kRows][i % kRows];
+      sum = begin == 0 ? part : _mm256_add_ps(sum, part);
     }
+  }
+  for (int i = 0; i < kGroups; ++i) {
     for (int r = 0; r < kRows; ++r) {
-      total[r] = begin == 0 ? acc[r] : _mm256_add_ps(total[r], acc[r]);
+      WriteOutputs(y, row + r, (g + i) * kLanes, OutputsOf(w, g + i, 1), total[i][r]);
     }
   }
 }
@@ -158,14 +222,11 @@ void FloatTile(const uint8_t* group, const float* x, int n_in, __m256* total) {
 template <WeightType kType>
 void FloatLinear(const PackedMatrix& w, int group_begin, int group_end, const LinearInput& x,
                  const LinearOutput& y) {
-  for (int g = group_begin; g < group_end; ++g) {
-    const uint8_t* group = w.data + w.group_bytes() * static_cast<size_t>(g);
+  for (int g = group_begin; g < group_end; g += kFloatGroups) {
+    const bool whole = g + kFloatGroups <= group_end;
     ForTiles<kFloatRows>(x.n_rows, [&]<int kRows>(int row) {
-      __m256 total[kRows];
-      FloatTile<kType, kRows>(group, x.x + static_cast<size_t>(row) * w.n_in, w.n_in, total);
-      for (int r = 0; r < kRows; ++r) {
-        WriteOutputs(y, row + r, g * kLanes, OutputsOf(w, g, 1), total[r]);
-      }
+      if (whole) return FloatTile<kType, kRows, kFloatGroups>(w, g, x, row, y);
+      for (int i = g; i < group_end; ++i) FloatTile<kType, kRows, 1>(w, i, x, row, y);
     });
   }
 }

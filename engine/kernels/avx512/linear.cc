@@ -177,8 +177,14 @@ inline void SpanOf(Pair group, int begin, int end, const TileInput& in, __m512* 
   if constexpr (kActivation != ActivationType::kF32) {
     QuantizedSpan<kType, kActivation, kRows>(group, begin, end, in, acc);
   } else {
+    constexpr int kInputBytes = kLanes * (kType == WeightType::kF32 ? 4 : 2);
+    constexpr int kInputsOfLine = static_cast<int>(kLineBytes) / kInputBytes;
     for (int k = begin; k < end; ++k) {
+      if (k % kInputsOfLine == 0) {
+        PrefetchAhead(group + static_cast<size_t>(k) * kInputBytes, kLineBytes);
+      }
       const __m512 w = LoadFloats<kType>(group, k);
+#pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
         const __m512 x = _mm512_set1_ps(in.x[static_cast<size_t>(r) * in.n_in + k]);
         acc[r] = _mm512_fmadd_ps(w, x, acc[r]);
