@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 
 #include "cli/console.h"
 #include "common/check.h"
@@ -84,8 +85,8 @@ Duration AwakeMax(const Settings& settings) {
 Idling IdleOn(ZmqTransport& transport, Duration awake_max, const Clock& clock) {
   return {.sleep = [&transport](Duration longest) { transport.Wait(longest); },
           .awake_max = awake_max,
-          .stream = [threads =
-                         IoThreads(clock)](bool goes_on) mutable { threads.NoteStream(goes_on); }};
+          .stream = [threads = std::make_shared<IoThreads>(clock)](
+                        bool goes_on) { threads->NoteStream(goes_on); }};
 }
 
 absl::Status WaitForCoordinator(const ZmqTransport& transport, const Clock& clock,

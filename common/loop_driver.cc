@@ -18,6 +18,7 @@ LoopDriver::LoopDriver(Loop& loop, PumpedJobs* jobs, Idling idling, const Clock&
 }
 
 LoopDriver::~LoopDriver() {
+  EndStream();
   if (!attendant_.joinable()) return;
   {
     std::lock_guard nap(nap_mutex_);
@@ -55,10 +56,11 @@ void LoopDriver::NotePause(Pause pause) {
   const Time now = clock_.Now();
   last_pause_ = now - job_ended_;
   late_jobs_ = pause == Pause::kLate ? late_jobs_ + 1 : 0;
+  timely_jobs_ = pause == Pause::kAwake ? timely_jobs_ + 1 : 0;
+  if (timely_jobs_ >= kLateJobsMax) crowded_for_ = {};
   if (late_jobs_ < kLateJobsMax) return;
   late_jobs_ = 0;
-  const bool again = now - crowded_until_ < crowded_for_;
-  crowded_for_ = again ? std::min(2 * crowded_for_, kCrowdedAtMost) : kCrowdedAtFirst;
+  crowded_for_ = std::clamp(2 * crowded_for_, Duration(kCrowdedAtFirst), Duration(kCrowdedAtMost));
   crowded_until_ = now + crowded_for_;
 }
 
@@ -83,6 +85,7 @@ void LoopDriver::RunJob(Job* job, std::unique_lock<std::mutex>& lock) {
   NoteStream(pause);
   ++job_edges_;
   lock.unlock();
+  if (streaming_) idling_.yield();
   if (parked_) {
     std::lock_guard nap(nap_mutex_);
     wake_.notify_one();

@@ -36,7 +36,8 @@ inline constexpr Duration kYieldMax = std::chrono::microseconds(200);
 // Jobs in a row that were found only after such a yield: the core is crowded.
 inline constexpr int kLateJobsMax = 3;
 // How long the driver then sleeps through its pauses, before it looks whether the core is free
-// again: so long at first, twice as long each time that it finds it crowded still.
+// again: so long at first, and twice as long each time until as many jobs in a row are found in
+// time.
 inline constexpr Duration kCrowdedAtFirst = std::chrono::milliseconds(50);
 inline constexpr Duration kCrowdedAtMost = std::chrono::seconds(1);
 // Jobs in a row that were found awake: a stream of them has begun.
@@ -51,7 +52,8 @@ struct Idling {
   Duration awake_max{};  // the longest pause between jobs that is spent awake; 0: it always sleeps
   std::function<void()> yield = std::this_thread::yield;
   // Told before each job of a stream whose pauses are spent awake, and once when it ends: the
-  // driver falls asleep, or has jobs without a pause.
+  // driver falls asleep, has jobs without a pause, or goes. It yields once more before each of
+  // these jobs: whoever waits for that gets the core now, not when the job has ended.
   std::function<void(bool goes_on)> stream = [](bool) {};
 };
 
@@ -88,7 +90,8 @@ class LoopDriver {
   Time job_ended_{};
   Pause pause_ = Pause::kNone;  // since then
   Duration last_pause_ = Duration::max();
-  int late_jobs_ = 0;  // in a row
+  int late_jobs_ = 0;    // in a row
+  int timely_jobs_ = 0;  // found awake, in a row
   Time crowded_until_{};
   Duration crowded_for_{};
   bool streaming_ = false;

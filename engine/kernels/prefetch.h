@@ -16,14 +16,20 @@ inline constexpr size_t kLineBytes = 64;  // of a cache
 // gone before they are read.
 inline constexpr size_t kAheadBytes = 3072;
 
+// By address: no pointer may point so far outside of what there is.
+static inline void PrefetchAt(uintptr_t address, size_t bytes) {
+  for (size_t at = 0; at < bytes; at += kLineBytes) {
+    __builtin_prefetch(reinterpret_cast<const void*>(address + at));
+  }
+}
+
 static inline void Prefetch(const void* p, size_t bytes) {
-  const auto* first = static_cast<const uint8_t*>(p);
-  for (size_t at = 0; at < bytes; at += kLineBytes) __builtin_prefetch(first + at);
+  PrefetchAt(reinterpret_cast<uintptr_t>(p), bytes);
 }
 
 // Asks for the `bytes` bytes that a stream reads kAheadBytes after those at `p`.
 static inline void PrefetchAhead(const void* p, size_t bytes) {
-  Prefetch(static_cast<const uint8_t*>(p) + kAheadBytes, bytes);
+  PrefetchAt(reinterpret_cast<uintptr_t>(p) + kAheadBytes, bytes);
 }
 
 }  // namespace mortar

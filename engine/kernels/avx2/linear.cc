@@ -146,10 +146,11 @@ struct FloatGroups {
   const uint8_t* first;
   int n_in;
 
-  const uint8_t* At(int g, int k) const {
-    return first + kInputBytes * (static_cast<size_t>(g) * static_cast<size_t>(n_in) +
-                                  static_cast<size_t>(k));
+  size_t Offset(int g, int k) const {
+    return kInputBytes *
+           (static_cast<size_t>(g) * static_cast<size_t>(n_in) + static_cast<size_t>(k));
   }
+  const uint8_t* At(int g, int k) const { return first + Offset(g, k); }
   // Asks for the line that each group reads kAheadBytes / kGroups after that of k, so that together
   // they are as far ahead as one would be; behind a group's end, the group that follows in its
   // place.
@@ -157,7 +158,9 @@ struct FloatGroups {
     int ahead = k + static_cast<int>(kAheadBytes / kInputBytes) / kGroups;
     const int group = ahead < n_in ? 0 : kGroups;
     ahead = ahead < n_in ? ahead : ahead - n_in;
-    for (int g = 0; g < kGroups; ++g) Prefetch(At(group + g, ahead), kLineBytes);
+    for (int g = 0; g < kGroups; ++g) {
+      PrefetchAt(reinterpret_cast<uintptr_t>(first) + Offset(group + g, ahead), kLineBytes);
+    }
   }
 };
 

@@ -189,22 +189,39 @@ TEST_F(AwakeTest, StillWhereALongYieldEndsBeforeTheNextJobComes) {
   EXPECT_EQ(sleeps_, before);
 }
 
-TEST_F(AwakeTest, LongerEachTimeThatTheCoreIsCrowdedStill) {
-  for (int i = 0; i < 3; ++i) RunJobAfter(milliseconds(5));
+// Of jobs that are found awake, and so late, where every yield takes as long as another program's
+// slice.
+TEST_F(AwakeTest, FewJobsAreLateOnACoreThatStaysCrowdedHoweverLongTheyTake) {
   yield_takes_ = milliseconds(3);
-  Duration expected = kCrowdedAtFirst;
-  for (int round = 0; round < 8; ++round) {
-    int before = sleeps_;
-    for (int i = 0; i < 10 && sleeps_ == before; ++i) RunJobAfter(milliseconds(5));
-    const Time asleep_since = clock_.Now();
-    while (sleeps_ != before) {
-      before = sleeps_;
+  for (const milliseconds job : {milliseconds(0), milliseconds(10), milliseconds(60)}) {
+    int late = 0;
+    constexpr int kJobs = 2000;
+    for (int i = 0; i < kJobs; ++i) {
+      const int before = sleeps_;
       RunJobAfter(milliseconds(5));
+      late += sleeps_ == before;
+      clock_.Advance(job);  // as if it had taken so long
     }
-    const Duration asleep = clock_.Now() - asleep_since;
-    EXPECT_GT(asleep, expected - milliseconds(20)) << "round " << round;
-    EXPECT_LT(asleep, expected + milliseconds(20)) << "round " << round;
-    expected = std::min(2 * expected, Duration(kCrowdedAtMost));
+    // Three in each second once the sleeps are at their longest, and those until then.
+    const double seconds = kJobs * Seconds(job + milliseconds(5));
+    EXPECT_LT(late, 3 * seconds + 30) << job.count() << " ms a job";
+  }
+}
+
+TEST_F(AwakeTest, SoonAgainAfterACrowdThatWasShort) {
+  for (int round = 0; round < 5; ++round) {
+    yield_takes_ = {};
+    for (int i = 0; i < 30; ++i) RunJobAfter(milliseconds(5));
+    const int before = sleeps_;
+    yield_takes_ = milliseconds(3);
+    for (int i = 0; i < kLateJobsMax; ++i) RunJobAfter(milliseconds(5));
+    EXPECT_EQ(sleeps_, before) << "round " << round;
+    yield_takes_ = {};
+    for (Duration t{}; t < kCrowdedAtFirst; t += milliseconds(5)) RunJobAfter(milliseconds(5));
+    const int later = sleeps_;
+    EXPECT_GT(later, before);
+    RunJobAfter(milliseconds(5));
+    EXPECT_EQ(sleeps_, later) << "round " << round;
   }
 }
 
@@ -237,6 +254,29 @@ TEST_F(AwakeTest, AStreamEndsWhereJobsFollowWithoutAPause) {
   EXPECT_EQ(std::ranges::count(told_, false), 0);
   for (int i = 0; i < kUnpausedJobsMax; ++i) run_at_once();
   EXPECT_FALSE(told_.back());
+}
+
+TEST(LoopDriver, EndsAStreamWhenItGoes) {
+  PumpedJobs jobs;
+  SleepJob job(milliseconds(0));
+  AskedLoop loop(jobs, job);
+  ManualClock clock;
+  std::vector<bool> told;
+  {
+    LoopDriver driver(loop, &jobs,
+                      Idling{.sleep = [](Duration) {},
+                             .awake_max = milliseconds(20),
+                             .yield = [] {},
+                             .stream = [&](bool goes_on) { told.push_back(goes_on); }},
+                      clock);
+    for (int i = 0; i < 3 + kStreamJobs; ++i) {
+      driver.Turn({});
+      loop.asked = true;
+      driver.Turn({});
+    }
+    EXPECT_TRUE(told.back());
+  }
+  EXPECT_FALSE(told.back());
 }
 
 TEST_F(AwakeTest, ACrowdedCoreEndsAStream) {

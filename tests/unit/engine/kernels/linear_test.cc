@@ -211,5 +211,29 @@ TEST(Linear, EveryInstructionSetGivesTheScalarBits) {
   }
 }
 
+// Weights of floats come in rows of any length; tiles take some of their groups together.
+TEST(Linear, FloatsOfAnyLengthGiveTheScalarBitsHoweverTheyAreSharedOut) {
+  constexpr int kRows = 9;
+  for (const ProductKind& kind : ProductKinds()) {
+    if (IsQuantized(kind.weights)) continue;
+    for (const int n_in : {1, 3, 33, 515, 1100}) {
+      constexpr int kOut = 37;  // five groups, the last in part
+      const RandomMatrix m = MakeMatrix(kind.weights, kind.rows, kOut, n_in, 7);
+      Rows rows(kRows, n_in, 8, false);
+      const std::vector<float> want = Multiply(Scalar(), m, rows);
+      for (const KernelTable* other : OtherKernels()) {
+        ASSERT_TRUE(SameForAnyRows(*other, m, rows, want)) << other->name << ' ' << n_in;
+        for (int cut = 0; cut <= m.w.n_groups(); ++cut) {
+          std::vector<float> y(want.size());
+          const LinearOutput out = {y.data(), kOut, false};
+          other->linear(m.w, 0, cut, rows.From(0, kRows), out);
+          other->linear(m.w, cut, m.w.n_groups(), rows.From(0, kRows), out);
+          ASSERT_TRUE(SameBits(want, y)) << other->name << ' ' << n_in << " cut at " << cut;
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace mortar
