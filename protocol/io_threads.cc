@@ -99,10 +99,11 @@ void IoThreads::Start() {
     threads_ = FindIoThreads();
     waited = WaitedNs();
   }
-  if (threads_.empty() || !waited || sched_getscheduler(0) != SCHED_OTHER ||
-      !SetPolicy(SCHED_BATCH)) {
-    return LosePatience();
+  if (threads_.empty() || !waited || sched_getscheduler(0) != SCHED_OTHER) {
+    impatient_until_ = clock_.Now() + kImpatientFor;  // and what policy they have stays theirs
+    return;
   }
+  if (!SetPolicy(SCHED_BATCH)) return LosePatience();
   patient_ = true;
   jobs_ = 0;
   next_look_ = kJobsBeforeFirstLook;

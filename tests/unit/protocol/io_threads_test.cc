@@ -143,13 +143,19 @@ TEST_F(CrowdedIoThreadsTest, LosePatienceInAStreamOfFewJobsToo) {
   EXPECT_EQ(Policy(), SCHED_OTHER);
 }
 
+// As where a node was started with that policy: its threads have inherited it.
 TEST_F(IoThreadsTest, AreLeftAloneWhereAUserChoseAnotherPolicy) {
-  std::thread([this] {
+  threads_.NoteStream(true);
+  threads_.NoteStream(false);
+  const pid_t io_thread = threads_.threads().at(0).id();
+  std::thread([&] {
     const sched_param priority{};
     EXPECT_EQ(sched_setscheduler(0, SCHED_BATCH, &priority), 0);
+    EXPECT_EQ(sched_setscheduler(io_thread, SCHED_BATCH, &priority), 0);
     threads_.NoteStream(true);
     EXPECT_FALSE(threads_.patient());
-    EXPECT_EQ(Policy(), SCHED_OTHER);
+    threads_.NoteStream(false);
+    EXPECT_EQ(Policy(), SCHED_BATCH);
   }).join();
 }
 
