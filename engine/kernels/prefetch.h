@@ -1,4 +1,5 @@
-// Asking for memory before it is read.
+// Asking for memory before it is read, into the second cache: on its way to the first a line holds
+// one of its few places there until it has come, and weights of eight bits came a third more slowly.
 //
 // A core's own prefetchers follow a stream to the end of its page of 4 KiB and keep too few lines
 // on the way: decode, which is bound by how fast weights come, is 1.3 times as fast from memory
@@ -19,7 +20,7 @@ inline constexpr size_t kAheadBytes = 3072;
 // By address: no pointer may point so far outside of what there is.
 static inline void PrefetchAt(uintptr_t address, size_t bytes) {
   for (size_t at = 0; at < bytes; at += kLineBytes) {
-    __builtin_prefetch(reinterpret_cast<const void*>(address + at));
+    __builtin_prefetch(reinterpret_cast<const void*>(address + at), 0, 2);
   }
 }
 
