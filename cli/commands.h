@@ -33,6 +33,7 @@ absl::Status CompareCommand(const CommandContext& context);
 absl::Status InspectCommand(const CommandContext& context);
 absl::Status EmbedCommand(const CommandContext& context);
 absl::Status TokenizeCommand(const CommandContext& context);
+absl::Status KeysCommand(const CommandContext& context);
 absl::Status VersionCommand(const CommandContext& context);
 absl::Status CompletionCommand(const CommandContext& context);
 

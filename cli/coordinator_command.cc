@@ -1,6 +1,7 @@
 // coordinator: who is there, who hosts what, which route a session takes; and a relay for nodes
 // that cannot dial one another.
 #include "cli/cut.h"
+#include "cli/node_keys.h"
 #include "cli/node_process.h"
 #include "coordinator/loop.h"
 
@@ -25,17 +26,16 @@ absl::Status CoordinatorCommand(const CommandContext& context) {
     return UsageError("--layers names " + std::to_string(options.sizes.size()) +
                       " workers, --workers " + std::to_string(options.workers_expected));
   }
-  ASSIGN_OR_RETURN(const std::string listen, ReadEndpoint(context, "listen", EndpointUse::kListen));
+  ZmqOptions link{.self = kCoordinatorNode,
+                  .card = {.role = Role::kCoordinator, .name = "coordinator"},
+                  .forwards = true,
+                  .members = true};
+  ASSIGN_OR_RETURN(link.listen, ReadEndpoint(context, "listen", EndpointUse::kListen));
+  ASSIGN_OR_RETURN(NodeKeys keys, NodeKeys::Read(context, link));
   RETURN_IF_ERROR(AllowManyLinks());
   RowsPool pool;
-  ASSIGN_OR_RETURN(
-      const auto transport,
-      ZmqTransport::Create({.self = kCoordinatorNode,
-                            .card = {.role = Role::kCoordinator, .name = "coordinator"},
-                            .listen = listen,
-                            .forwards = true,
-                            .members = true},
-                           {context.clock, context.log, pool}));
+  ASSIGN_OR_RETURN(const auto transport,
+                   ZmqTransport::Create(link, {context.clock, context.log, pool}));
   SystemRandom random;
   Coordinator coordinator(options, {*transport, context.clock, random, context.log});
   LoopDriver driver(coordinator, nullptr,
@@ -43,8 +43,11 @@ absl::Status CoordinatorCommand(const CommandContext& context) {
   context.console.Note("mortar: coordinator at " + transport->endpoint() + ", waits for " +
                        std::to_string(options.workers_expected) +
                        (options.workers_expected == 1 ? " worker" : " workers"));
-  const absl::Status end =
-      RunUntilSignal([&] { driver.Turn(kIdleWaitMax); }, [] { return absl::OkStatus(); });
+  const auto turn = [&] {
+    keys.Refresh(*transport, context.clock.Now(), context.log);
+    driver.Turn(kIdleWaitMax);
+  };
+  const absl::Status end = RunUntilSignal(turn, [] { return absl::OkStatus(); });
   LogTraffic(*transport, context.log);
   return end;
 }

@@ -1,6 +1,7 @@
 // edge: one answer through a coordinator and workers elsewhere; text, tokens and logits stay here.
 #include "cli/answer.h"
 #include "cli/edge_process.h"
+#include "cli/node_keys.h"
 #include "cli/node_process.h"
 
 namespace mortar {
@@ -9,12 +10,14 @@ absl::Status EdgeCommand(const CommandContext& context) {
   EdgeProcessOptions options;
   RETURN_IF_ERROR(AllowManyLinks());
   ASSIGN_OR_RETURN(options.name, NodeName(context.settings));
-  ASSIGN_OR_RETURN(options.coordinator, ReadEndpoint(context, "coordinator", EndpointUse::kDial));
+  ZmqOptions& link = options.link;
+  ASSIGN_OR_RETURN(link.upstream, ReadEndpoint(context, "coordinator", EndpointUse::kDial));
   if (context.settings.Has("relay")) {
-    ASSIGN_OR_RETURN(options.relay, ReadEndpoint(context, "relay", EndpointUse::kDial));
+    ASSIGN_OR_RETURN(link.relay, ReadEndpoint(context, "relay", EndpointUse::kDial));
   }
-  options.direct = context.settings.Bool("direct");
-  options.insecure = context.settings.Bool("insecure");
+  link.direct = context.settings.Bool("direct");
+  link.insecure = context.settings.Bool("insecure");
+  RETURN_IF_ERROR(NodeKeys::Read(context, link).status());  // it listens nowhere: nothing to watch
   options.awake_max = AwakeMax(context.settings);
   return AnswerPrompt(
       context, [&](const AnswerInput& in) -> absl::StatusOr<std::unique_ptr<AnsweringNodes>> {

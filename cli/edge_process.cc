@@ -35,15 +35,11 @@ absl::Status EdgeProcess::State::Start() {
   const SessionOptions& session = options.session;
   const ModelId model = ModelIdOf(parts.model, session.kv_type);
   // Dialled before the engine is loaded: the one goes on while the other does.
-  ASSIGN_OR_RETURN(
-      transport,
-      ZmqTransport::Create({.self = NewNodeId(random),
-                            .card = {.role = Role::kEdge, .name = options.name, .model = model},
-                            .upstream = options.coordinator,
-                            .relay = options.relay,
-                            .direct = options.direct,
-                            .insecure = options.insecure},
-                           {parts.clock, parts.log, pool}));
+  ZmqOptions link = options.link;
+  link.card = {.role = Role::kEdge, .name = options.name, .model = model};
+  ChooseId(link, random);
+  ASSIGN_OR_RETURN(transport,
+                   ZmqTransport::Create(std::move(link), {parts.clock, parts.log, pool}));
   constexpr int kSessions = 2;  // one ends while the next begins
   ASSIGN_OR_RETURN(engine, LoadEdgeEngine({parts.model, parts.kernels, parts.pool}, session.cut,
                                           {session.context, kSessions, session.kv_type}));
@@ -53,7 +49,7 @@ absl::Status EdgeProcess::State::Start() {
   edge_options.front_layers = session.cut.front;
   edge_options.back_layers = session.cut.back;
   edge_options.show_tokens_to_cloud = session.show_tokens_to_cloud;
-  edge_options.has_relay = !options.relay.empty();
+  edge_options.has_relay = !options.link.relay.empty();
   edge_options.rows_max = kNodeRowsMax;
   ASSIGN_OR_RETURN(edge, Edge::Create(edge_options, {*transport, parts.clock, jobs, parts.log,
                                                      *engine, *parts.model.tokenizer}));

@@ -8,16 +8,14 @@
 #include "cli/answering.h"
 #include "cli/node_parts.h"
 #include "common/clock.h"
+#include "protocol/zmq_transport.h"
 
 namespace mortar {
 
 struct EdgeProcessOptions {
   std::string name;
-  std::string coordinator;  // endpoint
-  std::string relay;        // endpoint to prefer for what is not direct; empty: the coordinator's
-  bool direct = true;       // dials workers where they listen
-  bool insecure = false;    // also where that is not this machine
-  Duration awake_max{};     // between jobs (common/loop_driver.h)
+  ZmqOptions link;       // whom it dials and how; who it is is filled in
+  Duration awake_max{};  // between jobs (common/loop_driver.h)
   SessionOptions session;
 };
 

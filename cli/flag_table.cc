@@ -44,6 +44,14 @@ mortar edge --coordinator tcp://127.0.0.1:4750 -f question.txt --json)"},
      R"(Joins a coordinator. Workers and edges that name it send through it what they cannot
 send directly. It reads envelopes and no rows. Ends at SIGINT or SIGTERM.)",
      R"(mortar relay --listen tcp://127.0.0.1:4751 --coordinator tcp://127.0.0.1:4750)"},
+    {kKeys, "keys", "keys of nodes, and who may join",
+     R"(new makes this node's pair of keys in a file that its owner alone may read, and prints the
+public one. allow and revoke change the list of public keys that may dial a node that listens;
+nodes that run see the change at once. list shows both.)",
+     R"(mortar keys new
+mortar keys allow PUBLIC-KEY --role worker --name lab-1
+mortar keys revoke PUBLIC-KEY
+mortar keys list --json)"},
     {kBench, "bench", "measure the speed of prefill and decode, as llama-bench defines them",
      R"(ppN: N random tokens from an empty KV. tgN: N tokens, one by one, from an empty KV.
 tgN@B: the same for B sessions in one batch; @dD: from D positions on. gb_s counts the bytes of
@@ -251,12 +259,41 @@ constexpr FlagSpec kFlags[] = {
     {.name = "spin", .type = FlagType::kInt, .commands = kEdge | kWorker,
      .help = "ms to wait awake for a frame that should come soon; 0: sleep",
      .group = "Cluster", .value_name = "MS", .fallback = "20", .min = 0, .max = 1000},
+    {.name = "keys", .type = FlagType::kString, .commands = kNodes,
+     .help = "this node's keys: encrypts all its links", .group = "Cluster", .value_name = "FILE",
+     .unset = "no encryption"},
+    {.name = "server-key", .type = FlagType::kStrings, .commands = kEdge | kWorker | kRelay,
+     .help = "the coordinator's public key; may be repeated, any of them then",
+     .group = "Cluster", .value_name = "KEY"},
+    {.name = "relay-key", .type = FlagType::kStrings, .commands = kEdge | kWorker,
+     .help = "the same of the relay", .group = "Cluster", .value_name = "KEY"},
+    {.name = "allow-list", .type = FlagType::kString, .commands = kCoordinator | kWorker | kRelay,
+     .help = "public keys that may dial this node", .group = "Cluster", .value_name = "FILE"},
     {.name = "name", .type = FlagType::kString, .commands = kEdge | kWorker | kRelay,
      .help = "this node's name, for people", .group = "Cluster", .value_name = "TEXT",
      .unset = "host and process id"},
     {.name = "insecure", .type = FlagType::kBool, .commands = kNodes,
-     .help = "allow addresses off this machine, where nothing is encrypted yet",
+     .help = "allow addresses off this machine without keys, where all can read and send",
      .group = "Cluster", .fallback = "false"},
+
+    // keys.
+    {.name = "action", .type = FlagType::kChoice, .commands = kKeys, .help = "what to do",
+     .group = "Keys", .value_name = "ACTION", .fallback = "list",
+     .choices = "new,list,allow,revoke", .positional = kKeys},
+    {.name = "key", .type = FlagType::kString, .commands = kKeys,
+     .help = "the public key that is allowed or revoked", .group = "Keys", .value_name = "KEY",
+     .positional = kKeys},
+    {.name = "role", .type = FlagType::kStrings, .commands = kKeys,
+     .help = "as what the key may join: worker, edge or relay; may be repeated", .group = "Keys",
+     .value_name = "ROLE"},
+    {.name = "name", .type = FlagType::kString, .commands = kKeys,
+     .help = "whose key it is, for people", .group = "Keys", .value_name = "TEXT"},
+    {.name = "keys", .type = FlagType::kString, .commands = kKeys,
+     .help = "this node's keys", .group = "Keys", .value_name = "FILE",
+     .unset = "~/.config/mortar/node.key"},
+    {.name = "allow-list", .type = FlagType::kString, .commands = kKeys,
+     .help = "public keys that may dial", .group = "Keys", .value_name = "FILE",
+     .unset = "~/.config/mortar/allowed"},
 
     // bench, perplexity, compare.
     {.name = "n-prompt", .type = FlagType::kInts, .commands = kBench,

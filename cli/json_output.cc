@@ -36,6 +36,19 @@ std::string ToJson(const VersionReport& report) {
   return Dump({{"version", report.version}, {"contract", report.contract}, {"isa", report.isa}});
 }
 
+std::string ToJson(const KeysReport& report) {
+  Json allowed = Json::array();
+  for (const AllowedKey& key : report.allowed) {
+    Json roles = Json::array();
+    for (const Role role : key.roles) roles.push_back(Name(role));
+    allowed.push_back({{"public", ToHex(key.key)}, {"roles", roles}, {"name", key.name}});
+  }
+  return Dump({{"file", report.file},
+               {"public", report.public_key.empty() ? Json() : Json(report.public_key)},
+               {"list", report.list},
+               {"allowed", std::move(allowed)}});
+}
+
 std::string ToJson(const RunReport& report) {
   Json route = Json::array();
   for (const RouteNode& node : report.route) {

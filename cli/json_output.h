@@ -11,6 +11,7 @@ namespace mortar {
 
 std::string ToJson(const VersionReport& report);
 
+std::string ToJson(const KeysReport& report);
 std::string ToJson(const RunReport& report);
 std::string ToJson(const TokenizeReport& report);
 std::string ToJson(const EmbedReport& report);

@@ -79,6 +79,8 @@ absl::Status Dispatch(Command command, const CommandContext& context) {
       return TokenizeCommand(context);
     case kCompletion:
       return CompletionCommand(context);
+    case kKeys:
+      return KeysCommand(context);
     case kVersion:
       return VersionCommand(context);
     case kAllCommands:

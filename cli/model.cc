@@ -1,13 +1,11 @@
 #include "cli/model.h"
 
-#include <pwd.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <filesystem>
 
 #include "cli/console.h"
 #include "cli/cpus.h"
+#include "cli/folders.h"
 #include "common/check.h"
 #include "engine/hf/folder.h"
 
@@ -17,20 +15,6 @@ namespace {
 constexpr char kDefaultModel[] = "SmolLM2-135M-Instruct.Q4_1.gguf";
 // Memory for KV grows with the context; more than this is asked for, not assumed.
 constexpr int kContextAssumed = 4096;
-
-std::string Variable(const Environment& environment, std::string_view name) {
-  const auto found = environment.find(name);
-  return found == environment.end() ? "" : found->second;
-}
-
-// Services and containers may run without HOME; the user database knows it as well. A user without
-// either has the root folder for a home, as login gives one.
-std::string Home(const Environment& environment) {
-  std::string home = Variable(environment, "HOME");
-  if (!home.empty()) return home;
-  const passwd* user = getpwuid(getuid());  // used by one thread, before others start
-  return user == nullptr || user->pw_dir == nullptr ? "" : user->pw_dir;
-}
 
 Quantize QuantizeOf(const std::string& name) {
   CHECK(name == "none" || name == "q8_0" || name == "q4_k");

@@ -42,10 +42,11 @@ absl::StatusOr<std::string> ReadEndpoint(const CommandContext& context, std::str
     return UsageError(where + text + ": " + Message(fits));
   }
   if (IsLoopback(*endpoint)) return text;
+  if (context.settings.Has("keys")) return text;
   if (!context.settings.Bool("insecure")) {
     return UsageError(where + text +
-                      " is not loopback, and nothing between nodes is encrypted yet; give "
-                      "tcp://127.0.0.1:PORT, or --insecure on your own risk");
+                      " is not loopback, and without keys nothing is encrypted; add --keys FILE "
+                      "(mortar keys new), or --insecure on your own risk");
   }
   context.console.Note("mortar: warning: --insecure: whoever can reach " + text +
                        " can read and send hidden states");
@@ -129,6 +130,7 @@ void LogTraffic(const ZmqTransport& transport, const Logger& log) {
                        {"strangers", n.strangers},
                        {"impostors", n.impostors},
                        {"misdirected", n.misdirected},
+                       {"not_allowed", n.not_allowed},
                        {"dialled", n.dialled},
                        {"links_lost", n.links_lost}});
 }

@@ -20,8 +20,8 @@ inline constexpr Duration kIdleWaitMax = std::chrono::milliseconds(10);
 enum class EndpointUse { kListen, kDial };
 
 // The endpoint that a flag gives, as tcp://A.B.C.D:PORT. UsageError: another form; one that nobody
-// can dial, for kDial; or an address off this machine without --insecure, which lifts it with a
-// warning: nothing is encrypted yet.
+// can dial, for kDial; or an address off this machine without --keys or --insecure, which lifts it
+// with a warning.
 absl::StatusOr<std::string> ReadEndpoint(const CommandContext& context, std::string_view flag,
                                          EndpointUse use);
 

@@ -1,4 +1,5 @@
 // relay: forwards frames between nodes that cannot dial one another, by their envelope alone.
+#include "cli/node_keys.h"
 #include "cli/node_process.h"
 
 namespace mortar {
@@ -36,15 +37,19 @@ absl::Status RelayCommand(const CommandContext& context) {
   ASSIGN_OR_RETURN(link.upstream, ReadEndpoint(context, "coordinator", EndpointUse::kDial));
   SystemRandom random;
   RowsPool pool;
-  link.self = NewNodeId(random);
+  ASSIGN_OR_RETURN(NodeKeys keys, NodeKeys::Read(context, link));
   link.card.role = Role::kRelay;
   ASSIGN_OR_RETURN(link.card.name, NodeName(context.settings));
+  ChooseId(link, random);
   ASSIGN_OR_RETURN(const auto transport,
                    ZmqTransport::Create(link, {context.clock, context.log, pool}));
   RelayLoop relay(*transport, context.clock, link.card);
   LoopDriver driver(relay, nullptr, Idling{[&](Duration longest) { transport->Wait(longest); }},
                     context.clock);
-  const auto turn = [&] { driver.Turn(kIdleWaitMax); };
+  const auto turn = [&] {
+    keys.Refresh(*transport, context.clock.Now(), context.log);
+    driver.Turn(kIdleWaitMax);
+  };
   RETURN_IF_ERROR(WaitForCoordinator(*transport, context.clock, turn));
   context.console.Note("mortar: relay at " + transport->endpoint());
   const absl::Status end = RunUntilSignal(turn, [&]() -> absl::Status {

@@ -10,6 +10,7 @@
 #include "common/layer_range.h"
 #include "engine/brick/manifest.h"
 #include "engine/model/config.h"
+#include "protocol/allow_list.h"
 
 namespace mortar {
 
@@ -17,6 +18,13 @@ struct VersionReport {
   std::string version;
   std::string contract;  // id of the numeric contract (docs/numerics.md)
   std::string isa;       // the kernels that this CPU gets
+};
+
+struct KeysReport {
+  std::string file;
+  std::string public_key{};  // hexadecimal; empty: there is no such file
+  std::string list{};
+  std::vector<AllowedKey> allowed{};
 };
 
 // Who hosts what, in the order in which a token passes: the edge stands at both ends.

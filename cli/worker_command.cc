@@ -5,6 +5,7 @@
 #include "cli/cut.h"
 #include "cli/hosted_model.h"
 #include "cli/model.h"
+#include "cli/node_keys.h"
 #include "cli/node_parts.h"
 #include "cli/node_process.h"
 #include "protocol/endpoint.h"
@@ -71,6 +72,7 @@ absl::Status WorkerCommand(const CommandContext& context) {
   }
   link.direct = settings.Bool("direct");
   link.insecure = settings.Bool("insecure");
+  ASSIGN_OR_RETURN(NodeKeys keys, NodeKeys::Read(context, link));
   ASSIGN_OR_RETURN(const HostedModel model,
                    OpenHostedModel(settings, context.environment, context.log));
   WorkerOptions options;
@@ -87,8 +89,8 @@ absl::Status WorkerCommand(const CommandContext& context) {
 
   SystemRandom random;
   RowsPool pool;
-  link.self = NewNodeId(random);
   link.card = {.role = Role::kWorker, .name = options.name, .model = options.model};
+  ChooseId(link, random);
   ASSIGN_OR_RETURN(const auto transport,
                    ZmqTransport::Create(link, {context.clock, context.log, pool}));
   PumpedJobs jobs;
@@ -99,7 +101,10 @@ absl::Status WorkerCommand(const CommandContext& context) {
                  }});
   LoopDriver driver(worker, &jobs, IdleOn(*transport, AwakeMax(settings), context.clock),
                     context.clock);
-  const auto turn = [&] { driver.Turn(kIdleWaitMax); };
+  const auto turn = [&] {
+    keys.Refresh(*transport, context.clock.Now(), context.log);
+    driver.Turn(kIdleWaitMax);
+  };
   RETURN_IF_ERROR(WaitForCoordinator(*transport, context.clock, turn));
   context.console.Note("mortar: worker " + OneLine(options.name) + " joined the coordinator at " +
                        link.upstream +

@@ -19,6 +19,9 @@ absl::Status FailedPrecondition(const std::string& message) {
 }
 absl::Status Unavailable(const std::string& message) { return absl::UnavailableError(message); }
 absl::Status Unimplemented(const std::string& message) { return absl::UnimplementedError(message); }
+absl::Status PermissionDenied(const std::string& message) {
+  return absl::PermissionDeniedError(message);
+}
 absl::Status DataLoss(const std::string& message) { return absl::DataLossError(message); }
 absl::Status Cancelled(const std::string& message) { return absl::CancelledError(message); }
 

@@ -21,6 +21,7 @@ absl::Status ResourceExhausted(const std::string& message);
 absl::Status FailedPrecondition(const std::string& message);
 absl::Status Unavailable(const std::string& message);
 absl::Status Unimplemented(const std::string& message);
+absl::Status PermissionDenied(const std::string& message);
 absl::Status DataLoss(const std::string& message);
 absl::Status Cancelled(const std::string& message);
 

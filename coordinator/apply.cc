@@ -63,6 +63,7 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId, Hello& hello) {
   member->role = hello.role;
   member->name = std::move(hello.name);
   member->endpoint = std::move(hello.endpoint);
+  member->key = hello.key;
   member->load_failure = absl::OkStatus();
   member->heard = now;
   if (!s.model) s.model = std::move(hello.model);

@@ -82,7 +82,9 @@ void PlanTelling(const CoordinatorState& s, Time now, std::vector<CoordinatorAct
       message.bricks = hops[i].bricks;
       if (i + 1 == hops.size()) continue;  // its rows go to the edge
       message.next = hops[i + 1].node;
-      message.next_endpoint = FindMember(s, message.next)->endpoint;
+      const Member& next = *FindMember(s, message.next);
+      message.next_endpoint = next.endpoint;
+      message.next_key = next.key;
     }
     out.push_back({.send = Outgoing{.to = m.node, .message = std::move(message)},
                    .then = PlacementSent{m.node}});
@@ -95,11 +97,13 @@ RouteGrant Grant(const CoordinatorState& s, const WaitingRequest& w) {
                    .model = *s.model,
                    .positions_max = w.request.positions_max};
   for (const PlacedHop& placed : s.placement->hops) {
+    const Member& member = *FindMember(s, placed.node);
     Hop hop{.node = placed.node,
             .name = placed.name,
             .layers = placed.layers,
             .bricks = {},
-            .endpoint = FindMember(s, placed.node)->endpoint};
+            .endpoint = member.endpoint,
+            .key = member.key};
     for (const LayerBrick& brick : placed.bricks) hop.bricks.push_back(brick.digest);
     grant.hops.push_back(std::move(hop));
   }

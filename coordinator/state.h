@@ -53,6 +53,7 @@ struct Member {
   Role role = Role::kWorker;
   std::string name{};
   std::string endpoint{};  // where it listens; empty: it is reached through a relay
+  PublicKey key{};         // that it proves there; empty: links without keys
   Time heard{};
   std::optional<NodeStatus> status{};  // the newest
   Time placement_sent{};               // when the current placement was last sent to it

@@ -126,7 +126,7 @@ bool Edge::Rest::PollMessages(Time now) {
 
 void Edge::Rest::SendOwed() {
   for (const Introduction& peer : state.introduce) {
-    parts.transport.Introduce(peer.node, peer.endpoint);
+    parts.transport.Introduce(peer);
   }
   state.introduce.clear();
   for (Outgoing& outgoing : state.outbox) {

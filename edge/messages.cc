@@ -159,7 +159,8 @@ void On(EdgeState& s, Time now, NodeId from, Route& route) {
   TakeQuota(s, slot, route.grant);
   slot.hops = std::move(route.grant.hops);
   for (const Hop& hop : slot.hops) {
-    if (!hop.endpoint.empty()) s.introduce.push_back({.node = hop.node, .endpoint = hop.endpoint});
+    if (hop.endpoint.empty()) continue;
+    s.introduce.push_back({.node = hop.node, .endpoint = hop.endpoint, .key = hop.key});
   }
   ++slot.epoch;
   slot.sent = 0;

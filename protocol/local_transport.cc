@@ -97,7 +97,7 @@ class LocalTransport final : public Transport {
   size_t BytesOf(const Activation& frame) const override { return FrameBytes(frame); }
 
   std::string endpoint() const override { return ""; }
-  void Introduce(NodeId, const std::string&) override {}
+  void Introduce(const Introduction&) override {}
 
  private:
   LinkCounters& Link(NodeId to) {

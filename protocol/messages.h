@@ -18,6 +18,7 @@
 #include "common/status.h"
 #include "protocol/envelope.h"
 #include "protocol/ids.h"
+#include "protocol/keys.h"
 #include "protocol/rows.h"
 
 namespace mortar {
@@ -62,6 +63,8 @@ struct Hello {
   std::string name;        // for people; at most kNameBytesMax
   ModelId model{};         // not of a relay
   std::string endpoint{};  // where this node can be dialled; empty: nowhere
+  PublicKey key{};         // of the sender, who proved it (zmq_transport.h); empty: has none
+  uint64_t instance = 0;   // drawn at its start: with the key it makes the id (NodeIdOf)
   bool operator==(const Hello&) const = default;
 };
 
@@ -102,6 +105,7 @@ struct Placement {
   std::vector<LayerBrick> bricks{};
   NodeId next{};                // gets this worker's rows; kNoNode: the edge
   std::string next_endpoint{};  // where it can be dialled; empty: through a relay
+  PublicKey next_key{};         // of whoever listens there; empty: has none
   bool operator==(const Placement&) const = default;
 };
 
@@ -120,6 +124,7 @@ struct Hop {
   LayerRange layers;
   std::vector<Digest> bricks{};  // one for each layer brick, ascending
   std::string endpoint{};        // where it can be dialled; empty: through a relay
+  PublicKey key{};               // of whoever listens there; empty: has none
   bool operator==(const Hop&) const = default;
 };
 
@@ -215,6 +220,7 @@ using AnyMessage =
 struct Introduction {
   NodeId node;
   std::string endpoint;
+  PublicKey key{};  // that it must prove; empty: has none
 };
 
 // A message with where it goes, as a loop's apply leaves it to be sent.

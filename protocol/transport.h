@@ -45,7 +45,7 @@ class Transport {
   virtual std::string endpoint() const = 0;
   // Where a node listens: it is dialled, and reached directly once it has answered. A transport
   // whose nodes reach one another anyway does nothing.
-  virtual void Introduce(NodeId node, const std::string& endpoint) = 0;
+  virtual void Introduce(const Introduction& peer) = 0;
 };
 
 }  // namespace mortar

@@ -62,6 +62,16 @@ Digest ReadDigest(capnp::Data::Reader data) {
   return digest;
 }
 
+PublicKey ReadKey(capnp::Data::Reader data) {
+  PublicKey key;
+  if (data.size() == 0) return key;
+  if (data.size() != key.bytes.size()) {
+    throw Refusal{"public key of " + std::to_string(data.size()) + " bytes, expected 32"};
+  }
+  std::memcpy(key.bytes.data(), data.begin(), key.bytes.size());
+  return key;
+}
+
 // Never negative and never backwards, so that sums and sizes of what was read stay within an int.
 LayerRange Read(wire::LayerRange::Reader in) {
   const LayerRange range{in.getBegin(), in.getEnd()};
@@ -143,6 +153,8 @@ Hello Read(wire::Hello::Reader in) {
   m.name = String(in.getName(), kNameBytesMax, "node name");
   m.model = Read(in.getModel());
   m.endpoint = String(in.getEndpoint(), kEndpointBytesMax, "endpoint");
+  m.key = ReadKey(in.getKey());
+  m.instance = in.getInstance();
   return m;
 }
 
@@ -185,6 +197,7 @@ Placement Read(wire::Placement::Reader in) {
   m.bricks = ReadBricks(in.getBricks());
   m.next = NodeId{in.getNext()};
   m.next_endpoint = String(in.getNextEndpoint(), kEndpointBytesMax, "endpoint");
+  m.next_key = ReadKey(in.getNextKey());
   return m;
 }
 
@@ -207,6 +220,7 @@ Hop Read(wire::Hop::Reader in) {
   hop.bricks.resize(CheckedSize(bricks, kBricksMax, "bricks"));
   for (unsigned i = 0; i < bricks.size(); ++i) hop.bricks[i] = ReadDigest(bricks[i]);
   hop.endpoint = String(in.getEndpoint(), kEndpointBytesMax, "endpoint");
+  hop.key = ReadKey(in.getKey());
   return hop;
 }
 

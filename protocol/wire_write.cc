@@ -22,6 +22,12 @@ capnp::Data::Reader DataOf(const Digest& digest) {
   return capnp::Data::Reader(digest.bytes.data(), digest.bytes.size());
 }
 
+// Absent where there is none. Anything with `set` and a key behind it.
+template <typename Set>
+void PutKey(const PublicKey& key, Set set) {
+  if (!key.empty()) set(capnp::Data::Reader(key.bytes.data(), key.bytes.size()));
+}
+
 uint32_t Milliseconds32(Duration d) {
   return static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(d).count());
 }
@@ -88,6 +94,8 @@ void Put(wire::Frame::Builder out, const Hello& m) {
   hello.setName(TextOf(m.name, kNameBytesMax));
   Put(hello.initModel(), m.model);
   hello.setEndpoint(TextOf(m.endpoint, kEndpointBytesMax));
+  PutKey(m.key, [&](auto key) { hello.setKey(key); });
+  hello.setInstance(m.instance);
 }
 
 void Put(wire::Frame::Builder out, const Welcome& m) {
@@ -122,6 +130,7 @@ void Put(wire::Frame::Builder out, const Placement& m) {
   PutBricks(placement.initBricks(Count(m.bricks.size(), kBricksMax)), m.bricks);
   placement.setNext(m.next.value);
   placement.setNextEndpoint(TextOf(m.next_endpoint, kEndpointBytesMax));
+  PutKey(m.next_key, [&](auto key) { placement.setNextKey(key); });
 }
 
 void Put(wire::Frame::Builder out, const RouteRequest& m) {
@@ -140,6 +149,7 @@ void Put(wire::Hop::Builder out, const Hop& hop) {
   auto bricks = out.initBricks(Count(hop.bricks.size(), kBricksMax));
   for (unsigned i = 0; i < bricks.size(); ++i) bricks.set(i, DataOf(hop.bricks[i]));
   out.setEndpoint(TextOf(hop.endpoint, kEndpointBytesMax));
+  PutKey(hop.key, [&](auto key) { out.setKey(key); });
 }
 
 void Put(wire::Frame::Builder out, const Route& m) {

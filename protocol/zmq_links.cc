@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/check.h"
 #include "protocol/endpoint.h"
 #include "protocol/limits.h"
 
@@ -33,16 +34,21 @@ absl::Status ZmqTransport::State::Start() {
   last_tick = now;
   wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (wake < 0) return ErrnoStatus(errno, "eventfd");
+  if (options.keys) options.card.key = options.keys->public_key;
   if (!options.listen.empty()) {
-    ASSIGN_OR_RETURN(listener, ZmqSocket::Listen(context, options.listen));
+    if (options.keys) {
+      ASSIGN_OR_RETURN(gate, ZmqGate::Create(context));
+    }
+    ASSIGN_OR_RETURN(listener, ZmqSocket::Listen(context, options.listen, keys()));
     options.card.endpoint = options.advertise.empty() ? listener->endpoint() : options.advertise;
   }
   if (!options.upstream.empty()) {
-    ASSIGN_OR_RETURN(upstream, Dial(options.upstream, kCoordinatorNode, now));
+    ASSIGN_OR_RETURN(
+        upstream, Dial(options.upstream, kCoordinatorNode, KeyToTry(options.server_keys, 0), now));
     upstream->vouches = true;
   }
   if (!options.relay.empty()) {
-    ASSIGN_OR_RETURN(relay, Dial(options.relay, kNoNode, now));
+    ASSIGN_OR_RETURN(relay, Dial(options.relay, kNoNode, KeyToTry(options.relay_keys, 0), now));
     relay->vouches = true;
     SayHello(*relay, now);
   }
@@ -54,12 +60,19 @@ std::string WhyNotOpen(const ZmqLink& link) {
   return dial == DialState::kGreeted ? "it does not answer" : Describe(dial);
 }
 
+PublicKey ZmqTransport::State::KeyToTry(const std::vector<PublicKey>& known, size_t at) const {
+  if (!options.keys) return {};
+  CHECK(!known.empty());
+  return known[at % known.size()];
+}
+
 absl::StatusOr<ZmqLink*> ZmqTransport::State::Dial(const std::string& endpoint, NodeId node,
-                                                   Time now) {
+                                                   const PublicKey& key, Time now) {
   auto link = std::make_unique<ZmqLink>();
-  ASSIGN_OR_RETURN(link->own, ZmqSocket::Dial(context, endpoint));
+  ASSIGN_OR_RETURN(link->own, ZmqSocket::Dial(context, endpoint, keys(), key));
   link->socket = link->own.get();
   link->node = node;
+  link->key = key;
   link->since = link->heard = now;
   ++counters.dialled;
   dialled.push_back(link.get());
@@ -67,20 +80,51 @@ absl::StatusOr<ZmqLink*> ZmqTransport::State::Dial(const std::string& endpoint, 
   return links.back().get();
 }
 
-void ZmqTransport::Introduce(NodeId node, const std::string& endpoint) {
+void ZmqTransport::State::DialAnew(ZmqLink& link, Time now) {
+  const size_t next = link.key_tried + 1;
+  const PublicKey key = KeyToTry(&link == relay ? options.relay_keys : options.server_keys, next);
+  auto socket = ZmqSocket::Dial(context, link.socket->endpoint(), keys(), key);
+  link.since = link.heard = now;
+  if (!socket.ok()) {
+    parts.log.Warning("not_dialled", {{"why", Message(socket.status())}});
+    return;
+  }
+  ++counters.dialled;
+  DropPending(link);
+  link.key_tried = next;
+  link.key = key;
+  link.own = *std::move(socket);
+  link.socket = link.own.get();
+  link.hello_sent.reset();
+}
+
+namespace {
+
+// Rows go there: only where the person who started this node lets them go.
+bool MayDial(const ZmqOptions& options, const Introduction& peer) {
+  const absl::StatusOr<Endpoint> read = ParseEndpoint(peer.endpoint);
+  if (!read.ok() || IsAnyAddress(*read)) return false;
+  if (options.keys) return !peer.key.empty();
+  return IsLoopback(*read) || options.insecure;
+}
+
+}  // namespace
+
+void ZmqTransport::Introduce(const Introduction& peer) {
   State& s = *state_;
-  if (!s.options.direct || endpoint.empty()) return;
-  // Rows go there: only where the person who started this node lets them go.
-  const absl::StatusOr<Endpoint> read = ParseEndpoint(endpoint);
-  if (!read.ok() || IsAnyAddress(*read) || (!IsLoopback(*read) && !s.options.insecure)) {
-    s.parts.log.Warning("not_direct", {{"node", ToString(node)}, {"endpoint", endpoint}});
+  const NodeId node = peer.node;
+  if (!s.options.direct || peer.endpoint.empty()) return;
+  if (!MayDial(s.options, peer)) {
+    s.parts.log.Warning("not_direct", {{"node", ToString(node)}, {"endpoint", peer.endpoint}});
     return;
   }
   if (!s.introduced.contains(node) && !s.MakeRoomToIntroduce()) {
     s.parts.log.Warning("not_direct", {{"node", ToString(node)}, {"why", "too many are dialled"}});
     return;
   }
-  const auto at = s.introduced.insert_or_assign(node, Introduced{.endpoint = endpoint}).first;
+  const auto at =
+      s.introduced.insert_or_assign(node, Introduced{.endpoint = peer.endpoint, .key = peer.key})
+          .first;
   s.DialIntroduced(node, at->second, s.parts.clock.Now());
 }
 
@@ -100,7 +144,7 @@ void ZmqTransport::State::DialIntroduced(NodeId node, Introduced& peer, Time now
     if (link->node == node) return;  // dialled already
   }
   ++peer.redials;
-  const auto dialled_link = Dial(peer.endpoint, node, now);
+  const auto dialled_link = Dial(peer.endpoint, node, peer.key, now);
   if (!dialled_link.ok()) {
     parts.log.Warning("not_direct",
                       {{"node", ToString(node)}, {"why", Message(dialled_link.status())}});
@@ -109,13 +153,17 @@ void ZmqTransport::State::DialIntroduced(NodeId node, Introduced& peer, Time now
   SayHello(**dialled_link, now);
 }
 
-ZmqLink& ZmqTransport::State::Accept(ConnectionId connection, NodeId node, bool vouches, Time now) {
+ZmqLink& ZmqTransport::State::Accept(ConnectionId connection, NodeId node, const Hello& hello,
+                                     Time now) {
   links.push_back(std::make_unique<ZmqLink>());
   ZmqLink& link = *links.back();
   link.socket = listener.get();
   link.connection = connection;
   link.node = node;
-  link.vouches = vouches;
+  link.key = hello.key;
+  link.role = hello.role;
+  // A relay brings what others say to a coordinator, and nobody else is dialled by one.
+  link.vouches = hello.role == Role::kRelay && options.members;
   link.since = link.heard = now;
   by_connection[connection] = &link;
   return link;
@@ -208,6 +256,31 @@ void ZmqTransport::State::Remove(ZmqLink& link) {
   links.erase(found);
 }
 
+bool ZmqTransport::State::MayStay(const ZmqLink& link) const {
+  const bool accepted = link.own == nullptr;
+  return !accepted || !options.keys || options.allowed.Allows(link.key, link.role);
+}
+
+void ZmqTransport::State::TurnOut(ZmqLink& link, Time now) {
+  ++counters.not_allowed;
+  Answer(*link.socket, link.connection, link.node,
+         Goodbye{PermissionDenied("this node's key is not on the allow-list any more")});
+  Lose(link, "its key is not allowed any more", now);
+}
+
+void ZmqTransport::Allow(AllowList allowed) {
+  State& s = *state_;
+  s.options.allowed = std::move(allowed);
+  std::vector<ZmqLink*> out;
+  for (const auto& link : s.links) {
+    if (!s.MayStay(*link)) out.push_back(link.get());
+  }
+  const Time now = s.parts.clock.Now();
+  for (ZmqLink* link : out) {
+    if (!link->removed) s.TurnOut(*link, now);
+  }
+}
+
 void ZmqTransport::State::Tick(Time now) {
   const Duration stood_still = now - last_tick;
   if (stood_still < kTickInterval) return;
@@ -235,6 +308,10 @@ void ZmqTransport::State::TickLink(ZmqLink& link, Time now) {
     link.alive_sent = now;
     (void)SendOn(link, link.node, Alive{});  // may lose the link
     return;
+  }
+  if (IsTurnedAway(dial) && now - link.since > kRedialDelay) {
+    if (!Keeps(link)) return Remove(link);
+    return DialAnew(link, now);
   }
   if (&link == upstream) return;  // the loop says Hello there
   const bool given_up = now - link.since > kDialMax;

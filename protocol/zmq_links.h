@@ -10,6 +10,7 @@
 
 #include "common/ring_queue.h"
 #include "protocol/wire.h"
+#include "protocol/zmq_gate.h"
 #include "protocol/zmq_socket.h"
 #include "protocol/zmq_transport.h"
 
@@ -42,11 +43,14 @@ struct ZmqLink {
   std::unique_ptr<ZmqSocket> own;  // of a link that was dialled; null: it came to the listener
   ZmqSocket* socket = nullptr;
   ConnectionId connection = 0;
-  NodeId node;           // at the other end; kNoNode until it is known
-  bool open = false;     // Hello was answered
-  bool removed = false;  // waits to be freed
-  bool vouches = false;  // brings what others say: a coordinator, a relay
-  Time since{};          // dialled, or opened
+  NodeId node;                // at the other end; kNoNode until it is known
+  PublicKey key{};            // of the other end; empty: links without keys
+  Role role = Role::kWorker;  // of one that came to the listener
+  size_t key_tried = 0;       // of those that a kept one's other end may have: in turn
+  bool open = false;          // Hello was answered
+  bool removed = false;       // waits to be freed
+  bool vouches = false;       // brings what others say: a coordinator, a relay
+  Time since{};               // dialled, or opened
   Time heard{};
   Time alive_sent{};
   std::optional<Time> hello_sent;
@@ -63,6 +67,7 @@ std::string WhyNotOpen(const ZmqLink& link);
 // A node that this one was told of.
 struct Introduced {
   std::string endpoint;
+  PublicKey key{};
   int redials = 0;
   Time redial_at{};
 };
@@ -73,11 +78,22 @@ struct ZmqTransport::State {
 
   // --- Links (zmq_links.cc) ---
   absl::Status Start();
-  absl::StatusOr<ZmqLink*> Dial(const std::string& endpoint, NodeId node, Time now);
+  absl::StatusOr<ZmqLink*> Dial(const std::string& endpoint, NodeId node, const PublicKey& key,
+                                Time now);
+  // A link that was turned away, with a new socket, for ZeroMQ does not try again by itself; with
+  // the next of the keys that the other end may have.
+  void DialAnew(ZmqLink& link, Time now);
+  const KeyPair* keys() const { return options.keys ? &*options.keys : nullptr; }
+  // The at-th key, around in a circle, that the coordinator or the relay may have.
+  PublicKey KeyToTry(const std::vector<PublicKey>& known, size_t at) const;
+  // Whether the other end of a link that came to the listener may be there.
+  bool MayStay(const ZmqLink& link) const;
+  // Closed, and told why.
+  void TurnOut(ZmqLink& link, Time now);
   // Forgets nodes that could not be dialled for long; whether another one may be told of.
   bool MakeRoomToIntroduce();
   void DialIntroduced(NodeId node, Introduced& peer, Time now);
-  ZmqLink& Accept(ConnectionId connection, NodeId node, bool vouches, Time now);
+  ZmqLink& Accept(ConnectionId connection, NodeId node, const Hello& hello, Time now);
   void Opened(ZmqLink& link, NodeId node, Time now);
   // Closed with a reason for the log and, as a Goodbye, for the loop and for those who sent over
   // it. The link to the coordinator or the relay stays and is opened anew, any other is removed.
@@ -116,14 +132,17 @@ struct ZmqTransport::State {
   LinkCounters& Counters(NodeId to);
 
   // --- Receiving (zmq_receive.cc) ---
+  void AnswerGate();
   // A message for the loop, if the next one that waits is; `received` says whether any was there.
   std::optional<Incoming> TakeNext(Time now);
   // The message that begins with `head`, when it is for the loop; all others are dealt with.
   // `link` is null at the listener.
   std::optional<Incoming> Take(ZmqSocket& socket, ZmqLink* link, const ZmqSocket::Head& head,
                                Time now);
-  std::optional<Incoming> TakeHello(ZmqSocket& socket, ZmqLink* link, ConnectionId connection,
+  std::optional<Incoming> TakeHello(ZmqSocket& socket, ZmqLink* link, const ZmqSocket::Head& head,
                                     NodeId from, Hello& hello, Time now);
+  // Whether a Hello says of its sender what its connection proved, and its role is allowed.
+  absl::Status CheckIdentity(const PublicKey& speaker, NodeId from, const Hello& hello) const;
   // Whether a node that came to the listener still has its connection: something is sent there to
   // see, and a connection that is gone is closed.
   bool ProbeConnection(NodeId node);
@@ -141,7 +160,8 @@ struct ZmqTransport::State {
   ZmqOptions options;
   Parts parts;
   ZmqContext context;
-  int wake = -1;  // an eventfd
+  std::unique_ptr<ZmqGate> gate;  // of a listener with keys
+  int wake = -1;                  // an eventfd
   std::unique_ptr<ZmqSocket> listener;
   std::vector<std::unique_ptr<ZmqLink>> links;
   std::vector<std::unique_ptr<ZmqLink>> removed;  // until the next Poll: somebody may hold one

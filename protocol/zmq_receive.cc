@@ -38,6 +38,10 @@ std::optional<Incoming> ZmqTransport::State::Take(ZmqSocket& socket, ZmqLink* li
     const auto found = by_connection.find(head.connection);
     if (found != by_connection.end()) link = found->second;
   }
+  if (link != nullptr && link->own == nullptr && head.speaker != link->key) {
+    ++counters.impostors;
+    return std::nullopt;
+  }
   const absl::Status whole = CheckParts(head);
   if (whole.ok() && options.forwards && link != nullptr && link->open) {
     const auto ends = ReadEnds(head.words);
@@ -61,7 +65,7 @@ std::optional<Incoming> ZmqTransport::State::Take(ZmqSocket& socket, ZmqLink* li
   }
   const NodeId from = read->from;
   if (auto* hello = std::get_if<Hello>(&read->message); hello != nullptr && socket.listens()) {
-    return TakeHello(socket, link, head.connection, from, *hello, now);
+    return TakeHello(socket, link, head, from, *hello, now);
   }
   if (read->to != options.self && read->to != kNoNode) {
     ++counters.misdirected;
@@ -78,13 +82,38 @@ std::optional<Incoming> ZmqTransport::State::Take(ZmqSocket& socket, ZmqLink* li
   return TakeFromLink(socket, *link, head, from, read->message, now);
 }
 
+void ZmqTransport::State::AnswerGate() {
+  gate->Answer([&](const PublicKey& key) {
+    const bool knows = options.allowed.Knows(key);
+    if (!knows) ++counters.not_allowed;
+    return knows;
+  });
+}
+
+absl::Status ZmqTransport::State::CheckIdentity(const PublicKey& speaker, NodeId from,
+                                                const Hello& hello) const {
+  if (!options.keys) return absl::OkStatus();
+  if (hello.key != speaker || from != NodeIdOf(speaker, hello.instance)) {
+    return PermissionDenied("node id " + ToString(from) + " is not one of this key's");
+  }
+  if (!options.allowed.Allows(speaker, hello.role)) {
+    return PermissionDenied(std::string("this node's key is not allowed as ") + Name(hello.role));
+  }
+  return absl::OkStatus();
+}
+
 std::optional<Incoming> ZmqTransport::State::TakeHello(ZmqSocket& socket, ZmqLink* link,
-                                                       ConnectionId connection, NodeId from,
+                                                       const ZmqSocket::Head& head, NodeId from,
                                                        Hello& hello, Time now) {
+  const ConnectionId connection = head.connection;
   const auto refuse = [&](absl::Status why) {
     Answer(socket, connection, from, Goodbye{std::move(why)});
     return std::nullopt;
   };
+  if (absl::Status proved = CheckIdentity(head.speaker, from, hello); !proved.ok()) {
+    ++counters.not_allowed;
+    return refuse(std::move(proved));
+  }
   if (from.value < kReservedNodeIds || from == options.self || (link && link->node != from)) {
     ++counters.impostors;
     return refuse(InvalidArgument("node id " + ToString(from) + " is not the sender's"));
@@ -95,18 +124,15 @@ std::optional<Incoming> ZmqTransport::State::TakeHello(ZmqSocket& socket, ZmqLin
   if (link == nullptr && links.size() >= kLinksMax) {
     return refuse(ResourceExhausted("this node has " + std::to_string(links.size()) + " links"));
   }
-  const bool is_relay = hello.role == Role::kRelay;
-  if (options.members && !is_relay) {
-    if (link == nullptr) link = &Accept(connection, from, false, now);
+  if (link != nullptr) link->role = hello.role;
+  if (options.members && hello.role != Role::kRelay) {
+    if (link == nullptr) link = &Accept(connection, from, hello, now);
     if (!link->open) asking[from] = link;
     return Incoming{.from = from, .message = std::move(hello)};
   }
   absl::Status fits = CheckHello(hello, ModelOf(options.card));
   if (!fits.ok()) return refuse(std::move(fits));
-  // A relay brings what others say to a coordinator, and nobody else is dialled by one.
-  if (link == nullptr) {
-    Opened(Accept(connection, from, is_relay && options.members, now), from, now);
-  }
+  if (link == nullptr) Opened(Accept(connection, from, hello, now), from, now);
   Answer(socket, connection, from, WelcomeFor(hello));
   return std::nullopt;
 }

@@ -40,6 +40,32 @@ void Set(void* socket, int option, int value) {
   CHECK(zmq_setsockopt(socket, option, &value, sizeof value) == 0);
 }
 
+void SetKey(void* socket, int option, const std::array<uint8_t, kKeyBytes>& key) {
+  CHECK(zmq_setsockopt(socket, option, key.data(), key.size()) == 0);
+}
+
+// ZeroMQ asks its gate about connections of a named domain always, and lets nobody in without it.
+constexpr char kZapDomain[] = "mortar";
+
+void ListenWithKeys(void* socket, const KeyPair& keys) {
+  Set(socket, ZMQ_CURVE_SERVER, 1);
+  SetKey(socket, ZMQ_CURVE_SECRETKEY, keys.secret_key.bytes);
+  CHECK(zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, kZapDomain, sizeof kZapDomain - 1) == 0);
+}
+
+void DialWithKeys(void* socket, const KeyPair& keys, const PublicKey& server) {
+  SetKey(socket, ZMQ_CURVE_SERVERKEY, server.bytes);
+  SetKey(socket, ZMQ_CURVE_PUBLICKEY, keys.public_key.bytes);
+  SetKey(socket, ZMQ_CURVE_SECRETKEY, keys.secret_key.bytes);
+}
+
+// Who sent this part, as the gate named him. None without keys.
+PublicKey SpeakerOf(zmq_msg_t& part) {
+  const char* user = zmq_msg_gets(&part, "User-Id");
+  const auto key = user == nullptr ? InvalidArgument("no user") : ParsePublicKey(user);
+  return key.ok() ? *key : PublicKey{};
+}
+
 void SetLimits(void* socket) {
   Set(socket, ZMQ_LINGER, 0);
   Set(socket, ZMQ_SNDHWM, kHighWater);
@@ -70,7 +96,9 @@ ConnectionId FromRoutingId(const uint8_t* bytes, size_t n) {
 // What is looked at, and nothing else: what is not read takes room where the next event must find
 // some.
 constexpr int kEventsWatched =
-    ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED;
+    ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+    ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_DISCONNECTED |
+    ZMQ_EVENT_CLOSED;
 
 absl::Status ZmqStatus(const std::string& what) {
   const int error = zmq_errno();
@@ -140,6 +168,13 @@ const char* Describe(DialState state) {
       return "nobody listens there";
     case DialState::kConnected:
       return "it accepts connections and does not answer: it stands still, or is no Mortar node";
+    case DialState::kHungUp:
+      return "it broke off the greeting: its public key is not the one that was given, or it is no "
+             "Mortar node";
+    case DialState::kOtherTerms:
+      return "one of the two has keys and the other has none; start both with --keys";
+    case DialState::kNotAllowed:
+      return "this node's key is not on its allow-list";
     case DialState::kGreeted:
       return "connected";
     case DialState::kLost:
@@ -151,9 +186,10 @@ const char* Describe(DialState state) {
 ZmqContext::ZmqContext() : handle_(zmq_ctx_new()) { CHECK(handle_ != nullptr); }
 ZmqContext::~ZmqContext() { zmq_ctx_term(handle_); }
 
-ZmqSocket::ZmqSocket(void* handle, bool listens)
+ZmqSocket::ZmqSocket(void* handle, bool listens, bool encrypted)
     : handle_(handle),
       listens_(listens),
+      encrypted_(encrypted),
       head_(kMessageBytesMax / sizeof(uint64_t)),
       body_(std::make_unique<Part>()) {}
 
@@ -166,11 +202,13 @@ ZmqSocket::~ZmqSocket() {
 }
 
 absl::StatusOr<std::unique_ptr<ZmqSocket>> ZmqSocket::Listen(ZmqContext& context,
-                                                             const std::string& endpoint) {
+                                                             const std::string& endpoint,
+                                                             const KeyPair* keys) {
   void* handle = zmq_socket(context.handle(), ZMQ_ROUTER);
   if (handle == nullptr) return ZmqStatus("listening on " + endpoint);
-  std::unique_ptr<ZmqSocket> socket(new ZmqSocket(handle, true));
+  std::unique_ptr<ZmqSocket> socket(new ZmqSocket(handle, true, keys != nullptr));
   SetLimits(handle);
+  if (keys != nullptr) ListenWithKeys(handle, *keys);
   Set(handle, ZMQ_ROUTER_MANDATORY, 1);
   if (zmq_bind(handle, endpoint.c_str()) != 0) return ZmqStatus("cannot listen on " + endpoint);
   char bound[kEndpointBytesMax + 1] = {};
@@ -182,11 +220,14 @@ absl::StatusOr<std::unique_ptr<ZmqSocket>> ZmqSocket::Listen(ZmqContext& context
 }
 
 absl::StatusOr<std::unique_ptr<ZmqSocket>> ZmqSocket::Dial(ZmqContext& context,
-                                                           const std::string& endpoint) {
+                                                           const std::string& endpoint,
+                                                           const KeyPair* keys,
+                                                           const PublicKey& server) {
   void* handle = zmq_socket(context.handle(), ZMQ_DEALER);
   if (handle == nullptr) return ZmqStatus("dialling " + endpoint);
-  std::unique_ptr<ZmqSocket> socket(new ZmqSocket(handle, false));
+  std::unique_ptr<ZmqSocket> socket(new ZmqSocket(handle, false, keys != nullptr));
   SetLimits(handle);
+  if (keys != nullptr) DialWithKeys(handle, *keys, server);
   Set(handle, ZMQ_RECONNECT_IVL, 100);
   Set(handle, ZMQ_RECONNECT_IVL_MAX, 2000);
   RETURN_IF_ERROR(socket->Watch(context));
@@ -216,12 +257,19 @@ DialState ZmqSocket::dial_state() {
     char address[kEndpointBytesMax];
     zmq_recv(monitor_, address, sizeof address, ZMQ_DONTWAIT);
     if (kind == ZMQ_EVENT_CONNECTED) {
-      state_ = DialState::kConnected;
+      // Tried again after it was turned away: that is still the newest that is known.
+      if (state_ != DialState::kHungUp) state_ = DialState::kConnected;
     } else if (kind == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
       state_ = DialState::kGreeted;
+    } else if (kind == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) {
+      state_ = DialState::kNotAllowed;
+    } else if (kind == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL) {
+      state_ = DialState::kOtherTerms;
+    } else if (kind == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL) {
+      if (encrypted_) state_ = DialState::kHungUp;
     } else if (kind == ZMQ_EVENT_DISCONNECTED) {
       // Before the greeting was over, the other end is the kind that hangs up.
-      state_ = state_ == DialState::kConnected ? DialState::kConnected : DialState::kLost;
+      if (state_ == DialState::kGreeted) state_ = DialState::kLost;
     } else if (kind == ZMQ_EVENT_CLOSED && state_ == DialState::kTrying) {
       state_ = DialState::kRefused;
     }
@@ -255,14 +303,19 @@ std::optional<ZmqSocket::Head> ZmqSocket::ReceiveHead() {
     head.connection = ours ? FromRoutingId(id, kRoutingIdBytes) : kNoConnection;
     if (Option(handle_, ZMQ_RCVMORE) == 0) return head;  // no message at all
   }
-  const size_t capacity = head_.size() * sizeof(uint64_t);
+  Part first;
   const int size =
-      Uninterrupted([&] { return zmq_recv(handle_, head_.data(), capacity, ZMQ_DONTWAIT); });
+      Uninterrupted([&] { return zmq_msg_recv(&first.message, handle_, ZMQ_DONTWAIT); });
   if (size < 0) return std::nullopt;
   AfterReceive();
+  // Not of the routing id before it: ZeroMQ forgets to name the speaker there when it was polled.
+  if (listens_ && encrypted_) head.speaker = SpeakerOf(first.message);
   n_parts_ = 1;
   const size_t bytes = static_cast<size_t>(size);
-  head_words_ = bytes <= capacity && bytes % sizeof(uint64_t) == 0 ? bytes / sizeof(uint64_t) : 0;
+  const bool fits = bytes <= head_.size() * sizeof(uint64_t) && bytes % sizeof(uint64_t) == 0;
+  head_words_ = fits ? bytes / sizeof(uint64_t) : 0;
+  // One copy, into memory that is aligned as Cap'n Proto needs it.
+  if (fits) std::memcpy(head_.data(), zmq_msg_data(&first.message), bytes);
   // All parts now: while some are left, nothing else may be done with the socket.
   body_->Clear();
   for (Part more; Option(handle_, ZMQ_RCVMORE) != 0; ++n_parts_) {
@@ -309,14 +362,15 @@ SendOutcome ZmqSocket::Forward(ZmqSocket& out, ConnectionId to) {
 void ZmqSocket::Linger(Duration longest) { Set(handle_, ZMQ_LINGER, Ms(longest)); }
 
 void WaitForMessages(std::span<ZmqSocket* const> sockets, std::span<ZmqSocket* const> dialling,
-                     int wake, Duration longest) {
+                     void* gate, int wake, Duration longest) {
   std::vector<zmq_pollitem_t> items;
-  items.reserve(sockets.size() + dialling.size() + 1);
+  items.reserve(sockets.size() + dialling.size() + 2);
   const auto await = [&](void* socket, int fd) {
     items.push_back({.socket = socket, .fd = fd, .events = ZMQ_POLLIN, .revents = 0});
   };
   for (const ZmqSocket* socket : sockets) await(socket->handle(), 0);
   for (const ZmqSocket* socket : dialling) await(socket->monitor(), 0);
+  if (gate != nullptr) await(gate, 0);
   if (wake >= 0) await(nullptr, wake);
   zmq_poll(items.data(), static_cast<int>(items.size()), Ms(longest));
   if (wake >= 0 && (items.back().revents & ZMQ_POLLIN) != 0) {

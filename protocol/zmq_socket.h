@@ -1,9 +1,13 @@
-// ZeroMQ sockets as this protocol uses them; zmq_socket.cc is the one home of zmq.h.
+// ZeroMQ sockets as this protocol uses them; zmq.h is included by zmq_socket.cc and zmq_gate.cc
+// alone.
 //
 // A listening node has one ROUTER, whose routing ids ZeroMQ chooses; whoever dials has a DEALER of
 // its own for each peer. Every send and receive returns at once. Queues are short (kHighWater
 // messages each way), since ZeroMQ counts messages and not bytes; what waits beyond them is the
 // transport's to bound.
+//
+// A socket with keys speaks CURVE (ZeroMQ RFC 26) and nothing else: both ends prove their keys
+// before anything crosses, and everything that crosses is encrypted.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +19,7 @@
 
 #include "common/clock.h"
 #include "common/status.h"
+#include "protocol/keys.h"
 #include "protocol/rows.h"
 
 namespace mortar {
@@ -29,9 +34,16 @@ using ConnectionId = uint64_t;
 // Of a client that chose a routing id of its own, which it must not: nothing can be sent there.
 inline constexpr ConnectionId kNoConnection = ~ConnectionId{0};
 
-// Bytes that a frame of these parts puts on the stream: parts up to 255 bytes have a header of
-// two bytes, longer ones of nine (ZMTP 3.1, section 3.1).
-constexpr size_t StreamBytes(size_t part) { return part + (part <= 255 ? 2 : 9); }
+// What CURVE puts around a part: the name of its command, half a nonce, flags and the box's own
+// (RFC 26, MESSAGE command).
+inline constexpr size_t kCurveBytes = 8 + 8 + 1 + 16;
+
+// Bytes that a part of a message puts on the stream: up to 255 bytes have a header of two bytes,
+// more of nine (ZMTP 3.1, section 3.1).
+constexpr size_t StreamBytes(size_t part, bool encrypted) {
+  if (encrypted) part += kCurveBytes;
+  return part + (part <= 255 ? 2 : 9);
+}
 
 // One I/O thread. Outlives its sockets.
 class ZmqContext {
@@ -54,12 +66,20 @@ enum class SendOutcome {
 
 // What a DEALER's monitor last saw.
 enum class DialState {
-  kTrying,     // nothing yet
-  kRefused,    // somebody said no, or the name does not resolve; it is tried again
-  kConnected,  // TCP alone: whoever listens has not greeted as ZeroMQ does
-  kGreeted,    // open
-  kLost,       // was open
+  kTrying,      // nothing yet
+  kRefused,     // somebody said no, or the name does not resolve; it is tried again
+  kConnected,   // TCP alone: whoever listens has not greeted as ZeroMQ does
+  kHungUp,      // the greeting was broken off; with keys: whoever listens has another key
+  kOtherTerms,  // one end wants keys and the other has none; ZeroMQ does not try again
+  kNotAllowed,  // our key is not on its list; ZeroMQ does not try again
+  kGreeted,     // open
+  kLost,        // was open
 };
+// The greeting went wrong, and the socket's time is over.
+constexpr bool IsTurnedAway(DialState state) {
+  return state == DialState::kHungUp || state == DialState::kOtherTerms ||
+         state == DialState::kNotAllowed;
+}
 // For an error: "nobody listens there", …
 const char* Describe(DialState state);
 
@@ -67,12 +87,17 @@ const char* Describe(DialState state);
 class ZmqSocket {
  public:
   // A ROUTER that listens. The endpoint is "tcp://ADDRESS:PORT"; port 0 or "*" takes a free one.
+  // With `keys`, not null, it lets in whom the context's ZmqGate allows.
   // Unavailable names the endpoint and the reason, e.g. a port in use.
   static absl::StatusOr<std::unique_ptr<ZmqSocket>> Listen(ZmqContext& context,
-                                                           const std::string& endpoint);
-  // A DEALER that connects in the background, again and again.
+                                                           const std::string& endpoint,
+                                                           const KeyPair* keys = nullptr);
+  // A DEALER that connects in the background, again and again. With `keys`, not null, to whoever
+  // holds the secret key of `server` and to nobody else.
   static absl::StatusOr<std::unique_ptr<ZmqSocket>> Dial(ZmqContext& context,
-                                                         const std::string& endpoint);
+                                                         const std::string& endpoint,
+                                                         const KeyPair* keys = nullptr,
+                                                         const PublicKey& server = {});
   ~ZmqSocket();
   ZmqSocket(const ZmqSocket&) = delete;
   ZmqSocket& operator=(const ZmqSocket&) = delete;
@@ -80,6 +105,7 @@ class ZmqSocket {
   // Where a listener can be dialled.
   const std::string& endpoint() const { return endpoint_; }
   bool listens() const { return listens_; }
+  bool encrypted() const { return encrypted_; }
   // Reads the monitor. At a listener always kGreeted.
   DialState dial_state();
 
@@ -91,6 +117,7 @@ class ZmqSocket {
   // ZeroMQ's. Both are valid until the next call. Absent: nothing waits.
   struct Head {
     ConnectionId connection = 0;
+    PublicKey speaker{};  // at a listener with keys: that this message's connection proved
     std::span<const uint64_t> words;  // empty when it was longer than kMessageBytesMax or no words
     int n_parts = 0;                  // beyond two, the others were dropped
   };
@@ -110,12 +137,13 @@ class ZmqSocket {
   void* monitor() const { return monitor_; }  // of one that dialled
 
  private:
-  ZmqSocket(void* handle, bool listens);
+  ZmqSocket(void* handle, bool listens, bool encrypted);
   absl::Status Watch(ZmqContext& context);  // opens the monitor
 
   void* handle_;
   void* monitor_ = nullptr;
   const bool listens_;
+  const bool encrypted_;
   std::string endpoint_;
   DialState state_ = DialState::kTrying;
   std::vector<uint64_t> head_;
@@ -125,9 +153,10 @@ class ZmqSocket {
   int n_parts_ = 0;
 };
 
-// Waits until one of `sockets` has a message, one of `dialling` has news for dial_state, `wake` (an
-// eventfd, or -1) was written to, or the time is over. Reads `wake` empty.
+// Waits until one of `sockets` has a message, one of `dialling` has news for dial_state, `gate` (of
+// a ZmqGate, or null) is asked, `wake` (an eventfd, or -1) was written to, or the time is over.
+// Reads `wake` empty.
 void WaitForMessages(std::span<ZmqSocket* const> sockets, std::span<ZmqSocket* const> dialling,
-                     int wake, Duration longest);
+                     void* gate, int wake, Duration longest);
 
 }  // namespace mortar

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "common/check.h"
 #include "protocol/limits.h"
@@ -21,8 +22,9 @@ std::span<const std::byte> RowBytes(const Rows& rows) {
   return std::as_bytes(std::span<const float>(rows.data(), rows.bytes() / sizeof(float)));
 }
 
-size_t StreamBytesOf(size_t head_bytes, const Rows& rows) {
-  return StreamBytes(head_bytes) + (rows.empty() ? 0 : StreamBytes(rows.bytes()));
+size_t StreamBytesOf(size_t head_bytes, const Rows& rows, bool encrypted) {
+  return StreamBytes(head_bytes, encrypted) +
+         (rows.empty() ? 0 : StreamBytes(rows.bytes(), encrypted));
 }
 
 std::span<const std::byte> BodyOf(const PendingMessage& message) {
@@ -30,6 +32,21 @@ std::span<const std::byte> BodyOf(const PendingMessage& message) {
 }
 
 }  // namespace
+
+void ChooseId(ZmqOptions& options, RandomSource& random) {
+  options.self = kNoNode;
+  if (!options.keys) {
+    options.self = NewNodeId(random);
+    return;
+  }
+  Hello& card = options.card;
+  while (options.self.value < kReservedNodeIds) {
+    uint8_t bytes[sizeof card.instance];
+    random.Fill(bytes, sizeof bytes);
+    std::memcpy(&card.instance, bytes, sizeof bytes);
+    options.self = NodeIdOf(options.keys->public_key, card.instance);
+  }
+}
 
 // --- Sending ---
 
@@ -125,7 +142,7 @@ void ZmqTransport::State::Count(NodeId to, size_t head_bytes, const Rows* rows) 
   }
   LinkCounters& link = Counters(to);
   ++link.frames;
-  link.frame_bytes += StreamBytesOf(head_bytes, *rows);
+  link.frame_bytes += StreamBytesOf(head_bytes, *rows, options.keys.has_value());
   link.rows += static_cast<uint64_t>(rows->n());
 }
 
@@ -154,6 +171,10 @@ NodeId ZmqTransport::self() const { return state_->options.self; }
 
 absl::Status ZmqTransport::Send(NodeId to, AnyMessage message) {
   State& s = *state_;
+  if (auto* hello = std::get_if<Hello>(&message)) {  // what it proves is not the loop's to say
+    hello->key = s.options.card.key;
+    hello->instance = s.options.card.instance;
+  }
   ZmqLink* link = s.PathTo(to);
   const bool welcomes = std::holds_alternative<Welcome>(message);
   const bool refuses = std::holds_alternative<Goodbye>(message);
@@ -203,6 +224,7 @@ std::optional<Incoming> ZmqTransport::Poll() {
   State& s = *state_;
   const Time now = s.parts.clock.Now();
   s.removed.clear();
+  if (s.gate != nullptr) s.AnswerGate();
   s.Tick(now);
   if (s.pending_bytes > 0) {
     for (size_t i = s.links.size(); i > 0; --i) {
@@ -229,7 +251,7 @@ std::vector<LinkCounters> ZmqTransport::Links() const {
 }
 
 size_t ZmqTransport::BytesOf(const Activation& frame) const {
-  return StreamBytesOf(EncodedBytes(frame.envelope), frame.rows);
+  return StreamBytesOf(EncodedBytes(frame.envelope), frame.rows, state_->options.keys.has_value());
 }
 
 void ZmqTransport::Wait(Duration longest) {
@@ -240,7 +262,8 @@ void ZmqTransport::Wait(Duration longest) {
     // What waits for a greeting leaves as soon as it comes.
     if (!link->open && !link->pending.empty()) dialling.push_back(link->own.get());
   }
-  WaitForMessages(sockets, dialling, state_->wake, longest);
+  void* gate = state_->gate == nullptr ? nullptr : state_->gate->handle();
+  WaitForMessages(sockets, dialling, gate, state_->wake, longest);
 }
 
 void ZmqTransport::Wake() {

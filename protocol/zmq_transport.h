@@ -19,6 +19,11 @@
 //   Hello on the listener, agrees         | open; answered, or at a coordinator given to the loop
 //   Hello that does not agree, or under   | Goodbye with the reason
 //   an id whose connection still stands   |
+//   Hello whose key or id is not what its | Goodbye(PERMISSION_DENIED), counted
+//   connection proved, or with a role     |
+//   that the key is not allowed           |
+//   a key that is taken off the list      | its links are closed with Goodbye(PERMISSION_DENIED):
+//                                         | its next frame is a stranger's
 //   anything else before Hello            | Goodbye(UNAVAILABLE), counted
 //   a message in another's name           | dropped and counted
 //   bytes that are no message             | Goodbye(INVALID_ARGUMENT), counted
@@ -29,14 +34,22 @@
 //                                         | was reached through it
 //   a message for another, at a relay     | forwarded unread; a frame that cannot be is answered
 //                                         | by NeedRoute to its edge
+//
+// With keys all links are encrypted (CURVE, zmq_socket.h), and nobody is spoken with who has not
+// proved a key: a listener lets in the keys of its allow-list, whoever dials knows the key that
+// the other end must have. A node's id is then a hash of its key (NodeIdOf), so that nobody else
+// can take it.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "protocol/allow_list.h"
+#include "protocol/keys.h"
 #include "protocol/rows.h"
 #include "protocol/transport.h"
 
@@ -53,13 +66,21 @@ struct ZmqOptions {
   bool insecure = false;    // also where that is not this machine
   bool forwards = false;    // between its links, for others: a coordinator, a relay
   bool members = false;     // gives each Hello to the loop, which answers it: a coordinator
+  std::optional<KeyPair> keys{};         // of this node; absent: links without encryption
+  std::vector<PublicKey> server_keys{};  // that the coordinator may have, one at least
+  std::vector<PublicKey> relay_keys{};   // the same of the relay
+  AllowList allowed{};                   // who may dial this node, until Allow() changes it
 };
+
+// Draws the node's id, with keys one that is theirs alone, and says it on the card.
+void ChooseId(ZmqOptions& options, RandomSource& random);
 
 struct ZmqCounters {
   uint64_t malformed = 0;    // no message of this protocol, or rows that do not fit
   uint64_t strangers = 0;    // before Hello
   uint64_t impostors = 0;    // in the name of another node
   uint64_t misdirected = 0;  // for another node, at a node that does not forward
+  uint64_t not_allowed = 0;  // connections and Hellos of keys that are not on the list
   uint64_t forwarded = 0;
   uint64_t undeliverable = 0;
   uint64_t dialled = 0;
@@ -84,7 +105,10 @@ class ZmqTransport final : public Transport {
   std::vector<LinkCounters> Links() const override;
   size_t BytesOf(const Activation& frame) const override;
   std::string endpoint() const override;
-  void Introduce(NodeId node, const std::string& endpoint) override;
+  void Introduce(const Introduction& peer) override;
+
+  // Who may dial this node from now on. Links of keys that may not any more are closed.
+  void Allow(AllowList allowed);
 
   // Sleeps until a message comes, something happens to a link whose Hello waits for a greeting,
   // Wake was called or `longest` is over. After Poll.

@@ -79,7 +79,8 @@ void On(WorkerState& s, Time, NodeId from, Placement& placement) {
   if (placement.id <= s.placement) return;  // told again: the status says where we are
   s.placement = placement.id;
   if (!placement.next_endpoint.empty()) {
-    s.introduce.push_back({.node = placement.next, .endpoint = placement.next_endpoint});
+    s.introduce.push_back(
+        {.node = placement.next, .endpoint = placement.next_endpoint, .key = placement.next_key});
   }
   absl::Status fits = CheckPlacement(s, placement);
   if (!fits.ok()) {

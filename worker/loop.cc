@@ -109,7 +109,7 @@ bool Worker::Rest::PollMessages(Time now) {
 
 void Worker::Rest::SendOwed() {
   for (const Introduction& peer : state.introduce) {
-    parts.transport.Introduce(peer.node, peer.endpoint);
+    parts.transport.Introduce(peer);
   }
   state.introduce.clear();
   const Time now = parts.clock.Now();

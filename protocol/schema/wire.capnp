@@ -131,6 +131,9 @@ struct Hello {
   name @4 :Text;         # for people, at most 64 bytes
   model @5 :ModelId;
   endpoint @6 :Text;     # where this node can be dialled; empty: nowhere. At most 256 bytes
+  key @7 :Data;          # the sender's public key (Curve25519, 32 bytes), the one that it proved to
+                         # the transport; absent: links without keys
+  instance @8 :UInt64;   # drawn at its start; with a key, `from` is the hash of both (protocol/keys.h)
 }
 
 struct Welcome {
@@ -180,6 +183,7 @@ struct Placement {
   bricks @3 :List(LayerBrick);   # at most 4,096
   next @4 :UInt64;               # the node that gets this worker's rows; 0: the edge
   nextEndpoint @5 :Text;         # where it can be dialled; empty: through a relay
+  nextKey @6 :Data;              # its public key, 32 bytes; absent: links without keys
 }
 
 struct RouteRequest {
@@ -200,6 +204,7 @@ struct Hop {
   layers @2 :LayerRange;
   bricks @3 :List(Data);    # digest of each layer brick, ascending
   endpoint @4 :Text;        # where it can be dialled; empty: through a relay
+  key @5 :Data;             # its public key, 32 bytes; absent: links without keys
 }
 
 struct RouteGrant {

@@ -42,7 +42,7 @@ TEST_F(ClusterTest, APortInUseIsSaid) {
 
 TEST_F(ClusterTest, AnAddressOffThisMachineNeedsAWord) {
   ExpectOneLineError(RunMortar({"coordinator", "--listen", "tcp://0.0.0.0:0"}), 2,
-                     "nothing between nodes is encrypted yet");
+                     "without keys nothing is encrypted");
   ExpectOneLineError(RunMortar({"worker", "--coordinator", "tcp://10.0.0.1:4750"}), 2,
                      "is not loopback");
   ExpectOneLineError(RunMortar({"worker", "--coordinator", "localhost:4750"}), 2,

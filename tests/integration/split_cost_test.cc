@@ -87,7 +87,7 @@ class Echo {
         while (socket->Send(head->connection, words, body) != SendOutcome::kSent) {
         }
       }
-      WaitForMessages(sockets, {}, -1, std::chrono::seconds(1));
+      WaitForMessages(sockets, {}, nullptr, -1, std::chrono::seconds(1));
     }
   }
 
@@ -121,7 +121,7 @@ double BareRoundTrip(const Echo& echo, size_t row_bytes, std::chrono::nanosecond
     while (socket->Send(0, head, rows) != SendOutcome::kSent) {
     }
     while (!socket->ReceiveHead()) {
-      WaitForMessages(sockets, {}, -1, std::chrono::seconds(1));
+      WaitForMessages(sockets, {}, nullptr, -1, std::chrono::seconds(1));
     }
     (void)socket->ReceiveBody();
   });

@@ -21,7 +21,7 @@ class SimNetwork::Node final : public Transport {
     return EncodedBytes(frame.envelope) + frame.rows.bytes();
   }
   std::string endpoint() const override { return ""; }
-  void Introduce(NodeId, const std::string&) override {}
+  void Introduce(const Introduction&) override {}
 
  private:
   const NodeId self_;

@@ -11,6 +11,12 @@ Digest DigestFrom(uint8_t first) {
   return digest;
 }
 
+PublicKey KeyFrom(uint8_t first) {
+  PublicKey key;
+  for (uint8_t& byte : key.bytes) byte = first++;
+  return key;
+}
+
 SessionId Session() {
   SessionId id;
   uint8_t next = 0xa0;
@@ -89,6 +95,13 @@ std::vector<SampleMessage> SampleMessages() {
                                        .name = "my laptop",
                                        .model = Model(),
                                        .endpoint = "tcp://127.0.0.1:4712"});
+  messages.emplace_back("hello_with_key", Hello{.features = 5,
+                                                .role = Role::kWorker,
+                                                .name = "lab 1",
+                                                .model = Model(),
+                                                .endpoint = "tcp://10.0.0.7:4712",
+                                                .key = KeyFrom(3),
+                                                .instance = 0x0123456789abcdef});
   messages.emplace_back("welcome",
                         Welcome{.features = 1, .status_interval = std::chrono::milliseconds(750)});
   messages.emplace_back("node_status", StatusOfAWorker());
@@ -101,12 +114,22 @@ std::vector<SampleMessage> SampleMessages() {
                                                .bricks = Bricks(),
                                                .next = NodeId{61},
                                                .next_endpoint = "tcp://127.0.0.1:4713"});
+  messages.emplace_back("placement_with_key", Placement{.id = 78,
+                                                        .model = Model(),
+                                                        .layers = {1, 3},
+                                                        .bricks = Bricks(),
+                                                        .next = NodeId{61},
+                                                        .next_endpoint = "tcp://10.0.0.7:4713",
+                                                        .next_key = KeyFrom(5)});
   messages.emplace_back("route_request", RouteRequest{.request = 31,
                                                       .model = Model(),
                                                       .front_layers = 2,
                                                       .back_layers = 1,
                                                       .positions_max = 2048});
   messages.emplace_back("route", GrantedRoute());
+  Route with_key = GrantedRoute();
+  with_key.grant.hops[0].key = KeyFrom(7);
+  messages.emplace_back("route_with_key", with_key);
   messages.emplace_back("activation", Activation{.envelope = FullEnvelope(), .rows = {}});
   Activation with_layer{.envelope = FullEnvelope(), .rows = {}};
   with_layer.envelope.layer = 11;

@@ -25,7 +25,7 @@ class IoThreadsTest : public testing::Test {
     }
     while (!to_->ReceiveHead()) {
       ZmqSocket* const sockets[] = {to_.get()};
-      WaitForMessages(sockets, {}, -1, std::chrono::seconds(1));
+      WaitForMessages(sockets, {}, nullptr, -1, std::chrono::seconds(1));
     }
     (void)to_->ReceiveBody();
   }

@@ -22,7 +22,7 @@ TEST_F(ZmqLinks, FramesGoThroughTheCoordinatorUntilThereIsADirectLink) {
   ASSERT_TRUE(Until({&a_, &coordinator_, &b_}, [&] { return b_.Got<Activation>(kA) != nullptr; }));
   EXPECT_EQ(coordinator_.transport->counters().forwarded, 1u);
 
-  a_.transport->Introduce(kB, b_.transport->endpoint());
+  a_.transport->Introduce({kB, b_.transport->endpoint()});
   ASSERT_TRUE(Until({&a_, &coordinator_, &b_}, [&] { return a_.transport->IsDirect(kB); }));
   b_.got.clear();
   ASSERT_TRUE(a_.transport->Send(kB, Frame(3)).ok());
@@ -41,7 +41,7 @@ TEST_F(ZmqLinks, ADirectLinkOpensAsSoonAsItIsGreeted) {
   ASSERT_TRUE(dialling.ok()) << dialling.status();
   a_.transport = *std::move(dialling);
   Start(b_, {.self = kB, .card = Card("b"), .listen = kLoopback});
-  a_.transport->Introduce(kB, b_.transport->endpoint());
+  a_.transport->Introduce({kB, b_.transport->endpoint()});
   EXPECT_TRUE(Until({&a_, &b_}, [&] { return a_.transport->IsDirect(kB); }));
 }
 
@@ -55,7 +55,7 @@ TEST_F(ZmqLinks, AGreetingWakesWhoeverHasAHelloWaiting) {
       b_.transport->Wait(milliseconds(5));
     }
   });
-  a_.transport->Introduce(kB, b_.transport->endpoint());
+  a_.transport->Introduce({kB, b_.transport->endpoint()});
   const Time start = clock_.Now();
   while (!a_.transport->IsDirect(kB) && clock_.Now() - start < seconds(20)) {
     (void)a_.transport->Poll();
@@ -125,7 +125,7 @@ TEST_F(ZmqLinks, ANodeOfAnotherModelGetsNoDirectLink) {
   Hello card = Card("other");
   card.model.digest.bytes[0] = 1;
   Start(other, {.self = NodeId{300}, .card = card});
-  other.transport->Introduce(kB, b_.transport->endpoint());
+  other.transport->Introduce({kB, b_.transport->endpoint()});
   const Time start = clock_.Now();
   ASSERT_TRUE(Until({&other, &b_}, [&] { return clock_.Now() - start > seconds(1); }));
   EXPECT_FALSE(other.transport->IsDirect(kB));
@@ -135,7 +135,7 @@ TEST_F(ZmqLinks, ANodeOfAnotherModelGetsNoDirectLink) {
 TEST_F(ZmqLinks, WhoGoesIsMissedAndWhoSentIsTold) {
   Join(a_, kA);
   Join(b_, kB);
-  a_.transport->Introduce(kB, b_.transport->endpoint());
+  a_.transport->Introduce({kB, b_.transport->endpoint()});
   ASSERT_TRUE(Until({&a_, &coordinator_, &b_}, [&] { return a_.transport->IsDirect(kB); }));
   b_.transport.reset();
   ASSERT_TRUE(Until({&a_, &coordinator_}, [&] { return a_.Got<Goodbye>(kB) != nullptr; }));
@@ -210,7 +210,7 @@ TEST_F(ZmqLinks, WhomTheCoordinatorRefusesHasNoLink) {
 TEST_F(ZmqLinks, ANodeWhoseLoopStandsStillIsMissed) {
   Join(a_, kA);
   Join(b_, kB);
-  a_.transport->Introduce(kB, b_.transport->endpoint());
+  a_.transport->Introduce({kB, b_.transport->endpoint()});
   ASSERT_TRUE(Until({&a_, &coordinator_, &b_}, [&] { return a_.transport->IsDirect(kB); }));
   // B's I/O thread still answers; its loop does not turn.
   ASSERT_TRUE(Until({&a_, &coordinator_}, [&] { return a_.Got<Goodbye>(kB) != nullptr; }));
@@ -224,7 +224,7 @@ TEST_F(ZmqLinks, ANodeWhoseLoopStandsStillIsMissed) {
 TEST_F(ZmqLinks, AMessageThatFindsItsWayGoneTakesTheNext) {
   Join(a_, kA);
   Join(b_, kB);
-  a_.transport->Introduce(kB, b_.transport->endpoint());
+  a_.transport->Introduce({kB, b_.transport->endpoint()});
   ASSERT_TRUE(Until({&a_, &coordinator_, &b_},
                     [&] { return a_.transport->IsDirect(kB) && b_.transport->IsDirect(kA); }));
   a_.transport.reset();
@@ -251,7 +251,7 @@ TEST_F(ZmqLinks, AMessageThatFindsItsWayGoneTakesTheNext) {
 TEST_F(ZmqLinks, NobodyDialsOffThisMachineUnlessAllowed) {
   Join(a_, kA);
   for (const char* endpoint : {"tcp://10.1.2.3:4750", "ipc:///tmp/x", "tcp://0.0.0.0:4750"}) {
-    a_.transport->Introduce(NodeId{300}, endpoint);
+    a_.transport->Introduce({NodeId{300}, endpoint});
     EXPECT_EQ(a_.transport->counters().dialled, 1u) << endpoint;  // the coordinator alone
   }
 }
@@ -263,7 +263,7 @@ TEST_F(ZmqLinks, ANodeThatCannotBeDialledIsTriedAgain) {
   b_.transport.reset();
   ASSERT_TRUE(
       Until({&a_, &coordinator_}, [&] { return coordinator_.Got<Goodbye>(kB) != nullptr; }));
-  a_.transport->Introduce(kB, endpoint);
+  a_.transport->Introduce({kB, endpoint});
   const Time start = clock_.Now();
   ASSERT_FALSE(
       Until({&a_, &coordinator_}, [&] { return clock_.Now() - start > kDialMax + seconds(1); }) &&
@@ -291,7 +291,7 @@ TEST_F(ZmqLinks, ACoordinatorThatComesBackIsFoundAgain) {
 TEST_F(ZmqLinks, AFullQueueIsAnErrorAndMemoryIsBounded) {
   Join(a_, kA);
   Join(b_, kB);
-  a_.transport->Introduce(kB, b_.transport->endpoint());
+  a_.transport->Introduce({kB, b_.transport->endpoint()});
   ASSERT_TRUE(Until({&a_, &coordinator_, &b_}, [&] { return a_.transport->IsDirect(kB); }));
   // B's loop stands still. ZeroMQ and the kernel take some, the transport 16 MiB, then no more.
   absl::Status sent;

@@ -1,0 +1,193 @@
+#include "cli/key_files.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <utility>
+
+#include "cli/config_file.h"
+#include "cli/folders.h"
+#include "cli/text_input.h"
+
+namespace mortar {
+namespace {
+
+// An open file, closed with its scope.
+class File {
+ public:
+  explicit File(int fd) : fd_(fd) {}
+  ~File() {
+    if (fd_ >= 0) close(fd_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  int fd() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+absl::Status WriteAll(int fd, std::string_view text, const std::string& path) {
+  while (!text.empty()) {
+    const ssize_t n = write(fd, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return ErrnoStatus(errno, "write " + path);
+    text.remove_prefix(static_cast<size_t>(n));
+  }
+  return fsync(fd) == 0 ? absl::OkStatus() : ErrnoStatus(errno, "write " + path);
+}
+
+absl::Status MakeFolderOf(const std::string& path) {
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  std::error_code error;
+  if (!folder.empty()) std::filesystem::create_directories(folder, error);
+  return error ? ErrnoStatus(error.value(), "create " + folder.string()) : absl::OkStatus();
+}
+
+// Its owner, and those of its group who serve with him, may read a secret; nobody else.
+absl::Status CheckMode(const std::string& path) {
+  struct stat status{};
+  if (stat(path.c_str(), &status) != 0) return ErrnoStatus(errno, "open " + path);
+  constexpr mode_t kForbidden = S_IWGRP | S_IXGRP | S_IRWXO;
+  if ((status.st_mode & kForbidden) == 0) return absl::OkStatus();
+  return FailedPrecondition(path +
+                            ": others than its owner can read or change this secret; chmod "
+                            "600 it, and make a new one if they did");
+}
+
+}  // namespace
+
+std::string ConfigPath(const Environment& environment, const std::string& name) {
+  std::string folder = Variable(environment, "XDG_CONFIG_HOME");
+  if (folder.empty()) folder = Home(environment) + "/.config";
+  return folder + "/mortar/" + name;
+}
+
+// --- A node's own pair ---
+
+absl::StatusOr<KeyPair> ReadKeyFile(const std::string& path) {
+  RETURN_IF_ERROR(CheckMode(path));
+  ASSIGN_OR_RETURN(const std::vector<ConfigEntry> entries, ReadConfigFile(path));
+  std::string public_text, secret_text;
+  for (const ConfigEntry& entry : entries) {
+    const auto* text = std::get_if<std::string>(&entry.value);
+    if (text == nullptr || (entry.key != "public" && entry.key != "secret")) {
+      return InvalidArgument(path + ":" + std::to_string(entry.line) +
+                             ": a key file holds two texts, public and secret, and nothing else");
+    }
+    (entry.key == "public" ? public_text : secret_text) = *text;
+  }
+  auto keys = ParseSecretKey(secret_text);
+  if (!keys.ok()) return WithContext(keys.status(), path + ": secret");
+  const auto public_key = ParsePublicKey(public_text);
+  if (!public_key.ok()) return WithContext(public_key.status(), path + ": public");
+  if (*public_key != keys->public_key) {
+    return InvalidArgument(path + ": this public key is not the secret one's");
+  }
+  return keys;
+}
+
+absl::Status WriteKeyFile(const std::string& path, const KeyPair& keys) {
+  RETURN_IF_ERROR(MakeFolderOf(path));
+  const File file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR));
+  if (file.fd() < 0) return ErrnoStatus(errno, "create " + path);
+  const std::string text =
+      "# Keys of a Mortar node. Others get the public one; the secret one stays in this file.\n"
+      "public = \"" +
+      ToHex(keys.public_key) +
+      "\"\n"
+      "secret = \"" +
+      ToHex(keys.secret_key) + "\"\n";
+  return WriteAll(file.fd(), text, path);
+}
+
+// --- The list ---
+
+absl::StatusOr<AllowList> ReadAllowList(const std::string& path) {
+  ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(path, kAllowListBytesMax));
+  auto list = AllowList::Parse(text);
+  if (!list.ok()) return WithContext(list.status(), path);
+  return list;
+}
+
+namespace {
+
+// The list's file, made if there is none, and locked: it is replaced as a whole, so that whoever
+// waited for the lock may hold a file that is the list no more.
+absl::StatusOr<std::unique_ptr<File>> LockList(const std::string& path) {
+  constexpr int kTries = 100;  // of people at one list at once
+  for (int i = 0; i < kTries; ++i) {
+    auto file = std::make_unique<File>(open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0644));
+    if (file->fd() < 0) return ErrnoStatus(errno, "open " + path);
+    struct stat held{}, there{};
+    if (flock(file->fd(), LOCK_EX) != 0 || fstat(file->fd(), &held) != 0) {
+      return ErrnoStatus(errno, "lock " + path);
+    }
+    if (stat(path.c_str(), &there) == 0 && held.st_ino == there.st_ino) return file;
+  }
+  return Unavailable(path + ": others keep changing it");
+}
+
+// In the place of the list, with its mode, at once.
+absl::Status ReplaceList(const std::string& path, const File& list, const std::string& text) {
+  struct stat status{};
+  if (fstat(list.fd(), &status) != 0) return ErrnoStatus(errno, "open " + path);
+  const std::string next = path + ".new";
+  {
+    const File file(open(next.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    if (file.fd() < 0) return ErrnoStatus(errno, "create " + next);
+    if (fchmod(file.fd(), status.st_mode & 0777) != 0) return ErrnoStatus(errno, "chmod " + next);
+    RETURN_IF_ERROR(WriteAll(file.fd(), text, next));
+  }
+  if (rename(next.c_str(), path.c_str()) != 0) return ErrnoStatus(errno, "rename " + next);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status AllowKey(const std::string& path, const AllowedKey& key) {
+  RETURN_IF_ERROR(MakeFolderOf(path));
+  ASSIGN_OR_RETURN(const std::unique_ptr<File> lock, LockList(path));
+  ASSIGN_OR_RETURN(const std::string old, ReadWholeFile(path, kAllowListBytesMax));
+  std::string text = WithoutKey(old, key.key).value_or(old);
+  if (!text.empty() && !text.ends_with('\n')) text += '\n';
+  text += LineOf(key) + "\n";
+  const auto list = AllowList::Parse(text);
+  if (!list.ok()) return WithContext(list.status(), path);
+  return ReplaceList(path, *lock, text);
+}
+
+absl::Status RevokeKey(const std::string& path, const PublicKey& key) {
+  RETURN_IF_ERROR(ReadAllowList(path).status());
+  ASSIGN_OR_RETURN(const std::unique_ptr<File> lock, LockList(path));
+  ASSIGN_OR_RETURN(const std::string old, ReadWholeFile(path, kAllowListBytesMax));
+  const std::optional<std::string> text = WithoutKey(old, key);
+  if (!text) return NotFound(path + ": key " + ToHex(key) + " is not on this list");
+  return ReplaceList(path, *lock, *text);
+}
+
+// --- Changes ---
+
+AllowListWatch::Stamp AllowListWatch::Look() const {
+  struct stat s{};
+  if (stat(path_.c_str(), &s) != 0) return {};
+  return {s.st_dev, s.st_ino, s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec};
+}
+
+absl::StatusOr<AllowList> AllowListWatch::Read() {
+  seen_ = Look();  // before it is read: what changes meanwhile is another state
+  return ReadAllowList(path_);
+}
+
+absl::StatusOr<std::optional<AllowList>> AllowListWatch::Changed(Time now) {
+  if (now - looked_ < kAllowListInterval) return std::optional<AllowList>();
+  looked_ = now;
+  if (Look() == seen_) return std::optional<AllowList>();
+  ASSIGN_OR_RETURN(AllowList list, Read());
+  return std::optional<AllowList>(std::move(list));
+}
+
+}  // namespace mortar

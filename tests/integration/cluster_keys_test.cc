@@ -1,0 +1,243 @@
+// Goal: with keys, programs give the tokens of one process and speak with nobody else; and what a
+// person does wrong with keys is said in one line.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "tests/integration/cluster_programs.h"
+#include "tests/support/test_model.h"
+
+namespace mortar {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+constexpr int kRowBytes = 576 * 4;
+
+class ClusterKeysTest : public ClusterTest {
+ protected:
+  ClusterKeysTest() {
+    for (const char* name : {"coordinator", "lab-1", "lab-2", "desk", "relay"}) MakeKeys(name);
+    Allow("lab-1", "worker");
+    Allow("lab-2", "worker");
+    Allow("desk", "edge");
+    Allow("relay", "relay");
+  }
+  ~ClusterKeysTest() override {
+    workers_.clear();  // they read the files
+    coordinator_.reset();
+  }
+
+  std::string File(const std::string& name) const { return folder_.Path(name); }
+  ProgramResult Keys(const Arguments& arguments) {
+    return RunMortar(Arguments{"keys"} + arguments + Arguments{"--allow-list", File("allowed")});
+  }
+  void MakeKeys(const std::string& name) {
+    const ProgramResult made = Keys({"new", "--keys", File(name)});
+    ASSERT_EQ(made.exit_code, 0) << made.err;
+    public_[name] = made.out.substr(0, made.out.find('\n'));
+  }
+  void Allow(const std::string& name, const std::string& role) {
+    const ProgramResult result = Keys({"allow", public_[name], "--role", role, "--name", name});
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+  }
+  void Revoke(const std::string& name) {
+    const ProgramResult result = Keys({"revoke", public_[name]});
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+  }
+  Arguments Listens(const std::string& name) const {
+    return {"--keys", File(name), "--allow-list", File("allowed")};
+  }
+  Arguments Dials(const std::string& name, const Arguments& servers = {"coordinator"}) const {
+    Arguments flags = {"--keys", File(name)};
+    for (const std::string& server : servers) {
+      flags = flags + Arguments{"--server-key", public_.at(server)};
+    }
+    return flags;
+  }
+  Arguments WorkerFlags(const std::string& name) const {
+    return Dials(name) + Arguments{"--allow-list", File("allowed")};
+  }
+  void StartBoth(const Arguments& flags = {}) {
+    StartCoordinator(2, "tcp://127.0.0.1:0", Listens("coordinator"));
+    StartWorker(WorkerFlags("lab-1") + flags);
+    StartWorker(WorkerFlags("lab-2") + flags);
+  }
+
+  TestFolder folder_;
+  std::map<std::string, std::string> public_;
+};
+
+// --- Good ---
+
+TEST_F(ClusterKeysTest, DirectRelayedAndThroughARelayOfItsOwnGiveTheTokensOfOneProcess) {
+  const json expected = TokensOfOneProcess(24);
+  StartBoth();
+  EXPECT_EQ(Tokens(24, Dials("desk")), expected);
+  workers_.clear();
+  StartBoth({"--listen", "none"});
+  EXPECT_EQ(Tokens(24, Dials("desk")), expected);
+
+  workers_.clear();
+  StartCoordinator(2, "tcp://127.0.0.1:0", Listens("coordinator"));
+  NodeProgram relay(Arguments{"relay", "--listen", "tcp://127.0.0.1:0", "--coordinator", endpoint_,
+                              "--log-level", "info"} +
+                    WorkerFlags("relay"));
+  const std::string line = relay.Line("relay at ");
+  const Arguments through = {"--relay", line.substr(line.find("tcp://")), "--no-direct",
+                             "--relay-key", public_["relay"]};
+  StartWorker(WorkerFlags("lab-1") + through);
+  StartWorker(WorkerFlags("lab-2") + through);
+  EXPECT_EQ(Tokens(24, Dials("desk") + through), expected);
+  EXPECT_GT(ForwardedBy(relay), 2 * 24);
+}
+
+TEST_F(ClusterKeysTest, AHopAndTokenCostsTheRowsAndAtMost300Bytes) {
+  StartBoth();
+  const auto hops = [&](int n) -> json {
+    const ProgramResult result = Edge(Ask(kPrompt, n) + Dials("desk"));
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.Json()["wire"]["hops"];
+  };
+  const json one = hops(1), more = hops(21);
+  ASSERT_EQ(more.size(), 3u);
+  for (size_t i = 0; i < more.size(); ++i) {
+    SCOPED_TRACE(more[i].dump());
+    const int bytes = more[i]["bytes"].get<int>() - one[i]["bytes"].get<int>();
+    EXPECT_EQ(more[i]["messages"].get<int>() - one[i]["messages"].get<int>(), 20);
+    EXPECT_GE(bytes / 20, kRowBytes + 2 * 33) << "what CURVE adds to both parts is counted";
+    EXPECT_LE(bytes / 20, kRowBytes + 300);
+  }
+}
+
+TEST_F(ClusterKeysTest, AKilledWorkerIsReplacedAndTheTokensAreTheSame) {
+  StartCoordinator(1, "tcp://127.0.0.1:0", Listens("coordinator"));
+  NodeProgram& first = StartWorker(WorkerFlags("lab-1"));
+  StartWorker(WorkerFlags("lab-2"));
+  auto answer = BeginAnswer(200, Dials("desk"));
+  first.Kill();
+  EXPECT_EQ(answer->Tokens(), TokensOfOneProcess(200));
+}
+
+TEST_F(ClusterKeysTest, AddressesOffThisMachineNeedNoFurtherWord) {
+  NodeProgram coordinator(Arguments{"coordinator", "--listen", "tcp://0.0.0.0:0"} +
+                          Listens("coordinator"));
+  EXPECT_THAT(coordinator.Line("coordinator at "), HasSubstr("tcp://0.0.0.0:"));
+  EXPECT_EQ(coordinator.Errors().find("warning"), std::string::npos);
+}
+
+// --- Bad, and good turning bad ---
+
+TEST_F(ClusterKeysTest, WhoIsNotOnTheListOrHasNoKeysIsToldWithinHisTime) {
+  StartBoth();
+  MakeKeys("stranger");
+  ExpectOneLineError(Edge(Ask(kPrompt, 4) + Dials("stranger")), 1,
+                     "this node's key is not on its allow-list");
+  ExpectOneLineError(Edge(Ask(kPrompt, 4)), 1, "one of the two has keys and the other has none");
+  ExpectOneLineError(Edge(Ask(kPrompt, 4) + Dials("desk", {"lab-1"})), 1,
+                     "its public key is not the one that was given");
+  EXPECT_EQ(Tokens(8, Dials("desk")), TokensOfOneProcess(8)) << "others are undisturbed";
+}
+
+TEST_F(ClusterKeysTest, AnEdgesKeyIsNoWorkers) {
+  StartCoordinator(1, "tcp://127.0.0.1:0", Listens("coordinator"));
+  ExpectOneLineError(
+      RunMortar(Arguments{"worker", "--coordinator", endpoint_, "-m", TestModelPath(), "-t", "1"} +
+                WorkerFlags("desk")),
+      1, "this node's key is not allowed as worker");
+}
+
+TEST_F(ClusterKeysTest, AWorkerThatIsRevokedEndsAndItsSessionGoesOnElsewhere) {
+  StartCoordinator(1, "tcp://127.0.0.1:0", Listens("coordinator"));
+  NodeProgram& first = StartWorker(WorkerFlags("lab-1"));
+  StartWorker(WorkerFlags("lab-2"));
+  auto answer = BeginAnswer(200, Dials("desk"));
+  Revoke("lab-1");
+  EXPECT_EQ(answer->Tokens(), TokensOfOneProcess(200));
+  EXPECT_EQ(first.End(), 1);
+  EXPECT_THAT(first.Errors(), HasSubstr("not on the allow-list any more"));
+}
+
+TEST_F(ClusterKeysTest, AnEdgeThatIsRevokedAmidItsAnswerGetsNoMoreOfIt) {
+  StartBoth();
+  ProgramResult result;
+  std::thread edge([&] { result = Edge(Ask(kPrompt, 2000) + Dials("desk")); });
+  coordinator_->Line("route_answered");
+  Revoke("desk");
+  edge.join();
+  ExpectOneLineError(result, 1, "allow-list");
+}
+
+TEST_F(ClusterKeysTest, AListThatIsBrokenWhileANodeRunsIsSaidAndTheOldOneHolds) {
+  StartBoth();
+  std::filesystem::rename(File("allowed"), File("kept"));
+  coordinator_->Line("allow_list_unreadable");
+  EXPECT_EQ(Tokens(8, Dials("desk")), TokensOfOneProcess(8));
+  std::filesystem::rename(File("kept"), File("allowed"));
+  Revoke("desk");
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  ExpectOneLineError(Edge(Ask(kPrompt, 4) + Dials("desk")), 1, "allow-list");
+}
+
+TEST_F(ClusterKeysTest, FlagsThatDoNotFitTogetherAreSaid) {
+  const Arguments edge = Arguments{"edge"} + Ask(kPrompt, 4);
+  ExpectOneLineError(RunMortar(edge + Arguments{"--keys", File("desk")}), 2, "add --server-key");
+  ExpectOneLineError(RunMortar(edge + Arguments{"--server-key", public_["desk"]}), 2,
+                     "add --keys FILE");
+  ExpectOneLineError(RunMortar(edge + Arguments{"--keys", File("desk"), "--server-key", "12"}), 2,
+                     "--server-key: a public key has 64 hexadecimal digits");
+  ExpectOneLineError(RunMortar(edge + Arguments{"--relay", "tcp://127.0.0.1:4751"} + Dials("desk")),
+                     2, "add --relay-key");
+  ExpectOneLineError(RunMortar({"coordinator", "--keys", File("coordinator")}), 2,
+                     "add --allow-list FILE");
+  ExpectOneLineError(RunMortar(Arguments{"coordinator", "--keys", File("none")} +
+                               Arguments{"--allow-list", File("allowed")}),
+                     1, File("none"));
+  std::filesystem::permissions(File("coordinator"), std::filesystem::perms::others_read,
+                               std::filesystem::perm_options::add);
+  ExpectOneLineError(RunMortar(Arguments{"coordinator"} + Listens("coordinator")), 1, "chmod 600");
+}
+
+// --- mortar keys ---
+
+TEST_F(ClusterKeysTest, KeysAreMadeListedAllowedAndRevoked) {
+  const ProgramResult listed = Keys({"list", "--keys", File("lab-1"), "--json"});
+  ASSERT_EQ(listed.exit_code, 0) << listed.err;
+  json report = listed.Json();
+  EXPECT_EQ(report["public"], public_["lab-1"]);
+  ASSERT_EQ(report["allowed"].size(), 4u);
+  EXPECT_EQ(report["allowed"][2]["public"], public_["desk"]);
+  EXPECT_EQ(report["allowed"][2]["roles"], json::array({"edge"}));
+  EXPECT_EQ(report["allowed"][2]["name"], "desk");
+  EXPECT_EQ(listed.out.find("secret"), std::string::npos);
+
+  Revoke("desk");
+  Allow("lab-1", "worker,edge");
+  report = Keys({"list", "--keys", File("lab-1"), "--json"}).Json();
+  ASSERT_EQ(report["allowed"].size(), 3u);
+  EXPECT_EQ(report["allowed"][2]["roles"], json::array({"worker", "edge"}));
+  EXPECT_THAT(Keys({"list", "--keys", File("lab-1")}).out,
+              HasSubstr("this node: " + public_["lab-1"] + "\n"));
+}
+
+TEST_F(ClusterKeysTest, WhatKeysCannotDoIsSaid) {
+  ExpectOneLineError(Keys({"new", "--keys", File("desk")}), 1, "File exists");
+  ExpectOneLineError(Keys({"allow", "abc", "--role", "edge"}), 2, "64 hexadecimal digits");
+  ExpectOneLineError(Keys({"allow", public_["desk"]}), 2, "--role");
+  ExpectOneLineError(Keys({"allow", public_["desk"], "--role", "coordinator"}), 2, "is no role");
+  ExpectOneLineError(Keys({"allow", "--role", "edge"}), 2, "give the public key");
+  ExpectOneLineError(Keys({"allow", public_["desk"], "--role", "edge", "--name", "a\nb"}), 2,
+                     "words in one line");
+  ExpectOneLineError(Keys({"new", public_["desk"]}), 2, "takes no public key");
+  ExpectOneLineError(Keys({"revoke", std::string(64, 'a')}), 1, "is not on this list");
+  ExpectOneLineError(Keys({"sign"}), 2, "new,list,allow,revoke");
+}
+
+}  // namespace
+}  // namespace mortar

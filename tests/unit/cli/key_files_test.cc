@@ -1,0 +1,188 @@
+// Goal: a secret stays its owner's, a list is whole at every moment, and what is wrong with a file
+// is said with its name.
+#include "cli/key_files.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+#include <thread>
+#include <vector>
+
+namespace mortar {
+namespace {
+
+using testing::HasSubstr;
+
+class KeyFiles : public testing::Test {
+ protected:
+  KeyFiles() {
+    std::string pattern = testing::TempDir() + "keys-XXXXXX";
+    EXPECT_NE(mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+  }
+  ~KeyFiles() override { std::filesystem::remove_all(folder_); }
+  std::string Path(const std::string& name) const { return folder_ + "/" + name; }
+  std::string Write(const std::string& name, const std::string& text, mode_t mode = 0600) {
+    std::ofstream(Path(name)) << text;
+    EXPECT_EQ(chmod(Path(name).c_str(), mode), 0);
+    return Path(name);
+  }
+  static mode_t ModeOf(const std::string& path) {
+    struct stat status{};
+    EXPECT_EQ(stat(path.c_str(), &status), 0);
+    return status.st_mode & 0777;
+  }
+  static std::string Text(const std::string& path) {
+    std::ifstream file(path);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+
+  std::string folder_;
+};
+
+// --- A node's pair ---
+
+TEST_F(KeyFiles, APairIsReadAsItWasWrittenAndIsItsOwnersAlone) {
+  const KeyPair pair = NewKeyPair();
+  const std::string path = Path("new/folder/node.key");
+  ASSERT_TRUE(WriteKeyFile(path, pair).ok());
+  EXPECT_EQ(ModeOf(path), 0600u);
+  const auto read = ReadKeyFile(path);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->public_key, pair.public_key);
+  EXPECT_EQ(read->secret_key.bytes, pair.secret_key.bytes);
+}
+
+TEST_F(KeyFiles, APairIsNeverOverwritten) {
+  const std::string path = Path("node.key");
+  const KeyPair first = NewKeyPair();
+  ASSERT_TRUE(WriteKeyFile(path, first).ok());
+  const absl::Status again = WriteKeyFile(path, NewKeyPair());
+  EXPECT_TRUE(absl::IsAlreadyExists(again)) << again;
+  EXPECT_THAT(Message(again), HasSubstr(path));
+  EXPECT_EQ(ReadKeyFile(path)->public_key, first.public_key);
+}
+
+TEST_F(KeyFiles, ASecretThatOthersCanReadIsNoSecret) {
+  const std::string path = Path("node.key");
+  ASSERT_TRUE(WriteKeyFile(path, NewKeyPair()).ok());
+  for (const mode_t mode : {0604, 0602, 0644, 0620, 0666}) {
+    ASSERT_EQ(chmod(path.c_str(), mode), 0);
+    EXPECT_THAT(Message(ReadKeyFile(path).status()), HasSubstr("chmod 600"));
+  }
+  ASSERT_EQ(chmod(path.c_str(), 0640), 0);  // a service's group, as Kubernetes mounts secrets
+  EXPECT_TRUE(ReadKeyFile(path).ok());
+}
+
+TEST_F(KeyFiles, WhatIsNoPairIsSaidWithoutItsSecret) {
+  const KeyPair pair = NewKeyPair(), other = NewKeyPair();
+  const std::string secret = ToHex(pair.secret_key);
+  const auto refusal = [&](const std::string& text) {
+    const absl::Status status = ReadKeyFile(Write("k", text)).status();
+    EXPECT_FALSE(status.ok()) << text;
+    EXPECT_THAT(Message(status), HasSubstr(Path("k")));
+    EXPECT_EQ(Message(status).find(secret.substr(0, 16)), std::string::npos) << status;
+    return Message(status);
+  };
+  EXPECT_THAT(refusal(""), HasSubstr("secret: a secret key has 64"));
+  EXPECT_THAT(refusal("secret = \"" + secret + "\"\n"), HasSubstr("public: a public key has 64"));
+  EXPECT_THAT(
+      refusal("public = \"" + ToHex(other.public_key) + "\"\nsecret = \"" + secret + "\"\n"),
+      HasSubstr("this public key is not the secret one's"));
+  EXPECT_THAT(refusal("secret = 5\n"), HasSubstr(":1: a key file holds two texts"));
+  EXPECT_THAT(refusal("secret = \"" + secret + "\"\nowner = \"me\"\n"),
+              HasSubstr(":2: a key file"));
+  EXPECT_THAT(refusal("secret = \"" + secret + "\n"), HasSubstr("not valid TOML"));
+  EXPECT_TRUE(absl::IsNotFound(ReadKeyFile(Path("none")).status()));
+}
+
+// --- The list ---
+
+TEST_F(KeyFiles, AKeyIsAllowedWithOneLineAndRevokedWithoutTouchingOthers) {
+  const PublicKey a = NewKeyPair().public_key, b = NewKeyPair().public_key;
+  const std::string path = Write("allowed", "# the laboratory", 0640);
+  ASSERT_TRUE(AllowKey(path, {a, {Role::kWorker}, "lab-1"}).ok());
+  ASSERT_TRUE(AllowKey(path, {b, {Role::kEdge}, ""}).ok());
+  EXPECT_EQ(Text(path), "# the laboratory\n" + ToHex(a) + " worker lab-1\n" + ToHex(b) + " edge\n");
+  ASSERT_TRUE(AllowKey(path, {a, {Role::kEdge, Role::kWorker}, "lab-1"}).ok()) << "changed";
+  EXPECT_TRUE(ReadAllowList(path)->Allows(a, Role::kEdge));
+  ASSERT_TRUE(RevokeKey(path, a).ok());
+  EXPECT_EQ(Text(path), "# the laboratory\n" + ToHex(b) + " edge\n");
+  EXPECT_EQ(ModeOf(path), 0640u);
+  EXPECT_THAT(Message(RevokeKey(path, a)), HasSubstr("is not on this list"));
+}
+
+TEST_F(KeyFiles, AListIsMadeWhenThereIsNoneButNotToRevokeFromIt) {
+  const std::string path = Path("folder/allowed");
+  EXPECT_TRUE(absl::IsNotFound(RevokeKey(path, NewKeyPair().public_key)));
+  EXPECT_FALSE(std::filesystem::exists(path));
+  const PublicKey a = NewKeyPair().public_key;
+  ASSERT_TRUE(AllowKey(path, {a, {Role::kRelay}, ""}).ok());
+  EXPECT_TRUE(ReadAllowList(path)->Allows(a, Role::kRelay));
+}
+
+TEST_F(KeyFiles, AListThatIsBrokenIsLeftAsItIs) {
+  const std::string path = Write("allowed", "nonsense\n");
+  const absl::Status status = AllowKey(path, {NewKeyPair().public_key, {Role::kEdge}, ""});
+  EXPECT_THAT(Message(status), HasSubstr(path + ": line 1"));
+  EXPECT_EQ(Text(path), "nonsense\n");
+}
+
+TEST_F(KeyFiles, TwoWhoWriteAtOnceBothHaveTheirLine) {
+  const std::string path = Path("allowed");
+  constexpr int kEach = 20;
+  const auto write = [&] {
+    for (int i = 0; i < kEach; ++i) {
+      const absl::Status status = AllowKey(path, {NewKeyPair().public_key, {Role::kEdge}, ""});
+      EXPECT_TRUE(status.ok()) << status;
+    }
+  };
+  std::thread other(write);
+  write();
+  other.join();
+  EXPECT_EQ(ReadAllowList(path)->keys().size(), 2u * kEach);
+}
+
+// --- Changes ---
+
+TEST_F(KeyFiles, AWatchTellsOfEveryChangeOnce) {
+  const PublicKey a = NewKeyPair().public_key;
+  const std::string path = Path("allowed");
+  ASSERT_TRUE(AllowKey(path, {a, {Role::kEdge}, ""}).ok());
+  AllowListWatch watch(path);
+  ASSERT_TRUE(watch.Read().ok());
+  Time now = Time(std::chrono::hours(1));
+  const auto later = [&] { return now += kAllowListInterval; };
+  EXPECT_FALSE((*watch.Changed(later())).has_value());
+  ASSERT_TRUE(RevokeKey(path, a).ok());
+  EXPECT_FALSE((*watch.Changed(now)).has_value()) << "it is not looked at all the time";
+  const auto changed = watch.Changed(later());
+  ASSERT_TRUE(changed.ok() && changed->has_value());
+  EXPECT_FALSE((*changed)->Knows(a));
+  EXPECT_FALSE((*watch.Changed(later())).has_value());
+}
+
+TEST_F(KeyFiles, AWatchSaysOnceThatAListIsBrokenOrGoneAndGoesOn) {
+  const std::string path = Path("allowed");
+  ASSERT_TRUE(AllowKey(path, {NewKeyPair().public_key, {Role::kEdge}, ""}).ok());
+  AllowListWatch watch(path);
+  ASSERT_TRUE(watch.Read().ok());
+  Time now = Time(std::chrono::hours(1));
+  const auto look = [&] { return watch.Changed(now += kAllowListInterval); };
+  Write("allowed", "nonsense");
+  EXPECT_FALSE(look().ok());
+  EXPECT_TRUE(look().ok()) << "said once";
+  std::filesystem::remove(path);
+  EXPECT_TRUE(absl::IsNotFound(look().status()));
+  EXPECT_TRUE(look().ok());
+  Write("allowed", "# nobody\n");
+  const auto back = look();
+  ASSERT_TRUE(back.ok() && back->has_value());
+  EXPECT_TRUE((*back)->empty());
+}
+
+}  // namespace
+}  // namespace mortar
