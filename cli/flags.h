@@ -33,7 +33,8 @@ enum Command : uint32_t {
   kWorker = 1 << 11,
   kRelay = 1 << 12,
   kEmbed = 1 << 13,
-  kAllCommands = (1 << 14) - 1,
+  kCluster = 1 << 14,
+  kAllCommands = (1 << 15) - 1,
 };
 
 struct CommandSpec {
