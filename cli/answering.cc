@@ -23,14 +23,14 @@ std::vector<RouteNode> RouteOf(const std::vector<Hop>& hops, const LayerCut& cut
 }
 
 absl::StatusOr<Finished> RunToEnd(Edge& edge, GenerateRequest request,
-                                  const std::function<void()>& turn,
+                                  const std::function<absl::Status()>& turn,
                                   const std::function<absl::Status(const Routed&)>& on_routed,
                                   const AnswerSinks& sinks) {
   ASSIGN_OR_RETURN(const RequestId id, edge.Submit(std::move(request)));
   absl::Status stopped;  // why we cancelled
   std::optional<Finished> finished;
   while (!finished) {
-    turn();
+    RETURN_IF_ERROR(turn());
     while (std::optional<EdgeOutput> output = edge.PollOutput()) {
       if (output->request != id) continue;  // totals of an earlier one
       if (auto* end = std::get_if<Finished>(&output->what)) {
@@ -50,7 +50,7 @@ absl::StatusOr<Finished> RunToEnd(Edge& edge, GenerateRequest request,
     }
   }
   if (!stopped.ok()) {
-    turn();  // sends the Cancel
+    RETURN_IF_ERROR(turn());  // sends the Cancel
     return stopped;
   }
   if (finished->reason == FinishReason::kError) return finished->status;

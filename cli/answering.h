@@ -36,10 +36,10 @@ class AnsweringNodes {
 std::vector<RouteNode> RouteOf(const std::vector<Hop>& hops, const LayerCut& cut,
                                const HostedModel& model);
 
-// Submits a request and turns `edge` by `turn()` until it is over. `on_routed` is called
-// for each route that it gets.
+// Submits a request and turns `edge` by `turn()` until it is over, or `turn` gives an error: that
+// of nodes without which nothing goes on. `on_routed` is called for each route that it gets.
 absl::StatusOr<Finished> RunToEnd(Edge& edge, GenerateRequest request,
-                                  const std::function<void()>& turn,
+                                  const std::function<absl::Status()>& turn,
                                   const std::function<absl::Status(const Routed&)>& on_routed,
                                   const AnswerSinks& sinks);
 

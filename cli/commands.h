@@ -25,6 +25,8 @@ absl::Status RunCommand(const CommandContext& context);
 absl::Status EdgeCommand(const CommandContext& context);
 absl::Status CoordinatorCommand(const CommandContext& context);
 absl::Status WorkerCommand(const CommandContext& context);
+// Returns after every rank has left; where this one fails, it ends the whole job and the process.
+absl::Status ClusterCommand(const CommandContext& context);
 absl::Status RelayCommand(const CommandContext& context);
 absl::Status PlanCommand(const CommandContext& context);
 absl::Status BenchCommand(const CommandContext& context);

@@ -18,6 +18,31 @@ std::string Kept(const LayerCut& cut) {
   return "--front " + std::to_string(cut.front) + " and --back " + std::to_string(cut.back);
 }
 
+// --layers for the workers of `request`; `who` asks for so many.
+absl::Status ReadSizes(const Settings& settings, const std::string& who, int n_layers,
+                       CutRequest& request) {
+  const int between = n_layers - request.cut.front - request.cut.back;
+  for (const int64_t size : settings.OptionalInts("layers")) {
+    request.sizes.push_back(static_cast<int>(size));
+  }
+  const std::string workers =
+      std::to_string(request.workers) + (request.workers == 1 ? " worker" : " workers");
+  if (request.workers > between) {
+    return UsageError(who + ": " + workers + " cannot share " + std::to_string(between) +
+                      " layers; give fewer workers, or keep fewer layers on the edge");
+  }
+  if (request.sizes.empty()) return absl::OkStatus();
+  if (static_cast<int>(request.sizes.size()) != request.workers) {
+    return UsageError(settings.Where("layers") + ": " + std::to_string(request.sizes.size()) +
+                      " sizes for " + workers + "; give one size for each worker");
+  }
+  const int sum = std::accumulate(request.sizes.begin(), request.sizes.end(), 0);
+  if (sum == between) return absl::OkStatus();
+  return UsageError(settings.Where("layers") + ": the sizes add up to " + std::to_string(sum) +
+                    " layers, but " + Kept(request.cut) + " leave " + std::to_string(between) +
+                    " of " + std::to_string(n_layers) + "; make them add up");
+}
+
 }  // namespace
 
 absl::StatusOr<LayerCut> ReadLayerCut(const Settings& settings, int n_layers) {
@@ -35,30 +60,31 @@ absl::StatusOr<CutRequest> ReadCut(const Settings& settings, int n_layers) {
   CutRequest request;
   ASSIGN_OR_RETURN(request.cut, ReadLayerCut(settings, n_layers));
   request.workers = static_cast<int>(settings.Int("workers"));
-  for (const int64_t size : settings.OptionalInts("layers")) {
-    request.sizes.push_back(static_cast<int>(size));
-  }
   const int between = n_layers - request.cut.front - request.cut.back;
   // A small model may fit the edge alone: then nobody else is needed, unless asked for.
   if (between == 0 && settings.Source("workers") == FlagSource::kDefault) request.workers = 0;
-  if (request.workers > between) {
-    return UsageError(settings.Where("workers") + ": " + std::to_string(request.workers) +
-                      " workers cannot share " + std::to_string(between) +
-                      " layers; give fewer workers");
-  }
-  if (request.sizes.empty()) return request;
-  const int sum = std::accumulate(request.sizes.begin(), request.sizes.end(), 0);
-  if (static_cast<int>(request.sizes.size()) != request.workers) {
-    return UsageError(settings.Where("layers") + ": " + std::to_string(request.sizes.size()) +
-                      " sizes for " + std::to_string(request.workers) +
-                      " workers; give one size for each of --workers");
-  }
-  if (sum != between) {
-    return UsageError(settings.Where("layers") + ": the sizes add up to " + std::to_string(sum) +
-                      " layers, but " + Kept(request.cut) + " leave " + std::to_string(between) +
-                      " of " + std::to_string(n_layers) + "; make them add up");
-  }
+  RETURN_IF_ERROR(ReadSizes(settings, settings.Where("workers"), n_layers, request));
   return request;
+}
+
+absl::StatusOr<CutRequest> ReadCutFor(int workers, const Settings& settings, int n_layers) {
+  CutRequest request;
+  ASSIGN_OR_RETURN(request.cut, ReadLayerCut(settings, n_layers));
+  request.workers = workers;
+  RETURN_IF_ERROR(ReadSizes(settings, "this job", n_layers, request));
+  const int between = n_layers - request.cut.front - request.cut.back;
+  if (request.sizes.empty()) request.sizes = EvenSizes(between, workers);
+  return request;
+}
+
+std::vector<LayerRange> RangesOf(const CutRequest& request) {
+  std::vector<LayerRange> ranges;
+  int begin = request.cut.front;
+  for (const int size : request.sizes) {
+    ranges.push_back({begin, begin + size});
+    begin += size;
+  }
+  return ranges;
 }
 
 std::string CutWarning(const LayerCut& cut) {

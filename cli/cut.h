@@ -26,6 +26,12 @@ absl::StatusOr<LayerCut> ReadLayerCut(const Settings& settings, int n_layers);
 // more workers than layers, sizes that do not add up.
 absl::StatusOr<CutRequest> ReadCut(const Settings& settings, int n_layers);
 
+// The same where `workers` follow from how many there are, as in an MPI job. An empty --layers is
+// made even sizes: as long as nobody joins or leaves, each worker can know its own.
+absl::StatusOr<CutRequest> ReadCutFor(int workers, const Settings& settings, int n_layers);
+// The layers of each worker: `sizes`, which are not empty, one after the other behind the front.
+std::vector<LayerRange> RangesOf(const CutRequest& request);
+
 // The warning that goes with a cut of 0, or nothing.
 std::string CutWarning(const LayerCut& cut);
 

@@ -78,10 +78,13 @@ absl::StatusOr<Finished> EdgeProcess::Generate(GenerateRequest request, const An
     s.figures.Begin(routed.hops);
     return sinks.on_route(RouteOf(routed.hops, s.options.session.cut, s.parts.model));
   };
-  const auto turn = [&] { s.Turn(); };
+  const auto turn = [&] {
+    s.Turn();
+    return absl::OkStatus();
+  };
   auto finished = RunToEnd(*s.edge, std::move(request), turn, on_routed, sinks);
   if (!finished.ok()) return finished;
-  s.figures.Collect(*s.edge, s.parts.clock, turn);
+  s.figures.Collect(*s.edge, s.parts.clock, [&] { s.Turn(); });
   s.compute = finished->timings.compute;
   return finished;
 }

@@ -6,6 +6,7 @@
 #include "cli/console.h"
 #include "cli/cut.h"
 #include "cli/node_parts.h"
+#include "cli/ready_wait.h"
 #include "cli/route_figures.h"
 #include "common/job_queue.h"
 #include "common/pump.h"
@@ -23,8 +24,6 @@ namespace {
 constexpr int kSessions = 2;
 // Within one process nothing is lost, and a slow machine may take its time over a chunk.
 constexpr Duration kStepDeadline = std::chrono::hours(1);
-// Workers read their layers once from the file; whatever disk it lies on, longer is a hang.
-constexpr Duration kReadyWaitMax = std::chrono::minutes(10);
 // Between two looks when no loop has anything to do: waiting for a status, not for a token.
 constexpr auto kIdle = std::chrono::microseconds(50);
 
@@ -51,6 +50,7 @@ struct Embedded::State {
   void AddWorker(int index);
   absl::Status CheckNobodyIsRefused() const;
   absl::Status WaitUntilReady();
+  void Turn();
 
   EmbeddedOptions options;
   NodeParts parts;
@@ -140,19 +140,14 @@ absl::Status Embedded::State::WaitUntilReady() {
                            .front_layers = options.session.cut.front,
                            .back_layers = options.session.cut.back,
                            .positions_max = options.session.context};
-  const Time start = parts.clock.Now();
-  while (true) {
-    RETURN_IF_ERROR(CheckInterrupted());
-    RETURN_IF_ERROR(CheckNobodyIsRefused());
-    absl::Status status = RouteStatus(coordinator->state(), probe);
-    if (status.ok() || !absl::IsUnavailable(status)) return status;
-    if (parts.clock.Now() - start > kReadyWaitMax) {
-      return WithContext(
-          status,
-          "not ready within " + std::to_string(static_cast<int>(Seconds(kReadyWaitMax))) + " s");
-    }
-    if (!pump.RunOnce()) std::this_thread::sleep_for(kIdle);
-  }
+  return mortar::WaitUntilReady(*coordinator, probe, parts.clock, [&] {
+    Turn();
+    return CheckNobodyIsRefused();
+  });
+}
+
+void Embedded::State::Turn() {
+  if (!pump.RunOnce()) std::this_thread::sleep_for(kIdle);
 }
 
 absl::StatusOr<EmbeddedOptions> ReadEmbeddedOptions(const Settings& settings,
@@ -181,7 +176,8 @@ absl::StatusOr<std::unique_ptr<Embedded>> Embedded::Start(const EmbeddedOptions&
 absl::StatusOr<Finished> Embedded::Generate(GenerateRequest request, const AnswerSinks& sinks) {
   State& s = *state_;
   const auto turn = [&] {
-    if (!s.pump.RunOnce()) std::this_thread::sleep_for(kIdle);
+    s.Turn();
+    return absl::OkStatus();
   };
   const auto on_routed = [&](const Routed& routed) {
     s.figures.Begin(routed.hops);
@@ -189,7 +185,7 @@ absl::StatusOr<Finished> Embedded::Generate(GenerateRequest request, const Answe
   };
   auto finished = RunToEnd(*s.edge, std::move(request), turn, on_routed, sinks);
   if (!finished.ok()) return finished;
-  s.figures.Collect(*s.edge, s.parts.clock, turn);
+  s.figures.Collect(*s.edge, s.parts.clock, [&] { s.Turn(); });
   s.compute = finished->timings.compute;
   return finished;
 }

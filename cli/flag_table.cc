@@ -6,7 +6,7 @@
 namespace mortar {
 namespace {
 
-constexpr uint32_t kAnswering = kRun | kEdge;
+constexpr uint32_t kAnswering = kRun | kEdge | kCluster;
 constexpr uint32_t kNodes = kEdge | kCoordinator | kWorker | kRelay;
 constexpr uint32_t kModelCommands =
     kAnswering | kWorker | kBench | kPerplexity | kCompare | kEmbed | kTokenize | kInspect | kPlan;
@@ -52,6 +52,13 @@ nodes that run see the change at once. list shows both.)",
 mortar keys allow PUBLIC-KEY --role worker --name lab-1
 mortar keys revoke PUBLIC-KEY
 mortar keys list --json)"},
+    {kCluster, "cluster", "answer one prompt through the ranks of an MPI job",
+     R"(Started by OpenMPI's mpirun: rank 0 is coordinator and edge, all others are workers, which
+host equal parts of the layers between, in the order of ranks. Rank 0 alone reads the prompt, from
+a file (-f) or standard input, and alone writes the answer; -p only while all ranks are on one
+machine. As root mpirun wants --allow-run-as-root, for more ranks than cores --oversubscribe.)",
+     R"(mpirun -n 2 --bind-to none mortar cluster -p "Why is the sky blue?"
+mpirun -n 3 --host a,b,c --bind-to none mortar cluster --expect-ranks 3 -f question.txt --json)"},
     {kBench, "bench", "measure the speed of prefill and decode, as llama-bench defines them",
      R"(ppN: N random tokens from an empty KV. tgN: N tokens, one by one, from an empty KV.
 tgN@B: the same for B sessions in one batch; @dD: from D positions on. gb_s counts the bytes of
@@ -219,7 +226,7 @@ constexpr FlagSpec kFlags[] = {
      .help = "workers that share the layers between", .group = "Cut", .value_name = "W",
      .fallback = "1", .min = 1, .max = 8},
     {.name = "layers", .type = FlagType::kInts,
-     .commands = kRun | kPlan | kBench | kCoordinator,
+     .commands = kRun | kPlan | kBench | kCoordinator | kCluster,
      .help = "how many layers each worker hosts, e.g. 20,6", .group = "Cut", .value_name = "N,N",
      .unset = "equal parts", .min = 1, .max = 1024},
     {.name = "show-tokens-to-cloud", .type = FlagType::kBool,
@@ -256,7 +263,7 @@ constexpr FlagSpec kFlags[] = {
      .help = "sessions whose KV fits at a time", .group = "Cluster", .shorts = "np",
      .value_name = "N", .fallback = "4", .min = 1, .max = 1024},
     // Sleeping costs some 0.4 ms there and back: a fiftieth of 20.
-    {.name = "spin", .type = FlagType::kInt, .commands = kEdge | kWorker,
+    {.name = "spin", .type = FlagType::kInt, .commands = kEdge | kWorker | kCluster,
      .help = "ms to wait awake for a frame that should come soon; 0: sleep",
      .group = "Cluster", .value_name = "MS", .fallback = "20", .min = 0, .max = 1000},
     {.name = "keys", .type = FlagType::kString, .commands = kNodes,
@@ -269,6 +276,9 @@ constexpr FlagSpec kFlags[] = {
      .help = "the same of the relay", .group = "Cluster", .value_name = "KEY"},
     {.name = "allow-list", .type = FlagType::kString, .commands = kCoordinator | kWorker | kRelay,
      .help = "public keys that may dial this node", .group = "Cluster", .value_name = "FILE"},
+    {.name = "expect-ranks", .type = FlagType::kInt, .commands = kCluster,
+     .help = "fail unless mpirun started so many ranks, rank 0 among them",
+     .group = "Cluster", .value_name = "R", .unset = "2 to 9", .min = 2, .max = 9},
     {.name = "name", .type = FlagType::kString, .commands = kEdge | kWorker | kRelay,
      .help = "this node's name, for people", .group = "Cluster", .value_name = "TEXT",
      .unset = "host and process id"},

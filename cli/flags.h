@@ -34,7 +34,8 @@ enum Command : uint32_t {
   kRelay = 1 << 12,
   kEmbed = 1 << 13,
   kKeys = 1 << 14,
-  kAllCommands = (1 << 15) - 1,
+  kCluster = 1 << 15,
+  kAllCommands = (1 << 16) - 1,
 };
 
 struct CommandSpec {

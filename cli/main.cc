@@ -63,6 +63,8 @@ absl::Status Dispatch(Command command, const CommandContext& context) {
       return WorkerCommand(context);
     case kRelay:
       return RelayCommand(context);
+    case kCluster:
+      return ClusterCommand(context);
     case kPlan:
       return PlanCommand(context);
     case kBench:

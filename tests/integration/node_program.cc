@@ -19,9 +19,12 @@ constexpr std::chrono::milliseconds kLook{5};
 
 }  // namespace
 
-NodeProgram::NodeProgram(const std::vector<std::string>& arguments) : errors_(std::tmpfile()) {
+NodeProgram::NodeProgram(const std::vector<std::string>& arguments,
+                         const std::vector<std::string>& under)
+    : errors_(std::tmpfile()) {
   EXPECT_NE(errors_, nullptr);
-  std::vector<std::string> words = {MORTAR_BINARY};
+  std::vector<std::string> words = under;
+  words.push_back(MORTAR_BINARY);
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> pointers;
   for (std::string& word : words) pointers.push_back(word.data());
@@ -34,7 +37,7 @@ NodeProgram::NodeProgram(const std::vector<std::string>& arguments) : errors_(st
   dup2(nothing, STDIN_FILENO);
   dup2(nothing, STDOUT_FILENO);
   dup2(fileno(errors_), STDERR_FILENO);
-  execv(pointers[0], pointers.data());
+  execvp(pointers[0], pointers.data());
   _exit(127);
 }
 

@@ -10,8 +10,10 @@ namespace mortar {
 
 class NodeProgram {
  public:
-  // Starts `mortar ARGUMENTS`, with stderr kept in a file without a name.
-  explicit NodeProgram(const std::vector<std::string>& arguments);
+  // Starts `mortar ARGUMENTS`, with stderr kept in a file without a name. `under`: the program that
+  // runs it, with its flags; it is then what is ended and waited for.
+  explicit NodeProgram(const std::vector<std::string>& arguments,
+                       const std::vector<std::string>& under = {});
   ~NodeProgram();
   NodeProgram(const NodeProgram&) = delete;
   NodeProgram& operator=(const NodeProgram&) = delete;

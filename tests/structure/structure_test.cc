@@ -69,9 +69,11 @@ TEST(Structure, LeavesAllowedIncludesAlone) {
 }
 
 TEST(Structure, FindsHeaderOutsideItsHome) {
-  const Tree tree = {{"edge/a.cc", "#include <openssl/sha.h>\n#include <zmq.h>\n"}};
+  const Tree tree = {{"edge/a.cc", "#include <openssl/sha.h>\n#include <zmq.h>\n"},
+                     {"cli/b.cc", "#include <mpi.h>\n"}};
   EXPECT_THAT(CheckIncludes(tree, HouseRules()),
-              ElementsAre("edge/a.cc includes openssl/sha.h: its home is engine/brick",
+              ElementsAre("cli/b.cc includes mpi.h: its home is protocol",
+                          "edge/a.cc includes openssl/sha.h: its home is engine/brick",
                           "edge/a.cc includes zmq.h: its home is protocol"));
 }
 

@@ -1,0 +1,168 @@
+// cluster: one rank of a job that mpirun started. Rank 0 is coordinator and edge, all others are
+// workers; the answer and every error come from one rank alone.
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <thread>
+
+#include "cli/answer.h"
+#include "cli/cluster_edge.h"
+#include "cli/cluster_launch.h"
+#include "cli/cut.h"
+#include "cli/node_process.h"
+#include "worker/loop.h"
+
+namespace mortar {
+namespace {
+
+// A rank whose error another one tells waits so long to be ended by it.
+constexpr Duration kToldElsewhereMax = std::chrono::seconds(10);
+// As the embedded run.
+constexpr int kSessions = 2;
+
+// What a rank is given.
+struct Rank {
+  const CommandContext& context;
+  MpiWorld& world;
+  Launch& launch;
+
+  int workers() const { return world.size() - 1; }
+  MpiNetwork::Parts NetworkParts(RowsPool& pool) const {
+    return {world.mpi(), world.job(), context.clock, pool};
+  }
+};
+
+absl::Status RunEdge(const Rank& rank) {
+  const CommandContext& context = rank.context;
+  RowsPool pool;
+  std::unique_ptr<MpiNetwork> network;
+  bool agreed = false;
+  const auto start = [&](const AnswerInput& in) -> absl::StatusOr<std::unique_ptr<AnsweringNodes>> {
+    const absl::Status fits =
+        ReadCutFor(rank.workers(), context.settings, in.model.config.n_layers).status();
+    agreed = true;
+    RETURN_IF_ERROR(rank.launch.Agree(fits));
+    network = std::make_unique<MpiNetwork>(0, rank.world.size(), in.model.config.n_embd,
+                                           rank.NetworkParts(pool));
+    return ClusterEdge::Start(
+        {.workers = rank.workers(),
+         .awake_max = AwakeMax(context.settings),
+         .session = in.session,
+         .describe = [&](int worker) { return rank.launch.Describe(worker); }},
+        {in.model, *in.compute.kernels, *in.compute.pool, context.clock, context.log}, *network);
+  };
+  absl::Status status = rank.launch.Check(context.settings);
+  const std::string warning = WireWarning(rank.launch.cards());
+  if (status.ok() && !warning.empty()) context.console.Note("mortar: warning: " + warning);
+  if (status.ok()) status = AnswerPrompt(context, start);
+  if (!agreed) return rank.launch.Agree(status);
+  RETURN_IF_ERROR(status);
+  return network->Leave(CheckInterrupted);
+}
+
+// What a worker is made of, read before all ranks agree that they can begin.
+struct WorkerSetup {
+  HostedModel model;
+  WorkerOptions options;
+  NodeEngineOptions engine;
+  Compute compute;
+};
+
+absl::Status ReadWorker(const Rank& rank, WorkerSetup& setup) {
+  const Settings& settings = rank.context.settings;
+  RETURN_IF_ERROR(rank.launch.Check(settings));
+  ASSIGN_OR_RETURN(setup.model,
+                   OpenHostedModel(settings, rank.context.environment, rank.context.log));
+  const ModelConfig& config = setup.model.config;
+  ASSIGN_OR_RETURN(const CutRequest cut, ReadCutFor(rank.workers(), settings, config.n_layers));
+  const KvType kv_type = KvTypeOf(settings.String("kv"));
+  WorkerOptions& options = setup.options;
+  options.name = "rank-" + std::to_string(rank.world.rank());
+  options.model = ModelIdOf(setup.model, kv_type);
+  options.bricks = LayerBricksOf(setup.model.manifest);
+  // In the order of ranks, which people chose, and not in that of joining, which is chance.
+  options.layers_only = RangesOf(cut)[static_cast<size_t>(rank.world.rank()) - 1];
+  options.sessions_max = kSessions;
+  options.rows_max = kNodeRowsMax;
+  options.starter_reports = true;
+  setup.engine = {.sessions = kSessions, .kv_type = kv_type};
+  ASSIGN_OR_RETURN(setup.engine.context, ContextSize(settings, config.n_ctx_train));
+  ASSIGN_OR_RETURN(setup.compute, MakeCompute(settings));
+  return absl::OkStatus();
+}
+
+absl::Status RunWorker(const Rank& rank) {
+  const CommandContext& context = rank.context;
+  WorkerSetup setup;
+  RETURN_IF_ERROR(rank.launch.Agree(ReadWorker(rank, setup)));
+  RowsPool pool;
+  MpiNetwork network(rank.world.rank(), rank.world.size(), setup.model.config.n_embd,
+                     rank.NetworkParts(pool));
+  const auto transport = network.Attach(NodeOfRank(rank.world.rank()));
+  PumpedJobs jobs;
+  Worker worker(setup.options,
+                {*transport, context.clock, jobs, context.log, [&](const Placement& placement) {
+                   return LoadWorkerEngine(
+                       {setup.model, *setup.compute.kernels, *setup.compute.pool}, placement,
+                       setup.engine);
+                 }});
+  LoopDriver driver(worker, &jobs, IdleOnMpi(network, AwakeMax(context.settings)), context.clock);
+  while (!network.over()) {
+    RETURN_IF_ERROR(CheckInterrupted());
+    driver.Turn(kIdleWaitMax);
+    RETURN_IF_ERROR(network.failure());
+    if (worker.state().phase != WorkerPhase::kRefused) continue;
+    return WithContext(worker.state().refusal, "the coordinator refused this worker");
+  }
+  return network.Leave(CheckInterrupted);
+}
+
+absl::Status RunRank(const Rank& rank) {
+  rank.context.log.Info(
+      "rank_started",
+      {{"rank", rank.world.rank()}, {"ranks", rank.world.size()}, {"process", getpid()}});
+  return rank.world.rank() == 0 ? RunEdge(rank) : RunWorker(rank);
+}
+
+// The whole job with this rank: its line first, then an end for all others.
+[[noreturn]] void EndJob(const Rank& rank, const absl::Status& status) {
+  if (!rank.launch.tells()) {
+    const Time start = rank.context.clock.Now();
+    while (InterruptSignal() == 0 && rank.context.clock.Now() - start < kToldElsewhereMax) {
+      std::this_thread::sleep_for(kIdleWaitMax);
+    }
+    _exit(kExitFailed);
+  }
+  const int index = rank.world.rank();
+  const absl::Status from_rank = WithContext(status, rank.launch.Describe(index));
+  const absl::Status told = index == 0             ? status
+                            : IsUsageError(status) ? UsageError(Message(from_rank))
+                                                   : from_rank;
+  rank.world.Abort(rank.context.console.Finish(told));
+}
+
+absl::StatusOr<std::string> ProgramFolder() {
+  std::error_code error;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (error) return ErrnoStatus(error.value(), "read /proc/self/exe");
+  return program.parent_path().string();
+}
+
+}  // namespace
+
+absl::Status ClusterCommand(const CommandContext& context) {
+  RETURN_IF_ERROR(CheckLaunched(context.environment));
+  ASSIGN_OR_RETURN(const std::string folder, ProgramFolder());
+  ASSIGN_OR_RETURN(const std::unique_ptr<MpiWorld> world, MpiWorld::Join(folder));
+  ASSIGN_OR_RETURN(Launch launch, Launch::Gather(*world, context.settings));
+  const Rank rank{context, *world, launch};
+  absl::Status status = RunRank(rank);
+  // A signal: mpirun sees that this rank left without a word to the others, and ends them.
+  if (InterruptSignal() != 0) return status;
+  if (status.ok()) status = world->Leave();
+  if (!status.ok()) EndJob(rank, status);
+  return status;
+}
+
+}  // namespace mortar

@@ -1,0 +1,141 @@
+#include "cli/cluster_launch.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+
+#include "cli/console.h"
+#include "cli/text_input.h"
+#include "protocol/mpi_transport.h"
+
+namespace mortar {
+namespace {
+
+constexpr char kHow[] = "mpirun -n 2 --bind-to none mortar cluster -f FILE";
+constexpr size_t kBootBytesMax = 64;
+
+template <size_t kSize>
+void Put(std::string_view text, std::array<char, kSize>& out) {
+  std::copy_n(text.data(), std::min(text.size(), kSize - 1), out.begin());
+}
+
+// The text as far as a zero: it came from another rank.
+template <size_t kSize>
+std::string Get(const std::array<char, kSize>& text) {
+  return {text.begin(), std::ranges::find(text, '\0')};
+}
+
+bool SameMachine(const RankCard& a, const RankCard& b) {
+  return a.host == b.host && a.boot == b.boot;
+}
+
+std::string GivenText(const Settings& settings) {
+  for (const char* flag : {"prompt", "system", "stop"}) {
+    const bool reads_input =
+        std::string_view(flag) == "prompt" && settings.Has(flag) && settings.String(flag) == "-";
+    if (settings.Has(flag) && !reads_input) return "--" + std::string(flag);
+  }
+  return "";
+}
+
+template <typename T>
+std::span<const std::byte> BytesOf(const T& value) {
+  return std::as_bytes(std::span<const T>(&value, 1));
+}
+
+}  // namespace
+
+RankCard OwnCard(const Settings& settings) {
+  RankCard card;
+  if (gethostname(card.host.data(), card.host.size() - 1) != 0) Put("?", card.host);
+  // Without one, the host's name must do.
+  const auto boot = ReadWholeFile("/proc/sys/kernel/random/boot_id", kBootBytesMax);
+  if (boot.ok()) Put(*boot, card.boot);
+  Put(GivenText(settings), card.given);
+  card.process = getpid();
+  return card;
+}
+
+absl::Status CheckLaunched(const Environment& environment) {
+  for (const char* variable : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK"}) {
+    if (environment.contains(variable)) return absl::OkStatus();
+  }
+  return UsageError(
+      "cluster runs as the ranks of an OpenMPI job, and this is none; start it with " +
+      std::string(kHow));
+}
+
+absl::Status CheckRanks(int ranks, int expected) {
+  const std::string are = std::to_string(ranks) + (ranks == 1 ? " rank" : " ranks");
+  if (expected > 0 && ranks != expected) {
+    return FailedPrecondition("this job has " + are + ", --expect-ranks says " +
+                              std::to_string(expected) +
+                              "; is -n another number, or the mpirun that of another MPI?");
+  }
+  if (ranks < 2) {
+    return UsageError("this job has " + are + ", and needs one more for a worker; start it with " +
+                      std::string(kHow));
+  }
+  if (ranks > kMpiRanksMax) {
+    return UsageError("this job has " + are + ", at most " + std::to_string(kMpiRanksMax) +
+                      " are of use: a route has up to " + std::to_string(kHopsMax) + " workers");
+  }
+  return absl::OkStatus();
+}
+
+std::string WireWarning(const std::vector<RankCard>& cards) {
+  const auto n = std::ranges::count_if(
+      cards, [&](const RankCard& card) { return !SameMachine(card, cards[0]); });
+  if (n == 0) return "";
+  return std::to_string(n) +
+         (n == 1 ? " rank is on another machine" : " ranks are on other machines") +
+         ": MPI does not encrypt, so whoever can read that network can read hidden states";
+}
+
+absl::Status CheckText(const std::vector<RankCard>& cards) {
+  for (size_t i = 1; i < cards.size(); ++i) {
+    const RankCard& card = cards[i];
+    if (SameMachine(card, cards[0]) || card.given[0] == '\0') continue;
+    return UsageError(Get(card.given) + " reached rank " + std::to_string(i) + " on " +
+                      OneLine(Get(card.host)) +
+                      ": mpirun hands its arguments to every machine; give the text with -f FILE "
+                      "or on standard input, which rank 0 alone reads");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Launch> Launch::Gather(const MpiWorld& world, const Settings& settings) {
+  const RankCard mine = OwnCard(settings);
+  ASSIGN_OR_RETURN(const std::vector<std::byte> bytes,
+                   world.Gather(BytesOf(mine), CheckInterrupted));
+  std::vector<RankCard> cards(static_cast<size_t>(world.size()));
+  std::memcpy(cards.data(), bytes.data(), bytes.size());
+  return Launch(world, std::move(cards));
+}
+
+absl::Status Launch::Check(const Settings& settings) const {
+  const int expected = static_cast<int>(settings.OptionalInt("expect-ranks").value_or(0));
+  RETURN_IF_ERROR(CheckRanks(world_->size(), expected));
+  return CheckText(cards_);
+}
+
+absl::Status Launch::Agree(const absl::Status& mine) {
+  const uint8_t failed = mine.ok() ? 0 : 1;
+  ASSIGN_OR_RETURN(const std::vector<std::byte> all,
+                   world_->Gather(BytesOf(failed), CheckInterrupted));
+  const auto first = std::ranges::find(all, std::byte{1});
+  if (first == all.end()) return absl::OkStatus();
+  const auto rank = static_cast<int>(first - all.begin());
+  tells_ = rank == world_->rank();
+  return tells_ ? mine : Cancelled(Describe(rank) + " says why");
+}
+
+std::string Launch::Describe(int rank) const {
+  const RankCard& card = cards_[static_cast<size_t>(rank)];
+  return "rank " + std::to_string(rank) + " (process " + std::to_string(card.process) + " on " +
+         OneLine(Get(card.host)) + ")";
+}
+
+}  // namespace mortar

@@ -1,0 +1,64 @@
+// How an MPI job begins: who its ranks are, whether they are those that were meant, and one voice
+// for what is wrong.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cli/commands.h"
+#include "protocol/mpi_world.h"
+
+namespace mortar {
+
+// What each rank tells all others first. Crosses as its bytes: every rank runs this program.
+struct RankCard {
+  std::array<char, 65> host{};  // its name, cut
+  std::array<char, 40> boot{};  // the id of its kernel's start: the same name may mean two machines
+  std::array<char, 16> given{};  // the flag that gave it some of the text: "--prompt"; empty: none
+  int32_t process = 0;
+};
+RankCard OwnCard(const Settings& settings);
+
+// UsageError, with how it is done, unless OpenMPI's mpirun (or another that speaks PMIx) started
+// this process: without it MPI would start a job of its own.
+absl::Status CheckLaunched(const Environment& environment);
+
+// UsageError for fewer than two ranks or more than a route has room for; FailedPrecondition for
+// others than `expected`, of which a launch that fell apart into single ranks is one. 0: any.
+absl::Status CheckRanks(int ranks, int expected);
+
+// The warning that goes with ranks on other machines than rank 0's, or nothing.
+std::string WireWarning(const std::vector<RankCard>& cards);
+
+// UsageError when a rank on another machine than rank 0's was given some of the text.
+absl::Status CheckText(const std::vector<RankCard>& cards);
+
+class Launch {
+ public:
+  // Gathers the cards. Cancelled by a signal. The world outlives it.
+  static absl::StatusOr<Launch> Gather(const MpiWorld& world, const Settings& settings);
+
+  // CheckRanks and CheckText: the same at every rank.
+  absl::Status Check(const Settings& settings) const;
+
+  // Every rank calls it once, with what it found. OK when all are OK. Else the lowest rank that has
+  // an error gets it back, and tells() stays true there alone: each error is said once.
+  absl::Status Agree(const absl::Status& mine);
+  bool tells() const { return tells_; }
+
+  const std::vector<RankCard>& cards() const { return cards_; }  // by rank
+  // "rank 2 (process 4711 on host-b)"
+  std::string Describe(int rank) const;
+
+ private:
+  Launch(const MpiWorld& world, std::vector<RankCard> cards)
+      : world_(&world), cards_(std::move(cards)) {}
+
+  const MpiWorld* world_;
+  std::vector<RankCard> cards_;
+  bool tells_ = true;
+};
+
+}  // namespace mortar

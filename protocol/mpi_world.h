@@ -1,0 +1,55 @@
+// The job that mpirun started, as one of its ranks sees it.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/status.h"
+#include "protocol/mpi_plugin.h"
+
+namespace mortar {
+
+// Used by one thread.
+class MpiWorld {
+ public:
+  // Loads the plug-in from `folder` or from `folder`/../lib, where the program lies in `folder`,
+  // and joins the job: once a process. FailedPrecondition: the plug-in or OpenMPI cannot be loaded,
+  // and which package has it; Unavailable: MPI's own error.
+  static absl::StatusOr<std::unique_ptr<MpiWorld>> Join(const std::string& folder);
+  // The same of functions that are there already.
+  static absl::StatusOr<std::unique_ptr<MpiWorld>> JoinWith(const MpiFunctions& mpi);
+
+  int rank() const { return rank_; }
+  int size() const { return size_; }
+  const MpiFunctions& mpi() const { return mpi_; }
+  void* job() const { return job_; }
+
+  // What every rank gives, `mine.size()` bytes each, in the order of ranks. Every rank calls it;
+  // who is early sleeps. `check` is asked meanwhile; its error ends the wait, after which MPI may
+  // not be used any more.
+  absl::StatusOr<std::vector<std::byte>> Gather(std::span<const std::byte> mine,
+                                                const std::function<absl::Status()>& check) const;
+
+  // Ends this rank's part, once all ranks call it.
+  absl::Status Leave();
+  // Ends all ranks at once with this exit code.
+  [[noreturn]] void Abort(int exit_code) const;
+
+ private:
+  MpiWorld(const MpiFunctions& mpi, void* job, int rank, int size)
+      : mpi_(mpi), job_(job), rank_(rank), size_(size) {}
+
+  const MpiFunctions& mpi_;
+  void* const job_;
+  const int rank_;
+  const int size_;
+};
+
+// What MPI says of an error code.
+absl::Status MpiError(const MpiFunctions& mpi, int error, const std::string& what);
+
+}  // namespace mortar

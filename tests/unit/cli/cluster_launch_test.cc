@@ -1,0 +1,89 @@
+// Goal: a job whose ranks are not those that were meant is refused with the numbers; text that
+// reached another machine is refused with the flag and the rank.
+#include "cli/cluster_launch.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "cli/console.h"
+
+namespace mortar {
+namespace {
+
+using testing::HasSubstr;
+
+RankCard Card(const std::string& host, const std::string& boot, const std::string& given) {
+  RankCard card;
+  std::ranges::copy(host, card.host.begin());
+  std::ranges::copy(boot, card.boot.begin());
+  std::ranges::copy(given, card.given.begin());
+  return card;
+}
+
+TEST(ClusterLaunch, OpenMpiOrPmixMustHaveStartedTheProcess) {
+  EXPECT_TRUE(IsUsageError(CheckLaunched({{"PATH", "/bin"}})));
+  EXPECT_TRUE(CheckLaunched({{"OMPI_COMM_WORLD_SIZE", "2"}}).ok());
+  EXPECT_TRUE(CheckLaunched({{"PMIX_RANK", "0"}}).ok());
+}
+
+TEST(ClusterLaunch, TwoToNineRanksAreAJob) {
+  EXPECT_TRUE(IsUsageError(CheckRanks(1, 0)));
+  for (int ranks = 2; ranks <= 9; ++ranks) EXPECT_TRUE(CheckRanks(ranks, 0).ok());
+  EXPECT_TRUE(IsUsageError(CheckRanks(10, 0)));
+}
+
+TEST(ClusterLaunch, OtherRanksThanExpectedAreAFailureAndNoMistakeOfTheCall) {
+  EXPECT_TRUE(CheckRanks(3, 3).ok());
+  for (const int ranks : {1, 2, 4}) {
+    const absl::Status status = CheckRanks(ranks, 3);
+    EXPECT_FALSE(status.ok() || IsUsageError(status));
+    EXPECT_THAT(Message(status), HasSubstr("--expect-ranks says 3"));
+  }
+}
+
+std::string GivenBy(const std::vector<std::string>& arguments) {
+  const auto line = ParseCommandLine(arguments);
+  EXPECT_TRUE(line.ok()) << Message(line.status());
+  const auto resolved = Resolve(*line, {});
+  EXPECT_TRUE(resolved.ok()) << Message(resolved.status());
+  return OwnCard(resolved->settings).given.data();
+}
+
+TEST(ClusterLaunch, ACardSaysWhichFlagGaveTheRankSomeOfTheText) {
+  EXPECT_EQ(GivenBy({"cluster", "-p", "x", "--system", "y"}), "--prompt");
+  EXPECT_EQ(GivenBy({"cluster", "-f", "x", "--system", "y"}), "--system");
+  EXPECT_EQ(GivenBy({"cluster", "-f", "x", "--stop", "y"}), "--stop");
+  EXPECT_EQ(GivenBy({"cluster", "-f", "x"}), "");
+  EXPECT_EQ(GivenBy({"cluster", "-p", "-"}), "");  // standard input
+}
+
+TEST(ClusterLaunch, TextMayBeGivenWhereAllRanksAreOnOneMachine) {
+  EXPECT_TRUE(CheckText({Card("a", "1", "--prompt"), Card("a", "1", "--prompt")}).ok());
+}
+
+TEST(ClusterLaunch, TextThatReachedAnotherMachineIsRefused) {
+  const std::vector<RankCard> others = {Card("b", "1", "--system"), Card("a", "2", "--system")};
+  for (const RankCard& other : others) {
+    const absl::Status status =
+        CheckText({Card("a", "1", "--system"), Card("a", "1", "--system"), other});
+    EXPECT_TRUE(IsUsageError(status));
+    EXPECT_THAT(Message(status), HasSubstr("--system reached rank 2 on "));
+  }
+}
+
+TEST(ClusterLaunch, RanksOnOtherMachinesAreWarnedOf) {
+  const RankCard here = Card("a", "1", "");
+  EXPECT_EQ(WireWarning({here, here}), "");
+  EXPECT_THAT(WireWarning({here, Card("a", "2", "")}), HasSubstr("1 rank is on another machine"));
+  EXPECT_THAT(WireWarning({here, Card("b", "1", ""), here, Card("b", "1", "")}),
+              HasSubstr("2 ranks are on other machines"));
+}
+
+TEST(ClusterLaunch, RanksOnOtherMachinesThatWereGivenNoTextAreFine) {
+  EXPECT_TRUE(CheckText({Card("a", "1", "--prompt"), Card("b", "2", "")}).ok());
+}
+
+}  // namespace
+}  // namespace mortar
