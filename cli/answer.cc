@@ -65,12 +65,17 @@ std::string BytesPerToken(const HopTraffic& hop) {
   return std::to_string(hop.figures->bytes / hop.figures->rows);
 }
 
-// "24 tokens, 98.1 tokens/s, first token after 312 ms; bytes per token: edge → worker-1 2408, …"
+// "24 tokens, 98.1 tokens/s, first token after 312 ms; 12 of 15 guesses held; bytes per token:
+// edge → worker-1 2408, …"
 std::string Figures(const RunReport& report) {
   char text[160];
   std::snprintf(text, sizeof text, "%zu tokens, %.1f tokens/s, first token after %.0f ms",
                 report.tokens.size(), report.decode_tok_s, report.ttft_ms);
   std::string line = text;
+  if (report.drafts_proposed > 0) {
+    line += "; " + std::to_string(report.drafts_accepted) + " of " +
+            std::to_string(report.drafts_proposed) + " guesses held";
+  }
   for (const HopTraffic& hop : report.hops) {
     line += (&hop == &report.hops.front() ? "; bytes per token: " : ", ") + OneLine(hop.from) +
             " → " + OneLine(hop.to) + " " + BytesPerToken(hop);
@@ -151,6 +156,8 @@ absl::Status Answer(const CommandContext& context, AnsweringNodes& nodes, Genera
   if (report.tokens.size() > 1) {
     report.decode_tok_s = PerSecond(report.tokens.size() - 1, finished.timings.decode);
   }
+  report.drafts_proposed = finished.timings.guesses;
+  report.drafts_accepted = finished.timings.guesses_held;
   report.hops = nodes.Traffic();
   return stream ? context.console.Write(finished.text) : absl::OkStatus();
 }

@@ -74,7 +74,8 @@ absl::Status ClusterEdge::State::Start() {
       coordinator_options,
       Coordinator::Parts{*coordinator_transport, parts.clock, random, parts.log});
   ASSIGN_OR_RETURN(engine, LoadEdgeEngine({parts.model, parts.kernels, parts.pool}, session.cut,
-                                          {session.context, kSessions, session.kv_type}));
+                                          {session.context, kSessions, session.kv_type,
+                                           session.drafting.step_rows()}));
   EdgeOptions edge_options;
   edge_options.name = "edge";
   edge_options.model = model;
@@ -83,6 +84,7 @@ absl::Status ClusterEdge::State::Start() {
   edge_options.show_tokens_to_cloud = session.show_tokens_to_cloud;
   edge_options.rows_max = kNodeRowsMax;
   edge_options.step_deadline = kStepDeadline;
+  edge_options.drafting = session.drafting;
   ASSIGN_OR_RETURN(edge, Edge::Create(edge_options, {*edge_transport, parts.clock, jobs, parts.log,
                                                      *engine, *parts.model.tokenizer}));
   loops = std::make_unique<EdgeAndCoordinator>(*edge, *coordinator);

@@ -42,7 +42,8 @@ absl::Status EdgeProcess::State::Start() {
                    ZmqTransport::Create(std::move(link), {parts.clock, parts.log, pool}));
   constexpr int kSessions = 2;  // one ends while the next begins
   ASSIGN_OR_RETURN(engine, LoadEdgeEngine({parts.model, parts.kernels, parts.pool}, session.cut,
-                                          {session.context, kSessions, session.kv_type}));
+                                          {session.context, kSessions, session.kv_type,
+                                           session.drafting.step_rows()}));
   EdgeOptions edge_options;
   edge_options.name = options.name;
   edge_options.model = model;
@@ -51,6 +52,7 @@ absl::Status EdgeProcess::State::Start() {
   edge_options.show_tokens_to_cloud = session.show_tokens_to_cloud;
   edge_options.has_relay = !options.link.relay.empty();
   edge_options.rows_max = kNodeRowsMax;
+  edge_options.drafting = session.drafting;
   ASSIGN_OR_RETURN(edge, Edge::Create(edge_options, {*transport, parts.clock, jobs, parts.log,
                                                      *engine, *parts.model.tokenizer}));
   driver = std::make_unique<LoopDriver>(

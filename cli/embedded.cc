@@ -43,7 +43,8 @@ struct Embedded::State {
 
   NodeCompute Compute() const { return {parts.model, parts.kernels, parts.pool}; }
   NodeEngineOptions EngineOptionsOf() const {
-    return {options.session.context, kSessions, options.session.kv_type};
+    return {options.session.context, kSessions, options.session.kv_type,
+            options.session.drafting.step_rows()};
   }
   absl::Status AddEdge();
   void AddCoordinator();
@@ -82,6 +83,7 @@ absl::Status Embedded::State::AddEdge() {
   edge_options.show_tokens_to_cloud = options.session.show_tokens_to_cloud;
   edge_options.rows_max = kNodeRowsMax;
   edge_options.step_deadline = kStepDeadline;
+  edge_options.drafting = options.session.drafting;
   ASSIGN_OR_RETURN(edge,
                    Edge::Create(edge_options, {*edge_transport, parts.clock, edge_jobs, parts.log,
                                                *edge_engine, *parts.model.tokenizer}));

@@ -183,6 +183,14 @@ constexpr FlagSpec kFlags[] = {
      .help = "repeats a sampled run", .group = "Sampling", .shorts = "s", .value_name = "S",
      .unset = "a random one, shown in --json", .min = 0, .max = 9007199254740991.0},
 
+    // Guesses at the next tokens.
+    {.name = "draft", .type = FlagType::kChoice, .commands = kAnswering,
+     .help = "guess tokens, for the same answer sooner",
+     .group = "Drafts", .value_name = "KIND", .fallback = "none", .choices = "none,lookup"},
+    {.name = "draft-max", .type = FlagType::kInt, .commands = kAnswering,
+     .help = "guesses of one step at most, where --draft makes any", .group = "Drafts",
+     .value_name = "N", .fallback = "15", .min = 1, .max = 15},
+
     // The machine.
     {.name = "ctx-size", .type = FlagType::kInt, .commands = kAnswering | kWorker | kPlan,
      .help = "positions of context", .group = "Machine", .shorts = "c", .value_name = "N",

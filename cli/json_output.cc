@@ -75,24 +75,26 @@ std::string ToJson(const RunReport& report) {
   }
   const Json bytes_up = hops.empty() ? Json(0) : hops.front()["bytes"];
   const Json bytes_down = hops.empty() ? Json(0) : hops.back()["bytes"];
-  return Dump({{"prompt_tokens", report.prompt_tokens},
-               {"tokens", report.tokens},
-               {"text", report.text},
-               {"finish_reason", report.finish_reason},
-               {"seed", report.seed},
-               {"timings",
-                {{"load_ms", report.load_ms},
-                 {"ttft_ms", report.ttft_ms},
-                 {"prefill_tok_s", report.prefill_tok_s},
-                 {"decode_tok_s", report.decode_tok_s},
-                 {"inter_token_ms",
-                  {{"p50", report.inter_token_ms_p50}, {"p99", report.inter_token_ms_p99}}}}},
-               {"route", std::move(route)},
-               {"wire",
-                {{"messages", messages},
-                 {"bytes_up", bytes_up},
-                 {"bytes_down", bytes_down},
-                 {"hops", std::move(hops)}}}});
+  return Dump(
+      {{"prompt_tokens", report.prompt_tokens},
+       {"tokens", report.tokens},
+       {"text", report.text},
+       {"finish_reason", report.finish_reason},
+       {"seed", report.seed},
+       {"timings",
+        {{"load_ms", report.load_ms},
+         {"ttft_ms", report.ttft_ms},
+         {"prefill_tok_s", report.prefill_tok_s},
+         {"decode_tok_s", report.decode_tok_s},
+         {"inter_token_ms",
+          {{"p50", report.inter_token_ms_p50}, {"p99", report.inter_token_ms_p99}}}}},
+       {"drafts", {{"proposed", report.drafts_proposed}, {"accepted", report.drafts_accepted}}},
+       {"route", std::move(route)},
+       {"wire",
+        {{"messages", messages},
+         {"bytes_up", bytes_up},
+         {"bytes_down", bytes_down},
+         {"hops", std::move(hops)}}}});
 }
 
 // A piece that is no UTF-8 by itself shows U+FFFD; its bytes are exact.

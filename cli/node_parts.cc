@@ -8,6 +8,7 @@
 #include "cli/model.h"
 #include "common/check.h"
 #include "edge/jobs.h"
+#include "edge/lookup_drafter.h"
 #include "engine/brick/digest.h"
 
 namespace mortar {
@@ -39,6 +40,14 @@ KvFormat KvFormatOf(KvType type) {
   CHECK(false);
 }
 
+Drafting ReadDrafting(const Settings& settings) {
+  Drafting drafting;
+  if (settings.String("draft") == "none") return drafting;
+  drafting.max = static_cast<int>(settings.Int("draft-max"));
+  drafting.make = [](int positions_max) { return std::make_unique<LookupDrafter>(positions_max); };
+  return drafting;
+}
+
 }  // namespace
 
 ModelId ModelIdOf(const HostedModel& model, KvType kv) {
@@ -61,6 +70,7 @@ absl::StatusOr<SessionOptions> ReadSessionOptions(const Settings& settings,
   options.show_tokens_to_cloud = settings.Bool("show-tokens-to-cloud");
   options.kv_type = KvTypeOf(settings.String("kv"));
   ASSIGN_OR_RETURN(options.context, ContextSize(settings, config.n_ctx_train));
+  if (settings.Has("draft")) options.drafting = ReadDrafting(settings);
   return options;
 }
 
@@ -71,8 +81,9 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadEdgeEngine(const NodeCompute& comput
   std::vector<PartSpec> specs(2);
   specs[kFrontPart] = {true, {0, cut.front}, false};
   specs[kBackPart] = {false, {n_layers - cut.back, n_layers}, true};
-  return Engine::Load(*compute.model.file, specs, OptionsOf(options, options.sessions),
-                      compute.kernels, compute.pool);
+  return Engine::Load(*compute.model.file, specs,
+                      OptionsOf(options, options.sessions * options.step_rows), compute.kernels,
+                      compute.pool);
 }
 
 absl::StatusOr<std::unique_ptr<Engine>> LoadWorkerEngine(const NodeCompute& compute,

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/status.h"
 #include "coordinator/placement.h"
+#include "edge/drafter.h"
 #include "engine/batch/engine.h"
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/thread_pool.h"
@@ -29,8 +30,10 @@ struct SessionOptions {
   bool show_tokens_to_cloud = false;
   int context = 4096;  // positions of a session
   KvType kv_type = KvType::kF16;
+  Drafting drafting{};
 };
-// --front, --back, --kv and --ctx-size. UsageError when they do not fit the model.
+// --front, --back, --kv, --ctx-size, and --draft where a command has it. UsageError when they do
+// not fit the model.
 absl::StatusOr<SessionOptions> ReadSessionOptions(const Settings& settings,
                                                   const ModelConfig& config);
 
@@ -38,6 +41,7 @@ struct NodeEngineOptions {
   int context = 4096;  // positions of a session
   int sessions = 2;    // that have their KV at the same time
   KvType kv_type = KvType::kF16;
+  int step_rows = 1;  // positions of a session's step that gives tokens (Drafting::step_rows)
 };
 
 // All of these outlive the engine.

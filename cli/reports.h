@@ -64,6 +64,8 @@ struct RunReport {
   // Between a token and the next, when half and when 99 of 100 were faster; 0 for one token.
   double inter_token_ms_p50 = 0;
   double inter_token_ms_p99 = 0;
+  int drafts_proposed = 0;  // guesses that went with a step
+  int drafts_accepted = 0;  // of them: tokens of the answer
   std::vector<RouteNode> route;
   std::vector<HopTraffic> hops;  // none when the edge keeps all layers
   // hops.front() is edge → workers, hops.back() workers → edge.

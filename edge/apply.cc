@@ -112,6 +112,8 @@ void On(EdgeState& s, Time now, Admitted& e) {
   slot.ignore_end = what.ignore_end;
   slot.sampler = Sampler(what.sampler);
   slot.text = std::make_unique<TextStream>(*s.tokenizer, std::move(what.stops));
+  if (s.options.drafting.make) slot.drafter = s.options.drafting.make(slot.positions_max);
+  slot.draft_length = DraftLength(s.options.drafting.max);
   slot.submitted = waiting.submitted;
   slot.timings.prompt_tokens = slot.n_prompt;
   slot.timings.queued = now - waiting.submitted;
@@ -138,6 +140,7 @@ void SendFrame(EdgeState& s, Time now, EdgeSlot& slot, EdgeItem& item) {
                       .base = item.base,
                       .n = item.n,
                       .wanted = item.wanted,
+                      .guesses = item.guesses,
                       .deadline = now + s.options.step_deadline};
   slot.bytes_in_flight += frame.bytes(s.options.model.n_embd);
   ++s.counters.frames;
@@ -186,7 +189,8 @@ void On(EdgeState& s, Time, BackStarted& e) {
     EdgeItem item{.slot = index, .request = slot.request, .epoch = slot.epoch};
     item.n = frame.rows.n();
     item.base = frame.end() - item.n;
-    item.sample = frame.end() == static_cast<int>(slot.tokens.size());
+    item.guesses = frame.guesses;
+    item.sample = frame.end() - frame.guesses.n == static_cast<int>(slot.tokens.size());
     item.rows_in = std::move(frame.rows);
     s.running.push_back(std::move(item));
   }
@@ -200,15 +204,11 @@ void On(EdgeState& s, Time now, BackDone& e) {
     slot.timings.compute += e.time;
     if (slot.phase != SlotPhase::kRunning && slot.phase != SlotPhase::kRouting) continue;
     // True under any epoch: the log has not changed, so neither has what follows from it.
-    slot.answered = std::max(slot.answered, item.base + item.n);
+    slot.answered = std::max(slot.answered, item.base + item.n - item.guesses.n);
     Progress(slot);
-    if (item.sample && item.token == kNoToken) {
-      Fail(s, now, slot,
-           DataLoss("model " + s.options.model.name +
-                    " gave logits that are not finite numbers; its file is damaged"));
-      continue;
-    }
-    if (item.sample) AcceptToken(s, now, slot, item.token);
+    if (item.sample) AcceptDrawn(s, now, slot, item);
+    if (slot.phase == SlotPhase::kDone) continue;
+    Guess(s, slot);
     PassEmptyAnswers(s, slot);
   }
   s.running.clear();

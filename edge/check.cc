@@ -27,6 +27,15 @@ absl::Status CheckEdgeOptions(const EdgeOptions& o) {
     return InvalidArgument("sessions at a time: expected 1 to " + std::to_string(o.rows_max) +
                            ", got " + std::to_string(o.n_parallel));
   }
+  if (o.drafting.max < 0 || o.drafting.max > kDraftMax) {
+    return InvalidArgument("guesses of a step: expected 0 to " + std::to_string(kDraftMax) +
+                           ", got " + std::to_string(o.drafting.max));
+  }
+  if (o.n_parallel > o.rows_max / o.drafting.step_rows()) {
+    return InvalidArgument(std::to_string(o.n_parallel) + " sessions with " +
+                           std::to_string(o.drafting.max) + " guesses each do not fit a batch of " +
+                           std::to_string(o.rows_max) + " rows");
+  }
   if (o.context_max < 2 || o.kv_pages * kKvPagePositions < o.context_max) {
     return InvalidArgument("KV of " + std::to_string(o.kv_pages * kKvPagePositions) +
                            " positions cannot hold a context of " + std::to_string(o.context_max));

@@ -25,7 +25,10 @@ void FrontJob::Prepare(std::vector<EdgeItem>& items, const std::vector<EdgeSlot>
   for (EdgeItem& item : items) {
     AddRows(item, tables, rows_);
     const std::vector<Token>& log = slots[static_cast<size_t>(item.slot)].tokens;
-    tokens_.insert(tokens_.end(), log.begin() + item.base, log.begin() + item.base + item.n);
+    const int end = item.base + item.n - item.guesses.n;
+    tokens_.insert(tokens_.end(), log.begin() + item.base, log.begin() + end);
+    const std::span<const Token> guesses = item.guesses.view();
+    tokens_.insert(tokens_.end(), guesses.begin(), guesses.end());
     item.rows_out = pool_.Take(item.n, n_embd);
   }
   const int total = static_cast<int>(rows_.size());
@@ -47,6 +50,13 @@ void FrontJob::Compute() {
   }
 }
 
+BackJob::BackJob(Engine& engine, RowsPool& pool, const Clock& clock)
+    : engine_(engine), pool_(pool), clock_(clock) {
+  // Room for the longest step, so that none allocates; untouched until one is as long.
+  logits_.reserve(static_cast<size_t>(engine.options().logit_rows_max) *
+                  static_cast<size_t>(engine.config().n_vocab));
+}
+
 void BackJob::Prepare(std::vector<EdgeItem>& items, std::vector<EdgeSlot>& slots,
                       const std::vector<KvTable>& tables) {
   items_ = &items;
@@ -56,11 +66,13 @@ void BackJob::Prepare(std::vector<EdgeItem>& items, std::vector<EdgeSlot>& slots
   for (EdgeItem& item : items) {
     AddRows(item, tables, rows_);
     if (!item.sample) continue;
-    logit_rows_.push_back(static_cast<int>(rows_.size()) - 1);
-    draws_.push_back({&item, &slots[static_cast<size_t>(item.slot)]});
+    draws_.push_back({&item, &slots[static_cast<size_t>(item.slot)], logit_rows_.size()});
+    const int end = static_cast<int>(rows_.size());
+    for (int row = end - item.guesses.n - 1; row < end; ++row) logit_rows_.push_back(row);
   }
-  CHECK(static_cast<int>(draws_.size()) <= engine_.options().logit_rows_max);
-  logits_.resize(draws_.size() * static_cast<size_t>(engine_.config().n_vocab));
+  CHECK(static_cast<int>(logit_rows_.size()) <= engine_.options().logit_rows_max);
+  const size_t n_logits = logit_rows_.size() * static_cast<size_t>(engine_.config().n_vocab);
+  if (logits_.size() < n_logits) logits_.resize(n_logits);  // sets to zero what is new
   const int total = static_cast<int>(rows_.size());
   all_in_ = items.size() == 1 ? Rows{} : pool_.Take(total, engine_.config().n_embd);
 }
@@ -81,13 +93,23 @@ void BackJob::Compute() {
   batch.logit_rows = logit_rows_;
   batch.logits = logits_.data();
   engine_.Run(kBackPart, batch);
+  for (const Draw& draw : draws_) DrawTokens(draw);
+}
+
+void BackJob::DrawTokens(const Draw& draw) {
   const size_t n_vocab = static_cast<size_t>(engine_.config().n_vocab);
-  for (size_t i = 0; i < draws_.size(); ++i) {
-    EdgeSlot& slot = *draws_[i].slot;
-    const std::span<float> logits(logits_.data() + i * n_vocab, n_vocab);
-    const auto output_index = static_cast<uint64_t>(slot.timings.output_tokens);
-    draws_[i].item->token =
-        AllFinite(logits) ? slot.sampler.Sample(logits, slot.tokens, output_index) : kNoToken;
+  EdgeSlot& slot = *draw.slot;
+  StepTokens& drawn = draw.item->drawn;
+  const std::span<const Token> guesses = draw.item->guesses.view();
+  // A guess is the history of what is drawn behind it, when it was drawn itself.
+  for (size_t held = 0;; ++held) {
+    const std::span<float> logits(logits_.data() + (draw.logits + held) * n_vocab, n_vocab);
+    const uint64_t output_index = static_cast<uint64_t>(slot.timings.output_tokens) + held;
+    const Token token = AllFinite(logits) ? slot.sampler.Sample(logits, slot.tokens, output_index,
+                                                                guesses.first(held))
+                                          : kNoToken;
+    drawn.Push(token);
+    if (held == guesses.size() || token != guesses[held]) return;
   }
 }
 

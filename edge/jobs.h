@@ -45,11 +45,10 @@ class FrontJob final : public Job {
   Rows all_out_;  // [total rows, n_embd], when there are several items
 };
 
-// Rows to tokens: `token` of every item that samples.
+// Rows to tokens: `drawn` of every item that samples.
 class BackJob final : public Job {
  public:
-  BackJob(Engine& engine, RowsPool& pool, const Clock& clock)
-      : engine_(engine), pool_(pool), clock_(clock) {}
+  BackJob(Engine& engine, RowsPool& pool, const Clock& clock);
 
   Duration time{};  // out
   void Prepare(std::vector<EdgeItem>& items, std::vector<EdgeSlot>& slots,
@@ -66,15 +65,18 @@ class BackJob final : public Job {
   struct Draw {
     EdgeItem* item;
     EdgeSlot* slot;
+    size_t logits;  // row of the first token's; those of its guesses follow
   };
+  void DrawTokens(const Draw& draw);
+
   Engine& engine_;
   RowsPool& pool_;
   const Clock& clock_;
   std::vector<EdgeItem>* items_ = nullptr;
   std::vector<BatchRow> rows_;
   std::vector<int> logit_rows_;
-  std::vector<Draw> draws_;    // one for each row of logits
-  std::vector<float> logits_;  // [draws_.size(), n_vocab]
+  std::vector<Draw> draws_;    // one for each item that samples
+  std::vector<float> logits_;  // [logit_rows_.size(), n_vocab], or what it once was
   Rows all_in_;                // [total rows, n_embd], when there are several items
 };
 

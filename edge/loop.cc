@@ -49,7 +49,8 @@ absl::StatusOr<std::unique_ptr<Edge>> Edge::Create(EdgeOptions options, Parts pa
   options.n_vocab = parts.engine.config().n_vocab;
   options.context_max = engine.context_max;
   RETURN_IF_ERROR(CheckEdgeOptions(options));
-  CHECK(options.rows_max <= engine.rows_max && options.n_parallel <= engine.logit_rows_max);
+  CHECK(options.rows_max <= engine.rows_max);
+  CHECK(options.n_parallel * options.drafting.step_rows() <= engine.logit_rows_max);
   return std::unique_ptr<Edge>(new Edge(std::make_unique<Rest>(std::move(options), parts)));
 }
 

@@ -18,7 +18,7 @@ class Edge final : public Loop {
  public:
   // All of these outlive the edge; `jobs` and `engine` are the edge's alone. The engine has two
   // parts, front and back as kFrontPart and kBackPart say (jobs.h), rows_max and context_max of
-  // the options, and logit_rows_max >= n_parallel.
+  // the options, and logit_rows_max >= n_parallel * drafting.step_rows().
   struct Parts {
     Transport& transport;
     const Clock& clock;

@@ -72,6 +72,12 @@ void On(EdgeState& s, Time now, NodeId from, Rejected& rejected) {
   EdgeSlot* slot = FindNewestOfHop(s, from, rejected.session, rejected.epoch);
   if (slot == nullptr) return;
   absl::Status why = WithContext(rejected.status, "worker " + NameOf(*slot, from));
+  if (!slot->in_flight.empty() && slot->in_flight.back().guesses.n > 0) {
+    // It may be for their sake: the page that they begin is not free, or a token that would never
+    // have been drawn gives rows that are no numbers.
+    slot->draft_length.Refused();
+    return Retry(s, now, *slot, slot->answered, Message(why));
+  }
   if (!absl::IsResourceExhausted(why) || slot->retries_in_a_row >= kRetriesMax) {
     return Fail(s, now, *slot, std::move(why));
   }

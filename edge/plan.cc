@@ -11,7 +11,8 @@
 //   engine idle, else first frames have answers  | a batch of the back layers
 //   engine idle, else positions are to be sent   | a batch of the front layers: decode first, one
 //                                                | chunk a session, round robin, rows_max, within
-//                                                | its frames_max and bytes_granted;
+//                                                | its frames_max and bytes_granted; behind the
+//                                                | log's last token its guesses, as many as fit;
 //                                                | one chunk of prefill before decode after
 //                                                | kDecodeStreakMax batches without it
 //   engine idle, a place and its pages are free  | admit the request that waits longest
@@ -62,11 +63,20 @@ void PlanBack(const EdgeState& s, EdgePlan& plan) {
   }
 }
 
-// Rows that the back layers need of a frame up to `end`.
+// Rows that the back layers need of a frame without guesses up to `end`.
 RowsWanted Wanted(const EdgeState& s, const EdgeSlot& slot, int end) {
   if (end <= slot.answered) return RowsWanted::kNone;  // a replay: the back layers have them
   if (s.options.back_layers > 0 || slot.hops.empty()) return RowsWanted::kAll;
   return end == static_cast<int>(slot.tokens.size()) ? RowsWanted::kLast : RowsWanted::kNone;
+}
+
+// The guesses that a frame of the log's last token can carry.
+StepTokens GuessesOfFrame(const EdgeState& s, const EdgeSlot& slot) {
+  StepTokens guesses = slot.guesses;
+  const size_t row_bytes = FrameInFlight{.n = 1}.bytes(s.options.model.n_embd);
+  const int rows = static_cast<int>(std::min(slot.bytes_granted, kFrameRowBytesMax) / row_bytes);
+  guesses.n = std::min(guesses.n, rows - 1);
+  return guesses;
 }
 
 // The next chunk of a session within the flow limits; n = 0 when there is none.
@@ -77,14 +87,20 @@ EdgeItem NextChunk(const EdgeState& s, Time now, int index) {
       slot.in_flight.size() >= static_cast<size_t>(slot.frames_max)) {
     return item;
   }
-  const int n = std::min(slot.chunk_rows, static_cast<int>(slot.tokens.size()) - slot.sent);
+  const int n_tokens = static_cast<int>(slot.tokens.size());
+  if (slot.sent >= n_tokens) return item;
+  int n = std::min(slot.chunk_rows, n_tokens - slot.sent);
+  if (slot.guesses.n > 0 && slot.sent == slot.answered) {
+    item.guesses = GuessesOfFrame(s, slot);
+    n += item.guesses.n;
+  }
   const FrameInFlight frame{.base = slot.sent, .n = n};
   if (slot.bytes_in_flight + frame.bytes(s.options.model.n_embd) > slot.bytes_granted) {
     return item;
   }
   item.base = slot.sent;
   item.n = n;
-  item.wanted = Wanted(s, slot, slot.sent + n);
+  item.wanted = item.guesses.n > 0 ? RowsWanted::kAll : Wanted(s, slot, slot.sent + n);
   return item;
 }
 

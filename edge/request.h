@@ -45,12 +45,14 @@ const char* Name(FinishReason reason);  // "stop", "length", "cancelled", "error
 struct Timings {
   int prompt_tokens = 0;
   int output_tokens = 0;
-  Duration queued{};   // from Submit until it was given a place
-  Duration ttft{};     // from Submit to the first token
-  Duration prefill{};  // from the route to the first token
-  Duration decode{};   // from the first token to the last
-  Duration compute{};  // of the batches of the edge's own layers that had rows of it
-  int retries = 0;     // new epochs
+  Duration queued{};     // from Submit until it was given a place
+  Duration ttft{};       // from Submit to the first token
+  Duration prefill{};    // from the route to the first token
+  Duration decode{};     // from the first token to the last
+  Duration compute{};    // of the batches of the edge's own layers that had rows of it
+  int retries = 0;       // new epochs
+  int guesses = 0;       // that came back with a step's rows
+  int guesses_held = 0;  // of them: tokens that were drawn
 };
 
 // The last output of a request but for HopTotals.

@@ -48,9 +48,9 @@ absl::Status CheckSamplerOptions(const SamplerOptions& o) {
 }
 
 Token Sampler::Sample(std::span<float> logits, std::span<const Token> history,
-                      uint64_t output_index) {
+                      uint64_t output_index, std::span<const Token> then) {
   CHECK(!logits.empty());
-  Penalise(logits, history);
+  Penalise(logits, history, then);
   if (options_.temperature <= 0) {
     // The first of equal maxima is the lowest id.
     return static_cast<Token>(std::max_element(logits.begin(), logits.end()) - logits.begin());
@@ -72,13 +72,17 @@ Token Sampler::Sample(std::span<float> logits, std::span<const Token> history,
   return candidates_[drawn].id;
 }
 
-void Sampler::Penalise(std::span<float> logits, std::span<const Token> history) {
+void Sampler::Penalise(std::span<float> logits, std::span<const Token> history,
+                       std::span<const Token> then) {
   const SamplerOptions& o = options_;
   if (o.repeat_penalty == 1.0f && o.presence_penalty == 0.0f && o.frequency_penalty == 0.0f) return;
-  const size_t n = o.repeat_last_n < 0
-                       ? history.size()
-                       : std::min(history.size(), static_cast<size_t>(o.repeat_last_n));
-  recent_.assign(history.end() - static_cast<ptrdiff_t>(n), history.end());
+  const size_t all = history.size() + then.size();
+  const size_t n = o.repeat_last_n < 0 ? all : std::min(all, static_cast<size_t>(o.repeat_last_n));
+  const size_t newest = std::min(n, then.size());
+  const auto of_history = history.last(n - newest);
+  const auto of_then = then.last(newest);
+  recent_.assign(of_history.begin(), of_history.end());
+  recent_.insert(recent_.end(), of_then.begin(), of_then.end());
   std::sort(recent_.begin(), recent_.end());
   for (size_t i = 0; i < recent_.size();) {
     const Token id = recent_[i];

@@ -44,7 +44,9 @@ class Sampler {
 
   // `logits` [n_vocab], finite, are changed by the penalties. `history` is the token log so far,
   // prompt included; ids outside the vocabulary are ignored. `output_index` counts sampled tokens.
-  Token Sample(std::span<float> logits, std::span<const Token> history, uint64_t output_index);
+  // `then` follows the history: tokens that were drawn and are not logged yet.
+  Token Sample(std::span<float> logits, std::span<const Token> history, uint64_t output_index,
+               std::span<const Token> then = {});
 
  private:
   struct Candidate {
@@ -52,7 +54,8 @@ class Sampler {
     Token id;
   };
 
-  void Penalise(std::span<float> logits, std::span<const Token> history);
+  void Penalise(std::span<float> logits, std::span<const Token> history,
+                std::span<const Token> then);
   void KeepTopK(std::span<const float> logits);  // fills candidates_, best first
   void Weigh(float temperature);  // weights_[i] = exp((logit_i - best) / temperature)
   void KeepTopP();

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "common/check.h"
+
 namespace mortar {
 
 const char* Name(FinishReason reason) {
@@ -100,6 +102,7 @@ bool NextEpoch(EdgeState& s, Time now, EdgeSlot& slot, const std::string& why) {
   slot.frames_max = 1;
   slot.in_flight.clear();
   slot.bytes_in_flight = 0;
+  slot.guesses.n = 0;  // what is sent again is the log alone
   return true;
 }
 
@@ -122,6 +125,9 @@ void Progress(EdgeSlot& slot) {
   slot.frames_max = std::min(slot.frames_max + 1, slot.frames_granted);
 }
 
+namespace {
+
+// A sampled token joins the log, or ends the generation.
 void AcceptToken(EdgeState& s, Time now, EdgeSlot& slot, Token token) {
   if (slot.timings.output_tokens == 0) {
     slot.first_token = now;
@@ -141,6 +147,41 @@ void AcceptToken(EdgeState& s, Time now, EdgeSlot& slot, Token token) {
              static_cast<int>(slot.tokens.size()) >= s.options.context_max) {
     Finish(s, now, slot, FinishReason::kLength, absl::OkStatus());
   }
+}
+
+}  // namespace
+
+void AcceptDrawn(EdgeState& s, Time now, EdgeSlot& slot, const EdgeItem& item) {
+  CHECK(item.drawn.n >= 1);
+  const int held = item.drawn.n - 1;
+  slot.timings.guesses += item.guesses.n;
+  slot.timings.guesses_held += held;
+  slot.draft_length.Stepped(item.guesses.n, held);
+  for (const Token token : item.drawn.view()) {
+    if (token == kNoToken) {
+      return Fail(s, now, slot,
+                  DataLoss("model " + s.options.model.name +
+                           " gave logits that are not finite numbers; its file is damaged"));
+    }
+    AcceptToken(s, now, slot, token);
+    if (slot.phase == SlotPhase::kDone) return;
+  }
+  // The back layers have the guesses that held, and every hop is told by the next frame's base.
+  slot.answered = static_cast<int>(slot.tokens.size()) - 1;
+  slot.sent = std::min(slot.sent, slot.answered);
+}
+
+void Guess(const EdgeState& s, EdgeSlot& slot) {
+  slot.guesses.n = 0;
+  if (slot.drafter == nullptr) return;
+  const int n_tokens = static_cast<int>(slot.tokens.size());
+  // Behind the guesses stands one token more, which the session must be able to hold too.
+  const int room = slot.answered == n_tokens - 1 ? slot.positions_max - n_tokens - 1 : 0;
+  const int n = std::clamp(room, 0, slot.draft_length.Next());
+  slot.guesses.n =
+      slot.drafter->Draft(slot.tokens, std::span(slot.guesses.at).first(static_cast<size_t>(n)));
+  CHECK(slot.guesses.n >= 0 && slot.guesses.n <= n);
+  for (const Token token : slot.guesses.view()) CHECK(token >= 0 && token < s.options.n_vocab);
 }
 
 void PassEmptyAnswers(const EdgeState& s, EdgeSlot& slot) {

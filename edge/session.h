@@ -40,8 +40,12 @@ void BeginRouting(EdgeState& s, Time from, EdgeSlot& slot);
 // A frame was answered: retries count anew, and one more frame may be in flight.
 void Progress(EdgeSlot& slot);
 
-// The sampled token joins the log, or ends the generation.
-void AcceptToken(EdgeState& s, Time now, EdgeSlot& slot, Token token);
+// The tokens that a step gave join the log, or end the generation. What stands behind the last
+// guess that held is forgotten.
+void AcceptDrawn(EdgeState& s, Time now, EdgeSlot& slot, const EdgeItem& item);
+
+// Guesses at what follows the log, for the next step.
+void Guess(const EdgeState& s, EdgeSlot& slot);
 
 // Lets go of frames at the head whose answer has no rows for the back layers.
 void PassEmptyAnswers(const EdgeState& s, EdgeSlot& slot);

@@ -5,6 +5,10 @@
 // layers go on, `answered` what the back layers have. A retry moves `sent` back and raises the
 // epoch; the same rows are computed and sent again.
 //
+// Guesses stand behind the log and are no part of it: they go with one frame, and what did not hold
+// is forgotten with its rows. `sent` and `answered` then stand where the log is right, and the next
+// frame's base says so to every hop, which truncates to it.
+//
 //   session  | event                          | becomes
 //   ---------+--------------------------------+-------------------------------------------------
 //   -        | Submitted                      | waits; refused when the queue is full
@@ -21,13 +25,15 @@
 //   running  | answer of an older epoch       | counted, dropped
 //   running  | BackDone, more to come         | answered = end of the frame
 //   running  | BackDone with kNoToken         | done: error, the model is damaged
-//   running  | BackDone with a token          | token logged and given out, or done: stop, length
+//   running  | BackDone with tokens           | tokens logged and given out, or done: stop, length;
+//            |                                | guesses at the next ones
 //   running  | NeedPrefix of the newest epoch | retry from what the worker has
 //   running  | DeadlinePassed                 | retry; every third time in a row on a new route
 //   running  | NeedRoute of the newest epoch, | retry on a new route, after a while
 //            | or Goodbye of a hop            |
 //   running  | Rejected of the newest epoch   | done: error; retry after a while when the worker
-//            |                                | has no room (RESOURCE_EXHAUSTED)
+//            |                                | has no room (RESOURCE_EXHAUSTED); retry at once,
+//            |                                | without them, when guesses were on their way
 //   any      | retry after kRetriesMax        | done: error
 //   any      | CancelRequested                | done: cancelled
 //   done     | PagesReleased                  | its place is free
@@ -43,6 +49,8 @@
 
 #include "common/clock.h"
 #include "common/ring_queue.h"
+#include "edge/draft_length.h"
+#include "edge/drafter.h"
 #include "edge/request.h"
 #include "edge/text_stream.h"
 #include "protocol/messages.h"
@@ -78,6 +86,7 @@ struct EdgeOptions {
   int kv_pages = 0;                   // of the engine's pool, for all sessions
   int rows_max = 512;                 // of one batch of the engine; at least n_parallel
   Duration step_deadline = std::chrono::seconds(30);  // of a frame without any answer
+  Drafting drafting{};  // steps of all sessions together within rows_max
 };
 // FailedPrecondition or InvalidArgument names what does not fit the model or the rules.
 absl::Status CheckEdgeOptions(const EdgeOptions& options);
@@ -91,6 +100,7 @@ struct FrameInFlight {
   int base = 0;
   int n = 0;
   RowsWanted wanted = RowsWanted::kAll;
+  StepTokens guesses{};  // its last positions, behind the log
   Time deadline{};
   bool arrived = false;
   Rows rows{};  // the answer's
@@ -114,6 +124,9 @@ struct EdgeSlot {
   bool ignore_end = false;
   Sampler sampler;  // the running back job's, while back_running
   std::unique_ptr<TextStream> text;
+  std::unique_ptr<Drafter> drafter;  // null: none
+  DraftLength draft_length;
+  StepTokens guesses{};   // at what follows the log; none unless only its last token is to be sent
   int positions_max = 0;  // the longest that it can become
   int pages = 0;          // of KV, for that many
 
@@ -154,10 +167,12 @@ struct EdgeItem {
   int base = 0;
   int n = 0;
   RowsWanted wanted = RowsWanted::kAll;  // front: of the frame to be sent
-  bool sample = false;                   // back: the last row's logits give a token
+  StepTokens guesses{};                  // its last positions, behind the log
+  bool sample = false;                   // back: tokens are drawn from the log's last row on
   Rows rows_in{};                        // back
   Rows rows_out{};                       // front, set when the batch ends
-  Token token = 0;                       // back, set when the batch ends; or kNoToken
+  // Back, set when the batch ends: the guesses that held, and a token more; or kNoToken last.
+  StepTokens drawn{};
 };
 
 struct WaitingGeneration {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "common/check.h"
@@ -19,6 +20,17 @@ constexpr int kWidth = 32;
 constexpr NodeId kSelf{50};
 constexpr NodeId kNodes[] = {kCoordinatorNode, NodeId{60}, NodeId{61}, NodeId{70}};
 
+// Guesses the letters behind the last one.
+class NextLetters final : public Drafter {
+ public:
+  int Draft(std::span<const Token> log, std::span<Token> guesses) override {
+    for (size_t i = 0; i < guesses.size(); ++i) {
+      guesses[i] = (log.back() + 1 + static_cast<Token>(i)) % 26;
+    }
+    return static_cast<int>(guesses.size());
+  }
+};
+
 class FuzzedEdge {
  public:
   FuzzedEdge() {
@@ -31,6 +43,7 @@ class FuzzedEdge {
     options.context_max = 256;
     options.kv_pages = 16;
     options.rows_max = 128;
+    options.drafting = {.make = [](int) { return std::make_unique<NextLetters>(); }, .max = 4};
     state_ = NewEdgeState(options, kSelf, tokenizer_);
     state_.last_tick = now_;
     Give(EdgeReceived{kCoordinatorNode, Welcome{}});
@@ -69,6 +82,7 @@ class FuzzedEdge {
       CHECK(slot.in_flight.size() <= static_cast<size_t>(kFramesInFlightMax));
       CHECK(slot.bytes_in_flight <= kRowBytesInFlightMax);
       CHECK(slot.answered <= static_cast<int>(slot.tokens.size()));
+      CHECK(slot.sent <= slot.positions_max && slot.guesses.n <= 4);
     }
     state_.outbox.clear();
     state_.introduce.clear();
@@ -117,6 +131,13 @@ class FuzzedEdge {
     Give(EdgeReceived{kCoordinatorNode, std::move(route)});
   }
 
+  // Some of the guesses hold, by turns.
+  void Draw(EdgeItem& item) {
+    const int held = ++tokens_ % (item.guesses.n + 1);
+    for (int i = 0; i < held; ++i) item.drawn.Push(item.guesses.at[static_cast<size_t>(i)]);
+    item.drawn.Push(static_cast<Token>(tokens_ % 26));
+  }
+
   // Does what is planned, as the loop and its jobs would.
   void Turn() {
     Plan(state_, now_, plan_);
@@ -130,7 +151,7 @@ class FuzzedEdge {
       Give(EdgePagesReleased{&plan_.release});
     } else if (!plan_.back.empty()) {
       Give(BackStarted{&plan_.back});
-      for (EdgeItem& item : state_.running) item.token = static_cast<Token>(++tokens_ % 26);
+      for (EdgeItem& item : state_.running) Draw(item);
       Give(BackDone{});
     } else if (!plan_.front.empty()) {
       Give(FrontStarted{&plan_.front, plan_.prefill_waits});

@@ -9,9 +9,12 @@
 #include <numeric>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "edge/lookup_drafter.h"
 #include "tests/integration/embedded_cluster.h"
+#include "tests/support/known_drafter.h"
 
 // What glibc's own allocator is called behind its public names, which this program takes over.
 // Underscores and capitals are glibc's.
@@ -187,6 +190,35 @@ TEST(Allocations, ATokenGoesItsWholeWayWithoutAny) {
             << temperature << ", " << n_threads << " threads";
       }
     }
+  }
+}
+
+// Guesses that hold, so that steps are as long as they can be; and some that fail.
+TEST(Allocations, NorDoStepsWithGuesses) {
+  const auto file = FileOf(TensorType::kQ4_1);
+  GenerateRequest request;
+  request.prompt = {10, 20, 30};
+  request.sampler.temperature = 0;
+  request.n_predict = 250;
+  request.ignore_end = true;
+  std::vector<std::vector<Token>> logs;
+  for (const Token session : {0, 1, 2, 3}) {  // as CountOnTheWholePath begins them
+    GenerateRequest own = request;
+    own.prompt.push_back(session);
+    logs.push_back(own.prompt);
+    for (const Token token : DecodeAlone(*file, own)) logs.back().push_back(token);
+  }
+  const auto lookup = [](int positions) { return std::make_unique<LookupDrafter>(positions); };
+  const auto holds = [](size_t position) { return position % 40 != 0; };
+  const Drafting known = KnownDrafts(kDraftMax, logs, holds, kTinyVocab);
+  // Looked up by one session alone: the first of several would be over before the last is warm.
+  for (const auto& [drafting, sessions] : {std::pair(Drafting{.make = lookup, .max = kDraftMax}, 1),
+                                           std::pair(known, 1), std::pair(known, 4)}) {
+    EmbeddedCluster cluster(file, {.n_workers = 2, .n_parallel = sessions, .drafting = drafting});
+    CountOnTheWholePath(cluster, request, sessions);  // rows of every length have been taken
+    const Counted counted = CountOnTheWholePath(cluster, request, sessions);
+    EXPECT_GE(counted.tokens, kCountedTokens / 2 * sessions);
+    EXPECT_EQ(counted.allocations, 0) << counted.tokens << " tokens of " << sessions;
   }
 }
 

@@ -106,6 +106,16 @@ TEST_F(CliRunTest, ASeedRepeatsASampledRun) {
   EXPECT_NE(Tokens(Greedy({"--temp", "1.5", "--seed", "12"})), first);
 }
 
+TEST_F(CliRunTest, DraftsChangeNoToken) {
+  EXPECT_EQ(Tokens(Greedy({"--draft", "lookup"})), expected());
+  EXPECT_EQ(Tokens(Greedy({"--draft", "lookup", "--draft-max", "1", "--workers", "2"})),
+            expected());
+  const std::vector<std::string> sampled = {"--temp", "1", "--seed", "5", "-n", "64"};
+  std::vector<std::string> with = sampled;
+  with.insert(with.end(), {"--draft", "lookup"});
+  EXPECT_EQ(Tokens(Greedy(with)), Tokens(Greedy(sampled)));
+}
+
 TEST_F(CliRunTest, JsonHoldsWhatIsPromised) {
   const ProgramResult result = Greedy({"--workers", "2"});
   const json report = result.Json();
@@ -116,6 +126,7 @@ TEST_F(CliRunTest, JsonHoldsWhatIsPromised) {
   for (const char* key : {"load_ms", "ttft_ms", "prefill_tok_s", "decode_tok_s"}) {
     EXPECT_GT(report["timings"][key].get<double>(), 0) << key;
   }
+  EXPECT_EQ(report["drafts"], json({{"proposed", 0}, {"accepted", 0}}));
   const json& route = report["route"];
   ASSERT_EQ(route.size(), 4u) << route;  // edge, worker, worker, edge
   EXPECT_EQ(route[0]["role"], "edge");

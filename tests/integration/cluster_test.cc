@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -90,6 +91,42 @@ TEST_F(ClusterTest, ASlowLinkGivesTheSameTokens) {
   EXPECT_GT(std::chrono::steady_clock::now() - start, milliseconds(120));
   endpoint_ = fast;
   EXPECT_EQ(tokens, TokensOfOneProcess(12));
+}
+
+// A text, and its beginning again: what a model does with it is to copy.
+TEST_F(ClusterTest, LookupDraftsGiveTheSameTokensTwiceAsFastOverASlowLink) {
+  constexpr char kList[] =
+      "The keeper wrote: seven lamps, two ropes, a brass compass, nine candles, one map of the "
+      "northern coast, a kettle without a lid, forty nails, and a letter that nobody had opened. ";
+  const std::string prompt = std::string(kList) + kList + "The keeper wrote: seven lamps, two";
+  const Arguments lookup = {"--draft", "lookup"};
+  for (const Arguments& sampling : {Arguments{}, Arguments{"--temp", "1", "--seed", "3"}}) {
+    const Arguments ask = Ask(prompt, 40) + sampling;
+    const json plain = RunMortar(Arguments{"run"} + ask).Json();
+    const json here = RunMortar(Arguments{"run"} + ask + lookup).Json();
+    EXPECT_EQ(here["tokens"], plain["tokens"]);
+    EXPECT_EQ(plain["drafts"], json({{"proposed", 0}, {"accepted", 0}}));
+    EXPECT_GT(here["drafts"]["proposed"], 0);
+
+    StartCluster(2);
+    // 30 ms there and back.
+    const LinkProxy far(endpoint_, {.delay = milliseconds(15)});
+    endpoint_ = far.endpoint();
+    const json without = Edge(ask + Arguments{"--no-direct"}).Json();
+    const json with = Edge(ask + lookup + Arguments{"--no-direct"}).Json();
+    workers_.clear();
+    EXPECT_EQ(without["tokens"], plain["tokens"]);
+    EXPECT_EQ(with["tokens"], plain["tokens"]);
+    const auto tokens_per_second = [](const json& report) {
+      return report["timings"]["decode_tok_s"].get<double>();
+    };
+    std::printf("%s: %.1f tokens/s, with drafts %.1f, held %s\n",
+                sampling.empty() ? "greedy" : "temperature 1", tokens_per_second(without),
+                tokens_per_second(with), with["drafts"].dump().c_str());
+    if (sampling.empty()) {
+      EXPECT_GE(tokens_per_second(with), 2 * tokens_per_second(without));
+    }
+  }
 }
 
 TEST_F(ClusterTest, APeerThatTricklesDisturbsNobody) {

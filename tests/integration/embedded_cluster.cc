@@ -82,7 +82,8 @@ void EmbeddedCluster::Drive(Loop* loop, JobQueue* jobs) {
 absl::StatusOr<std::unique_ptr<Engine>> EmbeddedCluster::LoadParts(std::vector<PartSpec> parts,
                                                                    int kv_positions) const {
   pools_.push_back(*ThreadPool::Create(options_.n_threads));
-  return Engine::Load(*file_, std::move(parts), OptionsOfEngine(kv_positions, options_.n_parallel),
+  const int logit_rows = options_.n_parallel * options_.drafting.step_rows();
+  return Engine::Load(*file_, std::move(parts), OptionsOfEngine(kv_positions, logit_rows),
                       *kernels_, *pools_.back());
 }
 
@@ -102,6 +103,7 @@ void EmbeddedCluster::AddEdge() {
   options.n_parallel = options_.n_parallel;
   options.rows_max = kRowsMax;
   options.step_deadline = options_.step_deadline;
+  options.drafting = options_.drafting;
   auto edge = Edge::Create(
       options, {*edge_node_.transport, clock_, *edge_node_.jobs, log_, *edge_engine_, *tokenizer_});
   CHECK(edge.ok());

@@ -39,6 +39,7 @@ struct ClusterOptions {
   int bad_worker = -1;  // this one cannot load
   Duration step_deadline = std::chrono::seconds(30);
   std::optional<SimOptions> sim{};  // a network under a seed instead of local queues
+  Drafting drafting{};
 };
 
 struct Answer {

@@ -27,6 +27,9 @@ json OneProcess(const Arguments& ask) {
   return AnswerOf(RunMortar(Arguments{"run"} + ask))["tokens"];
 }
 
+// What it asks to be continued repeats itself.
+constexpr char kListPrompt[] = "one two three four five six one two three four five six one two";
+
 TEST(MpiCluster, TwoThreeAndFourRanksGiveTheTokensOfOneProcess) {
   const json expected = OneProcess(Ask(24));
   for (const int ranks : {2, 3, 4}) {
@@ -40,6 +43,13 @@ TEST(MpiCluster, TwoThreeAndFourRanksGiveTheTokensOfOneProcess) {
 TEST(MpiCluster, SampledTokensAreThoseOfOneProcess) {
   const Arguments sampled = Ask(24, {"--temp", "0.9", "--seed", "7", "-p", kPrompt});
   EXPECT_EQ(AnswerOf(RunJob(2, sampled))["tokens"], OneProcess(sampled));
+}
+
+TEST(MpiCluster, GuessedTokensAreThoseOfOneProcessWithoutGuesses) {
+  const Arguments ask = Ask(48, {"--temp", "0", "-p", kListPrompt});
+  const json answer = AnswerOf(RunJob(3, ask + Arguments{"--draft", "lookup"}));
+  EXPECT_EQ(answer["tokens"], OneProcess(ask));
+  EXPECT_GT(answer["drafts"]["accepted"], 0);
 }
 
 TEST(MpiCluster, AnotherCutAndSizesInTheOrderOfRanksGiveTheSameTokens) {

@@ -8,6 +8,8 @@
 #include <chrono>
 #include <filesystem>
 
+#include "cli/flags.h"
+#include "edge/drafter.h"
 #include "tests/support/tiny_model.h"
 
 namespace mortar {
@@ -23,6 +25,10 @@ class HurriedClock final : public Clock {
  private:
   mutable Time now_{};
 };
+
+TEST(Embedded, TheMostGuessesThatCanBeAskedForAreThoseOfAStep) {
+  EXPECT_EQ(FindFlag("draft-max", kRun)->max, kDraftMax);
+}
 
 TEST(Embedded, NodesThatAreNotReadyInTimeEndTheStartWithTheReason) {
   const std::string path =

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <initializer_list>
 #include <string>
 #include <utility>
 #include <vector>
@@ -130,8 +131,16 @@ class EdgeTables : public testing::Test {
     const EdgePlan plan = PlanNow();
     ASSERT_FALSE(plan.back.empty());
     Give(BackStarted{&plan.back});
-    for (EdgeItem& item : state_.running) item.token = token;
+    for (EdgeItem& item : state_.running) item.drawn.Push(token);
     Give(BackDone{time});
+  }
+  // The same of one session, with all tokens that its step gives.
+  void RunBackDrawing(std::initializer_list<Token> tokens) {
+    const EdgePlan plan = PlanNow();
+    ASSERT_EQ(plan.back.size(), 1u);
+    Give(BackStarted{&plan.back});
+    for (const Token token : tokens) state_.running.at(0).drawn.Push(token);
+    Give(BackDone{});
   }
   // One token of decode, or a whole prompt of one chunk.
   void OneStep(Token token) {

@@ -383,6 +383,7 @@ TEST_F(EdgeTables, WithoutBackLayersOnlyTheLastRowComesBack) {
   EXPECT_EQ(state_.running.at(0).base, 7);
   EXPECT_EQ(state_.running.at(0).n, 1);
   EXPECT_TRUE(state_.running.at(0).sample);
+  state_.running.at(0).drawn.Push(0);
   Give(BackDone{});
 }
 

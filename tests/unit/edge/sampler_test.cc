@@ -173,6 +173,24 @@ TEST(Sampler, PenaltiesLookBackOnlySoFar) {
   EXPECT_EQ(Draw(o, {4, 3, 1}, {0}), 0);
 }
 
+TEST(Sampler, WhatWasDrawnAndIsNotLoggedYetIsHistoryToo) {
+  const std::vector<Token> log = {5, 1, 4, 1, 2, 3, 0, 2};
+  SamplerOptions o;
+  o.repeat_penalty = 1.5f;
+  o.frequency_penalty = 0.3f;
+  for (const int last_n : {-1, 0, 1, 2, 3, 5, 64}) {
+    o.repeat_last_n = last_n;
+    for (size_t logged = 0; logged <= log.size(); ++logged) {
+      std::vector<float> logits = {3, 3.1f, 3.2f, 3.3f, 3.4f, 3.5f};
+      std::vector<float> same = logits;
+      const std::span<const Token> all = log;
+      const Token token = Sampler(o).Sample(logits, all.first(logged), 4, all.subspan(logged));
+      EXPECT_EQ(token, Sampler(o).Sample(same, all, 4)) << last_n << ", " << logged;
+      EXPECT_EQ(logits, same) << last_n << ", " << logged;
+    }
+  }
+}
+
 TEST(Sampler, PresenceCountsOnceAndFrequencyEachTime) {
   SamplerOptions o;
   o.temperature = 0;
