@@ -1,5 +1,6 @@
 // Which nodes a route should use, and who hosts how much: from measured speeds, memory and ways.
-// A pure function, used by `mortar plan` and by the coordinator.
+// A pure function of values, as `mortar plan` has them; a coordinator's own placement does not ask
+// it yet (placement.h).
 //
 // The model of one token: the edge reads its layers and the head, each node of the route its
 // layers, at so many ns a byte (decode is bound by memory); rows cross from stop to stop, which
@@ -107,9 +108,11 @@ struct RoutePlan {
   std::string why;                   // for people
 };
 
-// FailedPrecondition: the edge has no room for its least share, or the input contradicts itself.
+// Needs: indices, zones and the edge's least share are within their bounds (CHECKed).
+// FailedPrecondition: the edge has no room for its least share.
 // Unavailable: these nodes cannot host the layers, and why.
-// 10,000 nodes and 126 layers take well under a second.
+// 10,000 nodes and 126 layers take well under a second; thousands of different runs of fixed layers
+// among them may take some.
 absl::StatusOr<RoutePlan> PlanRoute(const PlannerInput& input);
 
 }  // namespace mortar
