@@ -102,9 +102,13 @@ SHA-256 and sensitivity.)",
 mortar inspect model.gguf --json)"},
     {kPlan, "plan", "who would host what, with bytes and predicted time per token",
      R"(Layers are placed by the given sizes, as run would place them. The prediction is a few
-tokens of the whole model, measured on this machine and shared out by bytes of weights.)",
+tokens of the whole model, measured on this machine and shared out by bytes of weights.
+With --nodes the machines of a file take part that make a token faster, with the shares that
+make it fastest, and the plan says who is left out and why; with --edge-memory the edge may
+keep more layers than --front, or all.)",
      R"(mortar plan --workers 2
-mortar plan --front 3 --back 1 --workers 2 --layers 20,6 --json)"},
+mortar plan --front 3 --back 1 --workers 2 --layers 20,6 --json
+mortar plan --nodes nodes.toml --edge-memory 4G)"},
     {kCompletion, "completion", "a shell's completion script",
      "Prints a script for the shell named.", "source <(mortar completion bash)"},
     {kVersion, "version", "version, numeric contract and this CPU's kernels", "",
@@ -241,6 +245,12 @@ constexpr FlagSpec kFlags[] = {
      .commands = kAnswering | kPlan | kBench,
      .help = "allow --front 0 and --back 0, where workers can read the text", .group = "Cut",
      .fallback = "false"},
+    {.name = "nodes", .type = FlagType::kString, .commands = kPlan,
+     .help = "a TOML file of machines to plan for", .group = "Cut",
+     .value_name = "FILE", .unset = "workers like this machine"},
+    {.name = "edge-memory", .type = FlagType::kString, .commands = kPlan,
+     .help = "let the edge keep more than --front, in so much memory, e.g. 8G",
+     .group = "Cut", .value_name = "BYTES", .unset = "it does not"},
 
     // Nodes of a cluster.
     {.name = "listen", .type = FlagType::kString, .commands = kCoordinator,
@@ -267,7 +277,7 @@ constexpr FlagSpec kFlags[] = {
     {.name = "layers", .type = FlagType::kString, .commands = kWorker,
      .help = "host these layers alone, e.g. 2-15, without 15",
      .group = "Cluster", .value_name = "A-B", .unset = "as the coordinator likes"},
-    {.name = "parallel", .type = FlagType::kInt, .commands = kWorker,
+    {.name = "parallel", .type = FlagType::kInt, .commands = kWorker | kPlan,
      .help = "sessions whose KV fits at a time", .group = "Cluster", .shorts = "np",
      .value_name = "N", .fallback = "4", .min = 1, .max = 1024},
     // Sleeping costs some 0.4 ms there and back: a fiftieth of 20.

@@ -1,5 +1,6 @@
 #include "cli/json_output.h"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 namespace mortar {
@@ -186,16 +187,34 @@ std::string ToJson(const InspectReport& report) {
 std::string ToJson(const PlanReport& report) {
   Json hops = Json::array();
   for (const PlannedHop& hop : report.hops) {
+    Json replicas = Json::array();
+    for (const PlannedReplica& replica : hop.replicas) {
+      replicas.push_back({{"node", replica.node}, {"sessions", replica.sessions}});
+    }
     hops.push_back({{"node", hop.node},
                     {"role", hop.role},
                     {"layers", {hop.layers.begin, hop.layers.end}},
                     {"bytes", hop.bytes},
                     {"wire_bytes_per_token", hop.wire_bytes_per_token},
+                    {"link_ms", hop.link_ms},
                     {"predicted_ms_per_token", hop.ms_per_token},
+                    {"sessions", hop.sessions},
+                    {"replicas", std::move(replicas)},
                     {"why", hop.why}});
+  }
+  Json by_nodes = Json::array();
+  for (const double ms : report.ms_by_nodes) {
+    by_nodes.push_back(std::isfinite(ms) ? Json(ms) : Json());
+  }
+  Json dropped = Json::array();
+  for (const DroppedPlanNode& node : report.dropped) {
+    dropped.push_back({{"node", node.node}, {"why", node.why}});
   }
   return Dump({{"hops", std::move(hops)},
                {"predicted_ms_per_token", report.predicted_ms_per_token},
+               {"ms_by_nodes", std::move(by_nodes)},
+               {"dropped", std::move(dropped)},
+               {"dropped_more", report.dropped_more},
                {"why", report.why}});
 }
 

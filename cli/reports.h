@@ -143,19 +143,36 @@ struct InspectReport {
   Manifest manifest;
 };
 
+struct PlannedReplica {
+  std::string node;
+  int sessions = 0;  // its part of those that the plan is for
+};
+
 struct PlannedHop {
   std::string node;
   std::string role;
   LayerRange layers;
   uint64_t bytes = 0;                 // of weights that a token reads there
   uint64_t wire_bytes_per_token = 0;  // to the next hop; 0 for the last
-  double ms_per_token = 0;
+  double link_ms = 0;                 // from the hop before; 0 for the first
+  double ms_per_token = 0;            // without the link
+  int sessions = 0;                   // its part of those that the plan is for
+  std::vector<PlannedReplica> replicas{};
+  std::string why;
+};
+
+struct DroppedPlanNode {
+  std::string node;
   std::string why;
 };
 
 struct PlanReport {
   std::vector<PlannedHop> hops;
   double predicted_ms_per_token = 0;
+  // Of a plan from speeds: the best with exactly so many nodes, infinite where there is none.
+  std::vector<double> ms_by_nodes;
+  std::vector<DroppedPlanNode> dropped;
+  size_t dropped_more = 0;  // beside those in `dropped`
   std::string why;
 };
 

@@ -1,9 +1,9 @@
 // worker: hosts the layers that a coordinator gives it, for the sessions of many edges.
-#include <algorithm>
-#include <charconv>
+#include <optional>
 
 #include "cli/cut.h"
 #include "cli/hosted_model.h"
+#include "cli/layer_text.h"
 #include "cli/model.h"
 #include "cli/node_keys.h"
 #include "cli/node_parts.h"
@@ -14,28 +14,15 @@
 namespace mortar {
 namespace {
 
-// All of `text` as a number; false when it is none, or too large for one.
-bool ReadNumber(std::string_view text, int& number) {
-  const char* end = text.data() + text.size();
-  const auto read = std::from_chars(text.data(), end, number);
-  return read.ec == std::errc() && read.ptr == end;
-}
-
 // "A-B" as [A, B).
 absl::StatusOr<LayerRange> ReadLayers(const Settings& settings, int n_layers) {
   const auto text = settings.OptionalString("layers");
   if (!text) return LayerRange{};
-  LayerRange range;
-  const std::string_view whole = *text;
-  const size_t dash = std::min(whole.find('-'), whole.size() - 1);
-  const bool read = !whole.empty() && ReadNumber(whole.substr(0, dash), range.begin) &&
-                    ReadNumber(whole.substr(dash + 1), range.end);
-  if (!read || range.begin < 0 || range.empty() || range.end > n_layers) {
-    return UsageError(settings.Where("layers") + ": \"" + *text +
-                      "\" is no run of layers; give FIRST-END within 0-" +
-                      std::to_string(n_layers) + ", the end not included");
-  }
-  return range;
+  const std::optional<LayerRange> range = ParseLayerRange(*text, n_layers);
+  if (range) return *range;
+  return UsageError(settings.Where("layers") + ": \"" + *text +
+                    "\" is no run of layers; give FIRST-END within 0-" + std::to_string(n_layers) +
+                    ", the end not included");
 }
 
 // --listen and --advertise: where this worker listens, and where others are told to dial it.

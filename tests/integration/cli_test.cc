@@ -349,18 +349,6 @@ TEST(Cli, CompareFindsInstructionSetsEqualAndKvTypesNot) {
   ExpectOneLineError(with({}), 2, "both sides");
 }
 
-TEST(Cli, PlanPlacesLayersAndPredicts) {
-  const json plan = RunMortar({"plan", "-m", TestModelPath(), "--workers", "2", "--front", "3",
-                               "--back", "1", "--layers", "20,6", "--json"})
-                        .Json();
-  ASSERT_EQ(plan["hops"].size(), 4u) << plan;
-  EXPECT_EQ(plan["hops"][0]["layers"], json({0, 3}));
-  EXPECT_EQ(plan["hops"][1]["layers"], json({3, 23}));
-  EXPECT_EQ(plan["hops"][2]["layers"], json({23, 29}));
-  EXPECT_EQ(plan["hops"][3]["layers"], json({29, 30}));
-  EXPECT_GT(plan["predicted_ms_per_token"].get<double>(), 0);
-}
-
 TEST(Cli, HelpAndVersionGoToStandardOutput) {
   for (const char* command : {"run", "bench", "perplexity", "compare", "tokenize", "inspect",
                               "plan", "completion", "version"}) {

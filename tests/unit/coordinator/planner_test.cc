@@ -1,0 +1,272 @@
+// Goal: a plan is what a person who knows the machines would have chosen, says why in numbers, and
+// comes in time for thousands of them. That it is the best there is: planner_exact_test.cc.
+#include "coordinator/planner.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <random>
+
+#include "tests/support/sanitized.h"
+#include "tests/unit/coordinator/brute_force.h"
+
+namespace mortar {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr uint64_t kLayer = 1000;
+constexpr double kMs = 1e6;
+
+// 12 layers, 2 + 2 of them the edge's; a layer takes the edge 1 ms.
+PlannerInput Cluster() {
+  PlannerInput in;
+  in.layer_bytes.assign(12, kLayer);
+  in.edge = {.ns_per_byte = kMs / kLayer, .least = {2, 2}};
+  return in;
+}
+
+PlannerNode Node(const std::string& name, double ms_a_layer, int room, double way_ms) {
+  return {.name = name,
+          .ns_per_byte = ms_a_layer * kMs / kLayer,
+          .memory_bytes = kLayer * static_cast<uint64_t>(room),
+          .access_ns = way_ms * kMs};
+}
+
+RoutePlan PlanOf(const PlannerInput& in) {
+  auto plan = PlanRoute(in);
+  EXPECT_TRUE(plan.ok()) << plan.status();
+  return plan.ok() ? *std::move(plan) : RoutePlan{};
+}
+
+std::vector<LayerRange> Ranges(const RoutePlan& plan) {
+  std::vector<LayerRange> ranges;
+  for (const PlannedStop& stop : plan.stops) ranges.push_back(stop.layers);
+  return ranges;
+}
+
+std::string WhyNot(const RoutePlan& plan, int node) {
+  for (const DroppedNode& dropped : plan.dropped) {
+    if (dropped.node == node) return dropped.why;
+  }
+  return "it is not dropped";
+}
+
+TEST(Planner, AFastNodeTakesAllThatTheEdgeDoesNotKeep) {
+  PlannerInput in = Cluster();
+  in.nodes = {Node("slow", 2, 12, 1), Node("fast", 0.25, 12, 1)};
+  const RoutePlan plan = PlanOf(in);
+  EXPECT_THAT(Ranges(plan), ElementsAre(LayerRange{2, 10}));
+  EXPECT_EQ(plan.stops[0].hosts[0].node, 1);
+  EXPECT_NEAR(plan.total_ns, (4 + 8 * 0.25 + 1) * kMs, 1);
+  EXPECT_NEAR(plan.edge_ns, 4 * kMs, 1);
+  EXPECT_THAT(plan.why, HasSubstr("1 node: 4.000 ms at the edge, 2.000 ms at the nodes, 1.000 ms"));
+}
+
+TEST(Planner, ANodeThatMakesATokenSlowerIsDroppedAndSaidSo) {
+  PlannerInput in = Cluster();
+  in.sessions = 2;
+  in.nodes = {Node("fast", 0.25, 12, 1), Node("far", 0.2, 12, 50)};
+  const RoutePlan plan = PlanOf(in);
+  ASSERT_EQ(plan.stops.size(), 1u);
+  EXPECT_EQ(plan.stops[0].hosts[0].node, 0);
+  EXPECT_EQ(plan.stops[0].hosts.size(), 1u) << "too slow for a replica too";
+  EXPECT_EQ(WhyNot(plan, 1), "it would make a token slower: 55.600 ms instead of 7.000 ms");
+}
+
+TEST(Planner, MemoryIsWeightsAndTheKvOfAllSessions) {
+  PlannerInput in = Cluster();
+  in.nodes = {Node("a", 0.25, 8, 1), Node("b", 0.5, 8, 1), Node("c", 0.25, 1, 1)};
+  EXPECT_EQ(PlanOf(in).stops.size(), 1u);
+  in.kv_bytes_per_layer = kLayer;  // half of the room is gone, and all of c's
+  const RoutePlan plan = PlanOf(in);
+  ASSERT_EQ(plan.stops.size(), 2u);
+  EXPECT_THAT(plan.stops[0].layers.size() + plan.stops[1].layers.size(), 8);
+  EXPECT_THAT(WhyNot(plan, 2), HasSubstr("no room: 0.0 MiB for any layer"));
+  in.kv_bytes_per_layer = 2 * kLayer;
+  const auto none = PlanRoute(in);
+  EXPECT_TRUE(absl::IsUnavailable(none.status()));
+  EXPECT_THAT(Message(none.status()), HasSubstr("room for 4 layers together"));
+}
+
+TEST(Planner, SaysThatACloudWouldBeSlowerThanTheEdgeAlone) {
+  PlannerInput in = Cluster();
+  in.nodes = {Node("a", 0.5, 12, 6)};
+  EXPECT_EQ(PlanOf(in).stops.size(), 1u) << "without its memory the edge keeps its least";
+  in.edge.memory_bytes = 12 * kLayer;
+  const RoutePlan plan = PlanOf(in);
+  EXPECT_TRUE(plan.stops.empty());
+  EXPECT_NEAR(plan.total_ns, 12 * kMs, 1);
+  EXPECT_EQ(plan.cut, (LayerCut{10, 2}));
+  EXPECT_EQ(plan.why,
+            "the whole model fits the edge, and a cloud would be slower: 12.000 ms a token alone, "
+            "14.000 ms over the best nodes");
+  in.nodes[0].access_ns = kMs;
+  EXPECT_THAT(PlanOf(in).why, HasSubstr("the edge alone would take 12.000 ms"));
+}
+
+TEST(Planner, TheEdgesShareGrowsWithItsMemory) {
+  PlannerInput in = Cluster();
+  in.edge.ns_per_byte = 0.1 * kMs / kLayer;
+  in.edge.memory_bytes = 7 * kLayer;
+  in.nodes = {Node("a", 1, 12, 1)};
+  EXPECT_EQ(PlanOf(in).cut, (LayerCut{5, 2}));
+  in.edge.resident_bytes = 2 * kLayer;
+  EXPECT_EQ(PlanOf(in).cut, (LayerCut{3, 2}));
+  in.edge.resident_bytes = 4 * kLayer;
+  const auto none = PlanRoute(in);
+  EXPECT_EQ(none.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(Message(none.status()), HasSubstr("no room for the first 2 and last 2 layers"));
+}
+
+TEST(Planner, ANodeThatSavesHardlyAnythingIsAReplicaInstead) {
+  PlannerInput in = Cluster();
+  in.sessions = 4;
+  in.nodes = {Node("a", 1, 12, 1), Node("b", 0.87, 12, 1)};
+  in.edge.least = {2, 2};
+  in.nodes[1].memory_bytes = 8 * kLayer;
+  RoutePlan plan = PlanOf(in);
+  ASSERT_EQ(plan.stops.size(), 1u);
+  ASSERT_EQ(plan.stops[0].hosts.size(), 2u);
+  EXPECT_EQ(plan.stops[0].hosts[0].node, 1);
+  EXPECT_TRUE(plan.dropped.empty());
+  // Two nodes would take 0.01 ms less: not worth one that can fail.
+  in.nodes = {Node("a", 1, 12, 0.5), Node("b", 0.87, 4, 0.01)};
+  plan = PlanOf(in);
+  EXPECT_LT(plan.by_nodes[2], plan.by_nodes[1]);
+  EXPECT_EQ(plan.stops.size(), 2u) << "0.51 ms of 12.5";
+  in.nodes[1].access_ns = 0.5 * kMs;
+  plan = PlanOf(in);
+  EXPECT_LT(plan.by_nodes[2], plan.by_nodes[1]);
+  EXPECT_EQ(plan.stops.size(), 1u) << "0.02 ms of 12.5";
+  EXPECT_THAT(plan.why, HasSubstr("more nodes would save less than 2 %"));
+  EXPECT_THAT(WhyNot(plan, 1), HasSubstr("it would save too little: 12.480 ms instead of 12.500"));
+}
+
+TEST(Planner, SharesSessionsOutOverReplicasBySpeed) {
+  PlannerInput in = Cluster();
+  in.sessions = 6;
+  in.nodes = {Node("fast", 0.25, 12, 1), Node("half", 0.5, 12, 1), Node("small", 0.25, 4, 1)};
+  const RoutePlan plan = PlanOf(in);
+  ASSERT_EQ(plan.stops.size(), 1u);
+  ASSERT_EQ(plan.stops[0].hosts.size(), 2u) << "the small one has no room for the whole stop";
+  EXPECT_EQ(plan.stops[0].hosts[0].sessions, 4);
+  EXPECT_EQ(plan.stops[0].hosts[1].sessions, 2);
+}
+
+TEST(Planner, ReplicasGoWhereCapacityIsLeastAndNoFurtherThanOneASession) {
+  PlannerInput in = Cluster();
+  in.sessions = 2;
+  for (int i = 0; i < 9; ++i) in.nodes.push_back(Node("n", 0.25, 4, 0.1));
+  const RoutePlan plan = PlanOf(in);
+  ASSERT_EQ(plan.stops.size(), 2u);
+  for (const PlannedStop& stop : plan.stops) {
+    ASSERT_EQ(stop.hosts.size(), 2u);
+    EXPECT_EQ(stop.hosts[0].sessions + stop.hosts[1].sessions, 2);
+  }
+  EXPECT_EQ(plan.dropped.size(), 5u);
+}
+
+TEST(Planner, PrefersTwoNodesOfOneFarZoneOverTwoFarZones) {
+  PlannerInput in = Cluster();
+  in.zones = {{0, 10 * kMs, 10 * kMs}, {10 * kMs, 0, 20 * kMs}, {10 * kMs, 20 * kMs, 0}};
+  in.nodes = {Node("a", 0.25, 4, 0.1), Node("b", 0.2, 4, 0.1), Node("c", 0.25, 4, 0.1)};
+  in.nodes[0].zone = in.nodes[2].zone = 1;
+  in.nodes[1].zone = 2;
+  const RoutePlan plan = PlanOf(in);
+  ASSERT_EQ(plan.stops.size(), 2u);
+  EXPECT_NEAR(plan.total_ns, (4 + 2 + 20 + 0.2) * kMs, 1);
+}
+
+TEST(Planner, OfManyZonesTheCheapestAreLookedAt) {
+  PlannerInput in = Cluster();
+  in.zones.assign(12, std::vector<double>(12, kMs));
+  for (int i = 0; i < 12; ++i) {
+    in.nodes.push_back(Node("n", 0.25, 8, 20 - i));
+    in.nodes.back().zone = i;
+  }
+  const RoutePlan plan = PlanOf(in);
+  ASSERT_EQ(plan.stops.size(), 1u);
+  EXPECT_EQ(plan.stops[0].hosts[0].node, 11);
+  EXPECT_EQ(WhyNot(plan, 0), "its zone is not among the 8 cheapest");
+}
+
+TEST(Planner, FixedLayersThatFitNowhereAreSaid) {
+  PlannerInput in = Cluster();
+  in.nodes = {Node("a", 0.25, 12, 1), Node("b", 0.1, 12, 1), Node("c", 0.1, 12, 1)};
+  in.nodes[1].layers_only = {0, 4};
+  in.nodes[2].layers_only = {2, 6};
+  const RoutePlan plan = PlanOf(in);
+  EXPECT_THAT(WhyNot(plan, 1), HasSubstr("it hosts only [0, 4), outside [2, 10)"));
+  EXPECT_THAT(WhyNot(plan, 2), HasSubstr("instead of 7.000 ms"));
+}
+
+// One worker at a quarter of the others' speed, which equal parts would wait for.
+TEST(Planner, AClusterWithASlowWorkerReachesTheBestStaticSplit) {
+  PlannerInput in = Cluster();
+  in.nodes = {Node("a", 1, 4, 0.3), Node("b", 1, 4, 0.3), Node("slow", 4, 4, 0.3)};
+  in.nodes[1].memory_bytes = 3 * kLayer;
+  const RoutePlan plan = PlanOf(in);
+  const double best = BruteForce(in).LeastNs(/*one_gap=*/false);
+  std::printf("a token takes %.3f ms, by the best split of brute force %.3f ms\n",
+              plan.total_ns / kMs, best / kMs);
+  EXPECT_LE(plan.total_ns * 0.95, best);
+  ASSERT_EQ(plan.stops.size(), 3u);
+  for (const PlannedStop& stop : plan.stops) {
+    if (stop.hosts[0].node == 2) {
+      EXPECT_EQ(stop.layers.size(), 1);
+    }
+  }
+}
+
+PlannerInput ManyNodes(int n, bool contrary) {
+  std::mt19937_64 random(7);
+  std::uniform_real_distribution<double> real(0, 1);
+  PlannerInput in;
+  in.layer_bytes.assign(126, uint64_t{800} << 20);
+  in.kv_bytes_per_layer = uint64_t{64} << 20;
+  in.sessions = 16;
+  in.edge = {.ns_per_byte = 0.1, .head_bytes = 1 << 30, .least = {2, 2}};
+  in.zones.assign(8, std::vector<double>(8, 0));
+  for (size_t a = 0; a < 8; ++a) {
+    for (size_t b = 0; b < 8; ++b) {
+      in.zones[a][b] =
+          a == b ? 0.1 * kMs
+                 : (2 + 3 * std::abs(static_cast<double>(a) - static_cast<double>(b))) * kMs;
+    }
+  }
+  for (int i = 0; i < n; ++i) {
+    const double speed = real(random);
+    in.nodes.push_back({.name = "n" + std::to_string(i),
+                        .ns_per_byte = 0.001 + 0.02 * speed,
+                        .memory_bytes = (uint64_t{8} << 30) +
+                                        static_cast<uint64_t>(real(random) * (uint64_t{80} << 30)),
+                        .zone = i % 8,
+                        .access_ns = (contrary ? 1 - speed : real(random)) * 30 * kMs});
+  }
+  return in;
+}
+
+// `contrary`: whoever is faster is further away, so that nobody surpasses anybody.
+TEST(Planner, PlacesTenThousandNodesAnd126LayersInLessThanASecond) {
+  for (const bool contrary : {false, true}) {
+    const PlannerInput in = ManyNodes(10'000, contrary);
+    const auto start = std::chrono::steady_clock::now();
+    const auto plan = PlanRoute(in);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    std::printf("10,000 nodes%s: %zu hops, %.3f ms a token, planned in %.3f s\n",
+                contrary ? ", the faster the further" : "", plan->stops.size(),
+                plan->total_ns / kMs, took.count());
+    EXPECT_LT(took.count(), kSanitized ? 60 : 1);
+    EXPECT_EQ(plan->dropped.size(), kExplainedMax);
+    EXPECT_GT(plan->dropped_more, 9'000u);
+  }
+}
+
+}  // namespace
+}  // namespace mortar
