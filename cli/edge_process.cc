@@ -52,6 +52,7 @@ absl::Status EdgeProcess::State::Start() {
   edge_options.show_tokens_to_cloud = session.show_tokens_to_cloud;
   edge_options.has_relay = !options.link.relay.empty();
   edge_options.rows_max = kNodeRowsMax;
+  edge_options.sealed = options.link.keys.has_value();
   edge_options.drafting = session.drafting;
   ASSIGN_OR_RETURN(edge, Edge::Create(edge_options, {*transport, parts.clock, jobs, parts.log,
                                                      *engine, *parts.model.tokenizer}));

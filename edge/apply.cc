@@ -13,7 +13,9 @@ EdgeSlot& SlotAt(EdgeState& s, int slot) { return s.slots[static_cast<size_t>(sl
 
 // --- Messages, time ---
 
-void On(EdgeState& s, Time now, EdgeReceived& e) { Receive(s, now, e.from, e.message); }
+void On(EdgeState& s, Time now, EdgeReceived& e) { Receive(s, now, e); }
+
+void On(EdgeState& s, Time, SealBroken&) { ++s.counters.broken_seals; }
 
 void On(EdgeState& s, Time now, AnswerBroken& e) {
   ++s.counters.broken_answers;
@@ -161,7 +163,8 @@ void SendFrame(EdgeState& s, Time now, EdgeSlot& slot, EdgeItem& item) {
   e.n_hops = static_cast<uint8_t>(slot.hops.size() - 1);
   for (size_t i = 1; i < slot.hops.size(); ++i) e.hops[i - 1] = slot.hops[i].node;
   slot.in_flight.push_back(std::move(frame));
-  Owe(s, slot.hops[0].node, Activation{.envelope = e, .rows = std::move(item.rows_out)});
+  Owe(s, slot.hops[0].node, Activation{.envelope = e, .rows = std::move(item.rows_out)},
+      slot.rows_key);
 }
 
 void On(EdgeState& s, Time now, FrontDone& e) {

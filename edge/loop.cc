@@ -27,6 +27,8 @@ struct Edge::Rest {
 
   bool PollJobs(Time now);
   bool PollMessages(Time now);
+  absl::Status OpenAnswer(NodeId from, Activation& answer);
+  void DrawKeys(EdgeReceived& received);
   void SendOwed();
   bool Execute(Time now);
   void Join(Time now);
@@ -112,7 +114,12 @@ bool Edge::Rest::PollMessages(Time now) {
   for (; n < kMessagesPerStep; ++n) {
     std::optional<Incoming> incoming = parts.transport.Poll();
     if (!incoming) break;
-    if (const auto* answer = std::get_if<Activation>(&incoming->message)) {
+    if (auto* answer = std::get_if<Activation>(&incoming->message)) {
+      if (const absl::Status opened = OpenAnswer(incoming->from, *answer); !opened.ok()) {
+        parts.log.Debug("broken_seal", {{"why", Message(opened)}});
+        Apply(state, now, SealBroken{});
+        continue;
+      }
       const absl::Status fits = CheckAnswer(*answer, state.options.model.n_embd);
       if (!fits.ok()) {
         parts.log.Debug("broken_answer", {{"why", Message(fits)}});
@@ -120,9 +127,30 @@ bool Edge::Rest::PollMessages(Time now) {
         continue;
       }
     }
-    Apply(state, now, EdgeReceived{incoming->from, std::move(incoming->message)});
+    EdgeReceived received{.from = incoming->from, .message = std::move(incoming->message)};
+    if (state.options.sealed) DrawKeys(received);
+    Apply(state, now, std::move(received));
   }
   return n > 0;
+}
+
+absl::Status Edge::Rest::OpenAnswer(NodeId from, Activation& answer) {
+  if (!state.options.sealed) return CheckNotSealed(answer);
+  const SessionKey* key = FindSessionKey(state, answer.envelope.session);
+  if (key == nullptr) return NotFound("an answer to no session that runs");
+  return OpenRows(RowsKeyOf(*key, from), answer);
+}
+
+// Of a route whose hops nothing can be sealed for, the reason in place of the grant.
+void Edge::Rest::DrawKeys(EdgeReceived& received) {
+  auto* route = std::get_if<Route>(&received.message);
+  if (route == nullptr || !route->status.ok()) return;
+  auto keys = NewRouteKeys(route->grant);
+  if (keys.ok()) {
+    received.keys = *std::move(keys);
+  } else {
+    route->status = keys.status();
+  }
 }
 
 void Edge::Rest::SendOwed() {
@@ -131,6 +159,7 @@ void Edge::Rest::SendOwed() {
   }
   state.introduce.clear();
   for (Outgoing& outgoing : state.outbox) {
+    if (outgoing.seal) SealRows(*outgoing.seal, std::get<Activation>(outgoing.message));
     const absl::Status sent = parts.transport.Send(outgoing.to, std::move(outgoing.message));
     // Lost, as on any network: what needs an answer has a deadline and is sent again.
     if (!sent.ok()) parts.log.Debug("not_sent", {{"why", Message(sent)}});

@@ -140,7 +140,7 @@ void TakeQuota(const EdgeState& s, EdgeSlot& slot, const RouteGrant& grant) {
   slot.chunk_rows = std::min(slot.chunk_rows, static_cast<int>(slot.bytes_granted / row_bytes));
 }
 
-void On(EdgeState& s, Time now, NodeId from, Route& route) {
+void On(EdgeState& s, Time now, NodeId from, Route& route, std::optional<RouteKeys> keys) {
   EdgeSlot* found = nullptr;
   for (EdgeSlot& slot : s.slots) {
     const bool asked = slot.phase == SlotPhase::kRouting && slot.route_request == route.request;
@@ -171,6 +171,10 @@ void On(EdgeState& s, Time now, NodeId from, Route& route) {
   ++slot.epoch;
   slot.sent = 0;
   slot.held_until = {};
+  CHECK(keys.has_value() == s.options.sealed);
+  slot.keys = std::move(keys);
+  if (slot.keys) slot.rows_key = RowsKeyOf(slot.keys->session, s.self);
+  OweKeys(s, slot);
   if (slot.timings.output_tokens == 0) slot.started = now;
   s.outputs.push_back({.request = slot.request, .what = Routed{slot.hops}});
 }
@@ -233,8 +237,11 @@ void On(EdgeState& s, Time, NodeId, Other&) {
 
 }  // namespace
 
-void Receive(EdgeState& s, Time now, NodeId from, AnyMessage& message) {
-  std::visit([&](auto& m) { On(s, now, from, m); }, message);
+void Receive(EdgeState& s, Time now, EdgeReceived& received) {
+  if (auto* route = std::get_if<Route>(&received.message)) {
+    return On(s, now, received.from, *route, std::move(received.keys));
+  }
+  std::visit([&](auto& m) { On(s, now, received.from, m); }, received.message);
 }
 
 }  // namespace mortar

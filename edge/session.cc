@@ -47,6 +47,14 @@ EdgeSlot* FindAnswered(EdgeState& s, NodeId from, const Envelope& answer) {
   return nullptr;
 }
 
+const SessionKey* FindSessionKey(const EdgeState& s, const SessionId& session) {
+  for (const EdgeSlot& slot : s.slots) {
+    const bool found = slot.phase == SlotPhase::kRunning && slot.session == session;
+    if (found && slot.keys) return &slot.keys->session;
+  }
+  return nullptr;
+}
+
 void EndUnadmitted(EdgeState& s, RequestId request, FinishReason reason, absl::Status status) {
   Finished finished{.reason = reason, .status = std::move(status), .text = {}, .timings = {}};
   s.outputs.push_back({.request = request, .what = std::move(finished)});
@@ -85,6 +93,7 @@ void BeginRouting(EdgeState& s, Time from, EdgeSlot& slot) {
   slot.route_asked.reset();
   slot.route_refusal = absl::OkStatus();
   slot.hops.clear();
+  slot.keys.reset();
 }
 
 namespace {
@@ -108,8 +117,18 @@ bool NextEpoch(EdgeState& s, Time now, EdgeSlot& slot, const std::string& why) {
 
 }  // namespace
 
+void OweKeys(EdgeState& s, const EdgeSlot& slot) {
+  if (!slot.keys) return;
+  CHECK(slot.keys->for_hops.size() == slot.hops.size());
+  for (size_t i = 0; i < slot.hops.size(); ++i) {
+    Owe(s, slot.hops[i].node, Open{.session = slot.session, .key = slot.keys->for_hops[i]});
+  }
+}
+
 void Retry(EdgeState& s, Time now, EdgeSlot& slot, int from, const std::string& why) {
-  if (NextEpoch(s, now, slot, why)) slot.sent = std::min(from, slot.answered);
+  if (!NextEpoch(s, now, slot, why)) return;
+  slot.sent = std::min(from, slot.answered);
+  OweKeys(s, slot);  // what a hop lacks may be that
 }
 
 void RetryOnNewRoute(EdgeState& s, Time now, EdgeSlot& slot, const std::string& why) {

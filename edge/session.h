@@ -8,11 +8,14 @@
 namespace mortar {
 
 // A message of another node changes the state (messages.cc).
-void Receive(EdgeState& s, Time now, NodeId from, AnyMessage& message);
+void Receive(EdgeState& s, Time now, EdgeReceived& received);
 
-inline void Owe(EdgeState& s, NodeId to, AnyMessage message) {
-  s.outbox.push_back({.to = to, .message = std::move(message)});
+inline void Owe(EdgeState& s, NodeId to, AnyMessage message,
+                std::optional<SessionKey> seal = std::nullopt) {
+  s.outbox.push_back({.to = to, .message = std::move(message), .seal = std::move(seal)});
 }
+// The session's key for every hop, where nodes have keys.
+void OweKeys(EdgeState& s, const EdgeSlot& slot);
 
 // The running session that an answer speaks of; null, and counted, unless the answer is of its
 // newest epoch.

@@ -54,6 +54,7 @@
 #include "edge/request.h"
 #include "edge/text_stream.h"
 #include "protocol/messages.h"
+#include "protocol/seal.h"
 
 namespace mortar {
 
@@ -81,6 +82,7 @@ struct EdgeOptions {
   int back_layers = 2;
   bool show_tokens_to_cloud = false;  // allows front or back 0
   bool has_relay = false;             // of its own, beside the coordinator
+  bool sealed = false;                // links have keys: rows are sealed for the hops of a route
   int n_parallel = 1;                 // sessions at a time
   int context_max = 4096;             // positions of one session
   int kv_pages = 0;                   // of the engine's pool, for all sessions
@@ -132,6 +134,8 @@ struct EdgeSlot {
 
   SessionId session;
   std::vector<Hop> hops;
+  std::optional<RouteKeys> keys{};     // of the route, where nodes have keys
+  std::optional<SessionKey> rows_key;  // what this edge seals its rows with
   uint64_t route_request = 0;
   Time routing_since{};
   std::optional<Time> route_asked;
@@ -193,6 +197,7 @@ struct EdgeCounters {
   uint64_t frames = 0;       // sent
   uint64_t old_answers = 0;  // of an older epoch, dropped
   uint64_t broken_answers = 0;
+  uint64_t broken_seals = 0;  // dropped: nobody knows who sent them
   uint64_t retries = 0;
   uint64_t unexpected = 0;  // messages that no edge should get, or not from this node
 };
@@ -231,7 +236,10 @@ struct EdgeState {
 struct EdgeReceived {
   NodeId from;
   AnyMessage message;
+  std::optional<RouteKeys>
+      keys{};  // fresh ones, with a Route that has a grant, where nodes have keys
 };
+struct SealBroken {};  // an answer whose seal is not that of its session and hop
 struct AnswerBroken {
   NodeId from;
   Envelope envelope;
@@ -275,10 +283,10 @@ struct EdgeReleaseStarted {};
 struct EdgePagesReleased {
   const std::vector<int>* slots = nullptr;
 };
-using EdgeEvent =
-    std::variant<EdgeReceived, AnswerBroken, EdgeHelloSent, EdgeStatusSent, EdgeTicked, Submitted,
-                 CancelRequested, Admitted, RouteAsked, RouteTimedOut, DeadlinePassed, FrontStarted,
-                 FrontDone, BackStarted, BackDone, EdgeReleaseStarted, EdgePagesReleased>;
+using EdgeEvent = std::variant<EdgeReceived, AnswerBroken, SealBroken, EdgeHelloSent,
+                               EdgeStatusSent, EdgeTicked, Submitted, CancelRequested, Admitted,
+                               RouteAsked, RouteTimedOut, DeadlinePassed, FrontStarted, FrontDone,
+                               BackStarted, BackDone, EdgeReleaseStarted, EdgePagesReleased>;
 
 EdgeState NewEdgeState(EdgeOptions options, NodeId self, const Tokenizer& tokenizer);
 void Apply(EdgeState& state, Time now, EdgeEvent event);
@@ -300,6 +308,8 @@ struct EdgePlan {
 void Plan(const EdgeState& state, Time now, EdgePlan& plan);
 
 NodeStatus StatusOf(const EdgeState& state);
+// The key of a session that runs; null when there is none.
+const SessionKey* FindSessionKey(const EdgeState& state, const SessionId& session);
 // The longest that a session may become.
 int EdgePositionsFor(const EdgeOptions& options, int n_prompt, int n_predict);
 int EdgePagesFor(const EdgeOptions& options, int n_prompt, int n_predict);

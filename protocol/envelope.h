@@ -17,7 +17,10 @@ namespace mortar {
 enum class RowsWanted : uint8_t { kNone = 0, kLast = 1, kAll = 2 };
 
 inline constexpr uint16_t kFlagAnswer = 1;  // from the last hop to the edge
-inline constexpr uint16_t kFlagsKnown = kFlagAnswer;
+inline constexpr uint16_t kFlagSealed = 2;  // rows and envelope are sealed (seal.h)
+inline constexpr uint16_t kFlagsKnown = kFlagAnswer | kFlagSealed;
+
+inline constexpr size_t kSealBytes = 16;  // of a frame's tag
 
 struct Envelope {
   SessionId session{};
@@ -31,12 +34,17 @@ struct Envelope {
   uint16_t flags = 0;                       // kFlag…; others must be zero
   std::optional<uint16_t> layer{};          // of which the rows are the input; a sender may not say
   std::array<NodeId, kHopsMax - 1> hops{};  // hops after the receiver, the next one first
+  std::array<uint8_t, kSealBytes> seal{};   // when kFlagSealed is set
 
-  bool is_answer() const { return (flags & kFlagAnswer) != 0; }
+  constexpr bool is_answer() const { return (flags & kFlagAnswer) != 0; }
+  constexpr bool is_sealed() const { return (flags & kFlagSealed) != 0; }
   bool operator==(const Envelope&) const = default;
 };
 
-// Bytes of an encoded frame beside its rows (wire.h). Design: at most 200 with ZeroMQ's own.
-inline constexpr size_t EncodedBytes(const Envelope& e) { return 120 + 8 * size_t{e.n_hops}; }
+// Bytes of an encoded frame beside its rows (wire.h). Design: at most 200 with ZeroMQ's own, 300
+// with keys.
+inline constexpr size_t EncodedBytes(const Envelope& e) {
+  return 128 + 8 * size_t{e.n_hops} + (e.is_sealed() ? kSealBytes : 0);
+}
 
 }  // namespace mortar

@@ -38,6 +38,10 @@ class SecretKey {
   std::array<uint8_t, kKeyBytes> bytes{};
 };
 
+// A secret key that only one pair can read (libsodium's sealed box adds 48 bytes).
+inline constexpr size_t kSealedKeyBytes = kKeyBytes + 48;
+using SealedKey = std::array<uint8_t, kSealedKeyBytes>;
+
 struct KeyPair {
   PublicKey public_key;
   SecretKey secret_key;

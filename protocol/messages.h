@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -207,6 +208,13 @@ struct Goodbye {
   bool operator==(const Goodbye&) const = default;
 };
 
+// The session's key, for this hop alone.
+struct Open {
+  SessionId session;
+  SealedKey key{};
+  bool operator==(const Open&) const = default;
+};
+
 // The sender's loop turns.
 struct Alive {
   bool operator==(const Alive&) const = default;
@@ -214,7 +222,7 @@ struct Alive {
 
 using AnyMessage =
     std::variant<Hello, Welcome, NodeStatus, Placement, RouteRequest, Route, Activation, NeedPrefix,
-                 NeedRoute, Rejected, End, Cancel, Goodbye, Alive, Ended>;
+                 NeedRoute, Rejected, End, Cancel, Goodbye, Alive, Ended, Open>;
 
 // Where a node listens, as a loop's apply leaves it for the transport.
 struct Introduction {
@@ -227,6 +235,7 @@ struct Introduction {
 struct Outgoing {
   NodeId to;
   AnyMessage message;
+  std::optional<SecretKey> seal{};  // of a frame: what its rows are to be sealed with
 };
 
 }  // namespace mortar

@@ -264,12 +264,30 @@ Activation Read(wire::Envelope::Reader in) {
   const auto hops = in.getHops();
   e.n_hops = static_cast<uint8_t>(CheckedSize(hops, kHopsMax - 1, "remaining hops"));
   for (unsigned i = 0; i < hops.size(); ++i) e.hops[i] = NodeId{hops[i]};
+  const capnp::Data::Reader seal = in.getSeal();
+  if (seal.size() != (e.is_sealed() ? e.seal.size() : 0)) {
+    throw Refusal{"frame with a seal of " + std::to_string(seal.size()) + " bytes, expected " +
+                  (e.is_sealed() ? std::to_string(e.seal.size()) : "none")};
+  }
+  if (e.is_sealed()) std::memcpy(e.seal.data(), seal.begin(), seal.size());
   return m;
 }
 
 NeedPrefix Read(wire::NeedPrefix::Reader in) {
   auto m = ReadStep<NeedPrefix>(in.getStep());
   m.have = Int(in.getHave(), "positions");
+  return m;
+}
+
+Open Read(wire::Open::Reader in) {
+  Open m;
+  m.session = Read(in.getSession());
+  const capnp::Data::Reader key = in.getKey();
+  if (key.size() != m.key.size()) {
+    throw Refusal{"sealed key of " + std::to_string(key.size()) + " bytes, expected " +
+                  std::to_string(m.key.size())};
+  }
+  std::memcpy(m.key.data(), key.begin(), key.size());
   return m;
 }
 
@@ -317,6 +335,8 @@ AnyMessage Read(wire::Frame::Reader frame) {
       return Alive{};
     case wire::Frame::ENDED:
       return Read(frame.getEnded());
+    case wire::Frame::OPEN:
+      return Read(frame.getOpen());
   }
   throw Refusal{"message of unknown kind " + std::to_string(static_cast<int>(frame.which()))};
 }

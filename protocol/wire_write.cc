@@ -181,6 +181,7 @@ void Put(wire::Frame::Builder out, const Activation& m) {
   envelope.setRowsWanted(static_cast<wire::RowsWanted>(e.rows_wanted));
   envelope.setFlags(e.flags);
   envelope.setInputOf(e.layer ? static_cast<uint16_t>(*e.layer + 1) : 0);
+  if (e.is_sealed()) envelope.setSeal(capnp::Data::Reader(e.seal.data(), e.seal.size()));
   auto hops = envelope.initHops(Count(e.n_hops, kHopsMax - 1));
   for (unsigned i = 0; i < hops.size(); ++i) hops.set(i, e.hops[i].value);
 }
@@ -209,6 +210,11 @@ void Put(wire::Frame::Builder out, const Goodbye& m) {
   Put(out.initGoodbye().initStatus(), m.status);
 }
 void Put(wire::Frame::Builder out, const Alive&) { out.setAlive(); }
+void Put(wire::Frame::Builder out, const Open& m) {
+  auto open = out.initOpen();
+  Put(open.initSession(), m.session);
+  open.setKey(capnp::Data::Reader(m.key.data(), m.key.size()));
+}
 void Put(wire::Frame::Builder out, const Ended& m) {
   auto ended = out.initEnded();
   Put(ended.initSession(), m.session);

@@ -35,6 +35,7 @@ void On(WorkerState& s, Time, NodeId from, Goodbye& goodbye) {
     for (size_t i = 0; i < s.places.size(); ++i) {
       if (s.places[i].edge == from) EndSession(s, static_cast<int>(i));
     }
+    s.opened.RemoveOf(from);
   } else if (absl::IsUnavailable(goodbye.status)) {
     // Its placements begin anew: an id of the past says nothing any more.
     s.phase = WorkerPhase::kJoining;
@@ -114,6 +115,18 @@ void On(WorkerState& s, Time now, WorkerReceived& e) {
 }
 
 void On(WorkerState& s, Time, FrameBroken& e) { Reject(s, e.envelope, std::move(e.status)); }
+
+// A key that was lost on its way comes again with the edge's next epoch.
+void On(WorkerState& s, Time, FrameUnopened& e) {
+  ++s.counters.need_prefix;
+  const Envelope& frame = e.envelope;
+  Owe(s, frame.edge,
+      NeedPrefix{.session = frame.session, .epoch = frame.epoch, .step = frame.step});
+}
+
+void On(WorkerState& s, Time, WorkerSealBroken&) { ++s.counters.broken_seals; }
+
+void On(WorkerState& s, Time, KeyOpened& e) { TakeKey(s, e.edge, e.session, e.seal); }
 
 void On(WorkerState& s, Time, FrameSent& e) {
   const auto found = s.place_of.find(e.session);

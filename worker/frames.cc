@@ -49,6 +49,10 @@ void EndSession(WorkerState& s, int place) {
 void EndById(WorkerState& s, NodeId from, const SessionId& id) {
   const auto found = s.place_of.find(id);
   if (found == s.place_of.end()) {
+    if (const OpenedSession* opened = s.opened.Find(id);
+        opened != nullptr && opened->edge == from) {
+      s.opened.Remove(id);
+    }
     // It may have overtaken its session's first frame. Anybody can say so of any id, so these
     // are kept apart and push out only one another.
     return Remember(s.ended_unknown, kUnknownEndsRemembered, id);
@@ -63,6 +67,27 @@ void EndById(WorkerState& s, NodeId from, const SessionId& id) {
   ended.session = id;
   Owe(s, session.edge, ended);
   EndSession(s, found->second);
+}
+
+// --- Keys ---
+
+const SessionSeal* FindSeal(const WorkerState& s, const SessionId& id) {
+  const auto found = s.place_of.find(id);
+  if (found != s.place_of.end()) {
+    const WorkerSession& session = s.places[static_cast<size_t>(found->second)];
+    return session.seal ? &*session.seal : nullptr;
+  }
+  const OpenedSession* opened = s.opened.Find(id);
+  return opened == nullptr ? nullptr : &opened->seal;
+}
+
+void TakeKey(WorkerState& s, NodeId edge, const SessionId& session, const SessionSeal& seal) {
+  if (s.ended.ids.contains(session) || s.ended_unknown.ids.contains(session)) {
+    ++s.counters.ended_session;
+  } else if (!s.place_of.contains(session)) {
+    s.opened.Add(session, {.edge = edge, .seal = seal});
+  }
+  // One that is here has its key, which an edge keeps for as long as its route.
 }
 
 // --- Frames ---
@@ -139,6 +164,10 @@ int OpenSession(WorkerState& s, NodeId from, const Envelope& e) {
   session.edge = e.edge;
   session.sender = from;
   session.epoch = e.epoch;
+  if (const OpenedSession* opened = s.opened.Find(e.session); opened != nullptr) {
+    session.seal = opened->seal;
+    s.opened.Remove(e.session);
+  }
   s.place_of.emplace(e.session, place);
   return place;
 }
@@ -160,6 +189,11 @@ void Accept(WorkerState& s, WorkerSession& session, Activation&& frame) {
 
 void TakeFrame(WorkerState& s, Time now, NodeId from, Activation& frame) {
   const Envelope& e = frame.envelope;
+  const OpenedSession* opened = s.opened.Find(e.session);
+  if (opened != nullptr && opened->edge != e.edge) {
+    ++s.counters.foreign_edge;
+    return;
+  }
   if (s.load != LoadPhase::kReady || e.layer.value_or(s.layers.begin) != s.layers.begin) {
     ++s.counters.need_route;
     return Owe(s, e.edge, NeedRoute{.session = e.session, .epoch = e.epoch, .step = e.step});
@@ -216,7 +250,9 @@ void Deliver(WorkerState& s, RunningFrame& frame) {
     e.base += e.n - n_out;  // the last rows, or all
     e.n = n_out;
   }
-  Owe(s, to, Activation{.envelope = e, .rows = std::move(frame.rows_out)});
+  const WorkerSession& session = s.places[static_cast<size_t>(frame.place)];
+  Owe(s, to, Activation{.envelope = e, .rows = std::move(frame.rows_out)},
+      session.seal ? std::optional<SessionKey>(session.seal->own) : std::nullopt);
 }
 
 }  // namespace mortar

@@ -7,9 +7,13 @@
 
 namespace mortar {
 
-inline void Owe(WorkerState& s, NodeId to, AnyMessage message) {
-  s.outbox.push_back({.to = to, .message = std::move(message)});
+inline void Owe(WorkerState& s, NodeId to, AnyMessage message,
+                std::optional<SessionKey> seal = std::nullopt) {
+  s.outbox.push_back({.to = to, .message = std::move(message), .seal = std::move(seal)});
 }
+
+// The key of a session came from `edge`.
+void TakeKey(WorkerState& s, NodeId edge, const SessionId& session, const SessionSeal& seal);
 
 // A frame that CheckFrame let pass: dropped, answered or accepted.
 void TakeFrame(WorkerState& s, Time now, NodeId from, Activation& frame);

@@ -24,6 +24,8 @@ struct Worker::Rest {
 
   bool PollJobs(Time now);
   bool PollMessages(Time now);
+  void TakeOpen(Time now, NodeId from, const Open& open);
+  bool OpenFrame(Time now, NodeId from, Activation& frame);
   void SendOwed();
   bool Execute(Time now);
   void StartBatch(Time now);
@@ -95,7 +97,12 @@ bool Worker::Rest::PollMessages(Time now) {
   for (; n < kMessagesPerStep; ++n) {
     std::optional<Incoming> incoming = parts.transport.Poll();
     if (!incoming) break;
-    if (const auto* frame = std::get_if<Activation>(&incoming->message)) {
+    if (const auto* open = std::get_if<Open>(&incoming->message)) {
+      TakeOpen(now, incoming->from, *open);
+      continue;
+    }
+    if (auto* frame = std::get_if<Activation>(&incoming->message)) {
+      if (!OpenFrame(now, incoming->from, *frame)) continue;
       absl::Status fits = CheckFrame(*frame, state.options.model.n_embd);
       if (!fits.ok()) {
         Apply(state, now, FrameBroken{frame->envelope, std::move(fits)});
@@ -107,6 +114,30 @@ bool Worker::Rest::PollMessages(Time now) {
   return n > 0;
 }
 
+void Worker::Rest::TakeOpen(Time now, NodeId from, const Open& open) {
+  if (parts.keys == nullptr) return Apply(state, now, WorkerSealBroken{});
+  const auto key = OpenSealed(open.key, *parts.keys);
+  if (!key.ok()) return Apply(state, now, WorkerSealBroken{});
+  const SessionSeal seal{.session = *key, .own = RowsKeyOf(*key, parts.transport.self())};
+  Apply(state, now, KeyOpened{.edge = from, .session = open.session, .seal = seal});
+}
+
+// False: the frame is not one for this node, and was dealt with.
+bool Worker::Rest::OpenFrame(Time now, NodeId from, Activation& frame) {
+  absl::Status opened;
+  if (parts.keys == nullptr) {
+    opened = CheckNotSealed(frame);
+  } else if (const SessionSeal* seal = FindSeal(state, frame.envelope.session)) {
+    opened = OpenRows(RowsKeyOf(seal->session, from), frame);
+  } else {
+    Apply(state, now, FrameUnopened{frame.envelope});
+    return false;
+  }
+  // No answer: what is not genuine must not make this node speak to the edge that it names.
+  if (!opened.ok()) Apply(state, now, WorkerSealBroken{});
+  return opened.ok();
+}
+
 void Worker::Rest::SendOwed() {
   for (const Introduction& peer : state.introduce) {
     parts.transport.Introduce(peer);
@@ -115,6 +146,7 @@ void Worker::Rest::SendOwed() {
   const Time now = parts.clock.Now();
   for (size_t i = 0; i < state.outbox.size(); ++i) {
     Outgoing& outgoing = state.outbox[i];
+    if (outgoing.seal) SealRows(*outgoing.seal, std::get<Activation>(outgoing.message));
     std::optional<FrameSent> frame;
     if (const auto* f = std::get_if<Activation>(&outgoing.message)) {
       frame = {.session = f->envelope.session,

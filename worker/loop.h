@@ -27,6 +27,7 @@ class Worker final : public Loop {
     JobQueue& jobs;
     const Logger& log;
     LoadLayers load;
+    const KeyPair* keys = nullptr;  // of this node: frames must be sealed; null: they must not be
   };
   Worker(WorkerOptions options, Parts parts);
   ~Worker() override;

@@ -24,6 +24,10 @@
 //   epoch lower, or step not newer        | dropped and counted
 //   epoch higher                          | adopted; queued frames go, KV stays; then as below
 //   base > have                           | NeedPrefix; nothing is applied
+//   not sealed for its session, where     | dropped and counted, before anything else is read
+//   nodes have keys                       |
+//   key of its session is not here        | NeedPrefix: the edge sends the key again
+//   Open                                  | the key is kept until the session begins
 //   queue, sessions or pages are full     | Rejected; nothing is applied
 //   otherwise                             | accepted: pages taken, have = base + n, queued
 //   End, Cancel of its edge               | its queue goes, its pages are freed and zeroed; Ended
@@ -44,6 +48,7 @@
 #include "common/clock.h"
 #include "common/ring_queue.h"
 #include "protocol/messages.h"
+#include "worker/opened.h"
 
 namespace mortar {
 
@@ -69,8 +74,9 @@ struct QueuedFrame {
 struct WorkerSession {
   bool used = false;
   SessionId id;
-  NodeId edge;    // that its first frame named
-  NodeId sender;  // of its first frame: the edge, or the worker before this one
+  NodeId edge;                        // that its first frame named
+  NodeId sender;                      // of its first frame: the edge, or the worker before this one
+  std::optional<SessionSeal> seal{};  // where nodes have keys
   uint32_t epoch = 0;
   uint64_t accepted_step = 0;  // newest step that was queued or run
   int have = 0;                // positions after everything queued has run
@@ -107,6 +113,7 @@ struct WorkerCounters {
   uint64_t old_step = 0;       // dropped
   uint64_t ended_session = 0;  // dropped: came after End
   uint64_t foreign_edge = 0;   // dropped: the session is another's
+  uint64_t broken_seals = 0;   // dropped: frames and keys that were not sealed for this node
   uint64_t need_prefix = 0;
   uint64_t need_route = 0;
   uint64_t rejected = 0;
@@ -134,6 +141,7 @@ struct WorkerState {
   bool busy = false;                                    // a job has the engine
   std::vector<WorkerSession> places;                    // options.sessions_max
   std::unordered_map<SessionId, int, IdHash> place_of;  // live sessions
+  OpenedSessions opened;                                // whose first frame has not come
   EndedSessions ended;          // that were here; the newest kEndedSessionsRemembered
   EndedSessions ended_unknown;  // that were not; the newest kUnknownEndsRemembered
   int positions_max = 0;        // of one session, as the engine was loaded
@@ -156,6 +164,15 @@ struct WorkerReceived {
 struct FrameBroken {  // a frame that CheckFrame refused
   Envelope envelope;
   absl::Status status;
+};
+struct FrameUnopened {  // of a session whose key is not here
+  Envelope envelope;
+};
+struct WorkerSealBroken {};  // a frame or a key that was not sealed for this node
+struct KeyOpened {
+  NodeId edge;
+  SessionId session;
+  SessionSeal seal;
 };
 struct FrameSent {
   SessionId session;
@@ -184,9 +201,9 @@ struct PagesReleased {
 struct Expired {
   int place = 0;
 };
-using WorkerEvent =
-    std::variant<WorkerReceived, FrameBroken, FrameSent, HelloSent, StatusSent, LoadStarted,
-                 LoadDone, BatchStarted, BatchDone, ReleaseStarted, PagesReleased, Expired>;
+using WorkerEvent = std::variant<WorkerReceived, FrameBroken, FrameUnopened, WorkerSealBroken,
+                                 KeyOpened, FrameSent, HelloSent, StatusSent, LoadStarted, LoadDone,
+                                 BatchStarted, BatchDone, ReleaseStarted, PagesReleased, Expired>;
 
 WorkerState NewWorkerState(WorkerOptions options);
 void Apply(WorkerState& state, Time now, WorkerEvent event);
@@ -205,5 +222,7 @@ struct WorkerPlan {
 void Plan(const WorkerState& state, Time now, WorkerPlan& plan);
 
 NodeStatus StatusOf(const WorkerState& state);
+// What a session that is here, or was opened, is sealed with; null when there is none.
+const SessionSeal* FindSeal(const WorkerState& state, const SessionId& session);
 
 }  // namespace mortar

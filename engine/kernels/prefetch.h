@@ -1,5 +1,6 @@
 // Asking for memory before it is read, into the second cache: on its way to the first a line holds
-// one of its few places there until it has come, and weights of eight bits came a third more slowly.
+// one of its few places there until it has come, and weights of eight bits came a third more
+// slowly.
 //
 // A core's own prefetchers follow a stream to the end of its page of 4 KiB and keep too few lines
 // on the way: decode, which is bound by how fast weights come, is 1.3 times as fast from memory

@@ -69,6 +69,7 @@ struct Frame {
     # a node that hears nothing for five seconds takes the link for dead. Lost: the next one says
     # the same. Since 1.
     ended @16 :Ended;
+    open @17 :Open;
   }
 }
 
@@ -238,7 +239,10 @@ enum RowsWanted {
 struct Envelope {
   # Edge -> first hop -> ... -> last hop -> edge, once a step; the rows follow as a part of their own.
   # Every frame is answered, by rows or by an empty frame: that answer is the credit for another.
-  # Epoch and step are the edge's. Lost at any hop: the deadline. Since 1.
+  # Epoch and step are the edge's. Lost at any hop: the deadline. Between nodes with keys it is sealed
+  # by its sender: the rows are ChaCha20-Poly1305 (RFC 8439) under a key of session and sender, the
+  # step as nonce, all fields but the tag as associated data (protocol/seal.h); a node with keys drops
+  # and counts what is not, and to a session whose key it lacks answers NeedPrefix. Since 1.
   session @0 :SessionId;
   edge @1 :UInt64;            # owner of the session; gets all answers
   step @2 :UInt64;            # the edge's; grows with each frame, resends included
@@ -246,11 +250,21 @@ struct Envelope {
   base @4 :UInt32;            # position of the first row
   n @5 :UInt32;               # rows; 0 in an empty answer alone
   rowsWanted @6 :RowsWanted;  # which rows the last hop sends back
-  flags @7 :UInt16;           # bit 0: answer; a node refuses bits that it does not know
+  flags @7 :UInt16;           # bit 0: answer, 1: sealed; a node refuses bits that it does not know
   hops @8 :List(UInt64);      # after the receiver, the next one first; at most 7
   inputOf @9 :UInt16;         # the rows are the input of layer inputOf - 1; a worker whose layers
                               # begin elsewhere answers NeedRoute: its placement is another one by
                               # now. 0: not said, by a sender from before this field
+  seal @10 :Data;             # the tag of a sealed frame, 16 bytes
+}
+
+struct Open {
+  # Edge -> every hop, where nodes have keys: when a route was granted, and again with each epoch. The
+  # session's key, drawn by the edge, in a box that the hop alone can open. A hop keeps it for the edge
+  # whose link brought it, 64 for one edge and 4,096 in all, until the session begins and ends. Lost:
+  # the hop answers NeedPrefix to the first frame. Since 1.
+  session @0 :SessionId;
+  key @1 :Data;   # 80 bytes: libsodium's sealed box of 32
 }
 
 struct SessionRef {

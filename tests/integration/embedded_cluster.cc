@@ -64,6 +64,31 @@ EmbeddedCluster::EmbeddedCluster(std::shared_ptr<GgufFile> file, const ClusterOp
 
 EmbeddedCluster::~EmbeddedCluster() = default;
 
+namespace {
+
+// Says in each Hello the key of its node, as a transport with keys does.
+class TransportWithKey final : public Transport {
+ public:
+  TransportWithKey(std::unique_ptr<Transport> inner, const PublicKey& key)
+      : inner_(std::move(inner)), key_(key) {}
+  NodeId self() const override { return inner_->self(); }
+  absl::Status Send(NodeId to, AnyMessage message) override {
+    if (auto* hello = std::get_if<Hello>(&message)) hello->key = key_;
+    return inner_->Send(to, std::move(message));
+  }
+  std::optional<Incoming> Poll() override { return inner_->Poll(); }
+  std::vector<LinkCounters> Links() const override { return inner_->Links(); }
+  size_t BytesOf(const Activation& frame) const override { return inner_->BytesOf(frame); }
+  std::string endpoint() const override { return inner_->endpoint(); }
+  void Introduce(const Introduction& peer) override { inner_->Introduce(peer); }
+
+ private:
+  const std::unique_ptr<Transport> inner_;
+  const PublicKey key_;
+};
+
+}  // namespace
+
 std::unique_ptr<Transport> EmbeddedCluster::Attach(NodeId node) {
   return sim_ == nullptr ? network_.Attach(node) : sim_->Attach(node);
 }
@@ -104,6 +129,7 @@ void EmbeddedCluster::AddEdge() {
   options.rows_max = kRowsMax;
   options.step_deadline = options_.step_deadline;
   options.drafting = options_.drafting;
+  options.sealed = options_.sealed;
   auto edge = Edge::Create(
       options, {*edge_node_.transport, clock_, *edge_node_.jobs, log_, *edge_engine_, *tokenizer_});
   CHECK(edge.ok());
@@ -114,6 +140,10 @@ void EmbeddedCluster::AddEdge() {
 void EmbeddedCluster::AddWorker(int i) {
   Node& node = nodes_[static_cast<size_t>(i)];
   node.transport = Attach(WorkerNode(i));
+  if (options_.sealed) {
+    node.transport =
+        std::make_unique<TransportWithKey>(std::move(node.transport), node.keys.public_key);
+  }
   node.jobs = NewJobs();
   WorkerOptions options;
   options.name = "worker-" + std::to_string(i + 1);
@@ -126,7 +156,8 @@ void EmbeddedCluster::AddWorker(int i) {
     return LoadParts({{false, p.layers, false}}, options_.worker_kv_positions);
   };
   node.worker = std::make_unique<Worker>(
-      options, Worker::Parts{*node.transport, clock_, *node.jobs, log_, std::move(load)});
+      options, Worker::Parts{*node.transport, clock_, *node.jobs, log_, std::move(load),
+                             options_.sealed ? &node.keys : nullptr});
   Drive(node.worker.get(), node.jobs.get());
 }
 

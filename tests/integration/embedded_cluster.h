@@ -40,6 +40,7 @@ struct ClusterOptions {
   Duration step_deadline = std::chrono::seconds(30);
   std::optional<SimOptions> sim{};  // a network under a seed instead of local queues
   Drafting drafting{};
+  bool sealed = false;  // nodes have keys, and rows are sealed from end to end
 };
 
 struct Answer {
@@ -72,6 +73,7 @@ class EmbeddedCluster {
 
  private:
   struct Node {
+    KeyPair keys = NewKeyPair();
     std::unique_ptr<Transport> transport;
     std::unique_ptr<JobQueue> jobs;
     std::unique_ptr<Worker> worker;

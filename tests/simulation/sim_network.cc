@@ -71,6 +71,14 @@ class SimNetwork::Jobs final : public JobQueue {
 
 std::unique_ptr<JobQueue> SimNetwork::NewJobs() { return std::make_unique<Jobs>(*this); }
 
+// With rows of its own, as over a wire: whoever gets them may change them.
+AnyMessage SimNetwork::CopyOf(const AnyMessage& message) {
+  const auto* frame = std::get_if<Activation>(&message);
+  if (frame == nullptr || frame->rows.empty()) return message;
+  return Activation{.envelope = frame->envelope,
+                    .rows = pool_.Copy(frame->rows, 0, frame->rows.n())};
+}
+
 void SimNetwork::Send(NodeId from, NodeId to, AnyMessage message) {
   if (options_.tamper) options_.tamper(from, to, message);
   const auto chance = [&] { return std::uniform_real_distribution<double>(0, 1)(random_); };
@@ -87,7 +95,7 @@ void SimNetwork::Send(NodeId from, NodeId to, AnyMessage message) {
     const int64_t span = (options_.delay_max - options_.delay_min).count();
     const Duration delay =
         options_.delay_min + Duration(static_cast<int64_t>(chance() * static_cast<double>(span)));
-    on_their_way_.emplace(clock_.Now() + delay, OnItsWay{from, to, number, message});
+    on_their_way_.emplace(clock_.Now() + delay, OnItsWay{from, to, number, CopyOf(message)});
   }
 }
 

@@ -64,6 +64,7 @@ class SimNetwork {
     AnyMessage message;
   };
   void Send(NodeId from, NodeId to, AnyMessage message);
+  AnyMessage CopyOf(const AnyMessage& message);
   void LoseLink(NodeId a, NodeId b);
   void Record(const Incoming& delivered, NodeId to);
   std::optional<Incoming> Receive(NodeId to);
@@ -77,6 +78,7 @@ class SimNetwork {
   std::map<std::pair<NodeId, NodeId>, uint64_t> sent_;
   std::map<std::pair<NodeId, NodeId>, uint64_t> newest_delivered_;
   WireWriter writer_;
+  RowsPool pool_;
   SimCounters counters_;
 };
 

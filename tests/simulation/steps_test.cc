@@ -7,6 +7,8 @@
 
 #include <map>
 #include <memory>
+#include <random>
+#include <set>
 
 #include "tests/integration/embedded_cluster.h"
 #include "tests/support/known_drafter.h"
@@ -246,6 +248,90 @@ TEST(Steps, ANetworkThatLosesEverythingEndsInAnErrorInItsTime) {
   EmbeddedCluster cluster(TinyFile({.n_layers = 6}), options);
   const Answer answer = cluster.Run(RequestOf(1, 9, 0));
   EXPECT_TRUE(absl::IsUnavailable(answer.finished.status)) << answer.finished.status;
+}
+
+// --- Sealed rows ---
+
+// The rows of every frame that crossed, each as its bytes.
+std::set<std::string> RowsThatCross(const std::shared_ptr<GgufFile>& file, uint64_t seed,
+                                    bool sealed) {
+  std::set<std::string> rows;
+  ClusterOptions options = OptionsOf(seed);
+  options.sealed = sealed;
+  options.sim->tamper = [&](NodeId, NodeId, AnyMessage& m) {
+    const auto* frame = std::get_if<Activation>(&m);
+    if (frame == nullptr) return;
+    EXPECT_EQ(frame->envelope.is_sealed(), sealed);
+    const auto* bytes = reinterpret_cast<const char*>(frame->rows.data());
+    const size_t row_bytes = static_cast<size_t>(frame->rows.n_embd()) * sizeof(float);
+    for (size_t at = 0; at < frame->rows.bytes(); at += row_bytes) {
+      rows.emplace(bytes + at, row_bytes);
+    }
+  };
+  EmbeddedCluster cluster(file, options);
+  const Answer answer = cluster.Run(RequestOf(7, 23, 0));
+  EXPECT_TRUE(answer.finished.status.ok()) << answer.finished.status;
+  return rows;
+}
+
+TEST(Sealed, NothingThatCrossesIsARowOfHiddenStates) {
+  const auto file = TinyFile({.n_layers = 6});
+  const std::set<std::string> plain = RowsThatCross(file, 1, false);
+  const auto known = [&](const std::set<std::string>& rows) {
+    return std::ranges::count_if(rows, [&](const auto& row) { return plain.contains(row); });
+  };
+  EXPECT_GT(known(RowsThatCross(file, 2, false)), 20) << "another run's rows are recognised";
+  const std::set<std::string> sealed = RowsThatCross(file, 2, true);
+  EXPECT_GT(sealed.size(), 20u);
+  EXPECT_EQ(known(sealed), 0);
+}
+
+// Keys are lost as everything is, and somebody on the way changes frames, makes up others and
+// strips seals: what is not genuine is dropped, and the tokens are those of an undisturbed run.
+TEST(Sealed, EverySeedGivesTheTokensOfAnUndisturbedRunThoughFramesAreForged) {
+  const auto file = TinyFile({.n_layers = 6});
+  uint64_t broken_at_workers = 0;
+  uint64_t broken_at_edge = 0;
+  int forged = 0;
+  for (uint64_t seed = 1; seed <= kSeeds / 4; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    const std::vector<GenerateRequest> requests = {RequestOf(seed, 23, 0),
+                                                   RequestOf(seed + 1000, 9, 0.9f)};
+    ClusterOptions options = OptionsOf(seed);
+    options.sealed = true;
+    std::mt19937_64 random(seed);
+    options.sim->tamper = [&](NodeId, NodeId, AnyMessage& m) {
+      auto* frame = std::get_if<Activation>(&m);
+      if (frame == nullptr || random() % 40 != 0) return;
+      ++forged;
+      switch (random() % 4) {
+        case 0:
+          frame->envelope.base ^= 1;
+          break;
+        case 1:
+          frame->envelope.step += 1;
+          break;
+        case 2:
+          frame->envelope.flags &= static_cast<uint16_t>(~kFlagSealed);
+          break;
+        default:
+          if (!frame->rows.empty()) frame->rows.mutable_data()[0] = 1.0f;
+      }
+    };
+    EmbeddedCluster cluster(file, options);
+    const std::vector<Answer> answers = cluster.RunAll(requests);
+    for (size_t i = 0; i < requests.size(); ++i) {
+      ASSERT_TRUE(answers[i].finished.status.ok()) << answers[i].finished.status;
+      ASSERT_EQ(answers[i].tokens, DecodeAlone(*file, requests[i]));
+    }
+    for (int w = 0; w < options.n_workers; ++w) {
+      broken_at_workers += cluster.worker(w).counters.broken_seals;
+    }
+    broken_at_edge += cluster.edge().state().counters.broken_seals;
+  }
+  EXPECT_GT(forged, 20);
+  EXPECT_GT(broken_at_workers, 10u);
+  EXPECT_GT(broken_at_edge, 3u);
 }
 
 }  // namespace

@@ -86,6 +86,20 @@ Envelope FullEnvelope() {
   return e;
 }
 
+Activation SealedFrame() {
+  Activation sealed{.envelope = FullEnvelope(), .rows = {}};
+  sealed.envelope.flags |= kFlagSealed;
+  uint8_t next = 0xe0;
+  for (uint8_t& byte : sealed.envelope.seal) byte = next++;
+  return sealed;
+}
+
+Open OpenedFor() {
+  Open open{.session = Session()};
+  for (size_t i = 0; i < open.key.size(); ++i) open.key[i] = static_cast<uint8_t>(3 * i);
+  return open;
+}
+
 }  // namespace
 
 std::vector<SampleMessage> SampleMessages() {
@@ -134,6 +148,8 @@ std::vector<SampleMessage> SampleMessages() {
   Activation with_layer{.envelope = FullEnvelope(), .rows = {}};
   with_layer.envelope.layer = 11;
   messages.emplace_back("activation_with_layer", with_layer);
+  messages.emplace_back("activation_sealed", SealedFrame());
+  messages.emplace_back("open", OpenedFor());
   messages.emplace_back("need_prefix",
                         NeedPrefix{.session = Session(), .epoch = 3, .step = 9, .have = 12});
   messages.emplace_back("need_route", NeedRoute{.session = Session(), .epoch = 3, .step = 9});

@@ -107,7 +107,7 @@ TEST_F(ZmqKeys, NodesOfTheListJoinAndSpeakDirectlyAndThroughTheCoordinator) {
   // Counted as it stands on the stream: 33 bytes of CURVE and ZeroMQ's header for each part.
   for (const LinkCounters& link : a_.transport->Links()) {
     if (link.to != b) continue;
-    EXPECT_EQ(link.frame_bytes, 2 * (120 + 33 + 2) + (2 + 3) * kWidth * 4 + 2 * (33 + 9));
+    EXPECT_EQ(link.frame_bytes, 2 * (128 + 33 + 2) + (2 + 3) * kWidth * 4 + 2 * (33 + 9));
   }
 }
 

@@ -93,7 +93,7 @@ TEST_F(ZmqLinks, AFrameIsCountedAsItsBytesOnTheStreamOnceAtTheSender) {
   }
   EXPECT_EQ(sent.frames, 1u);
   EXPECT_EQ(sent.rows, 1u);
-  EXPECT_EQ(sent.frame_bytes, (120 + 2) + (kWidth * 4 + 9));
+  EXPECT_EQ(sent.frame_bytes, (128 + 2) + (kWidth * 4 + 9));
   for (const LinkCounters& link : coordinator_.transport->Links()) EXPECT_EQ(link.frames, 0u);
 }
 
