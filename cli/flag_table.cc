@@ -301,7 +301,7 @@ constexpr FlagSpec kFlags[] = {
      .help = "this node's name, for people", .group = "Cluster", .value_name = "TEXT",
      .unset = "host and process id"},
     {.name = "insecure", .type = FlagType::kBool, .commands = kNodes,
-     .help = "allow addresses off this machine without keys, where all can read and send",
+     .help = "allow addresses off this machine without keys: all can read and send",
      .group = "Cluster", .fallback = "false"},
 
     // keys.
