@@ -92,6 +92,11 @@ absl::Status AddSection(const std::string& name, const toml::table& table, const
 
 absl::StatusOr<std::vector<ConfigEntry>> ReadConfigFile(const std::string& path) {
   ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(path, kConfigBytesMax));
+  return ParseConfig(text, path);
+}
+
+absl::StatusOr<std::vector<ConfigEntry>> ParseConfig(const std::string& text,
+                                                     const std::string& path) {
   ASSIGN_OR_RETURN(const toml::table table, Parse(text, path));
   return EntriesOf(table, path, "flag");
 }

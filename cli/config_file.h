@@ -20,6 +20,9 @@ struct ConfigEntry {
 // where there is one: a file that cannot be read, is larger than 1 MiB, is not TOML, or holds a
 // value that no flag can have (a table, a date, a mixed array).
 absl::StatusOr<std::vector<ConfigEntry>> ReadConfigFile(const std::string& path);
+// The same of a text that was read already; `path` is named in errors.
+absl::StatusOr<std::vector<ConfigEntry>> ParseConfig(const std::string& text,
+                                                     const std::string& path);
 
 // A table at the top of a file, or one of an array of tables.
 struct ConfigSection {

@@ -31,7 +31,7 @@ absl::Status CoordinatorCommand(const CommandContext& context) {
                   .forwards = true,
                   .members = true};
   ASSIGN_OR_RETURN(link.listen, ReadEndpoint(context, "listen", EndpointUse::kListen));
-  ASSIGN_OR_RETURN(NodeKeys keys, NodeKeys::Read(context, link));
+  RETURN_IF_ERROR(ReadNodeKeys(context, link));
   RETURN_IF_ERROR(AllowManyLinks());
   RowsPool pool;
   ASSIGN_OR_RETURN(const auto transport,
@@ -43,10 +43,7 @@ absl::Status CoordinatorCommand(const CommandContext& context) {
   context.console.Note("mortar: coordinator at " + transport->endpoint() + ", waits for " +
                        std::to_string(options.workers_expected) +
                        (options.workers_expected == 1 ? " worker" : " workers"));
-  const auto turn = [&] {
-    keys.Refresh(*transport, context.clock.Now(), context.log);
-    driver.Turn(kIdleWaitMax);
-  };
+  const auto turn = [&] { driver.Turn(kIdleWaitMax); };
   const absl::Status end = RunUntilSignal(turn, [] { return absl::OkStatus(); });
   LogTraffic(*transport, context.log);
   return end;

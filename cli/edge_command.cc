@@ -17,7 +17,7 @@ absl::Status EdgeCommand(const CommandContext& context) {
   }
   link.direct = context.settings.Bool("direct");
   link.insecure = context.settings.Bool("insecure");
-  RETURN_IF_ERROR(NodeKeys::Read(context, link).status());  // it listens nowhere: nothing to watch
+  RETURN_IF_ERROR(ReadNodeKeys(context, link));
   options.awake_max = AwakeMax(context.settings);
   return AnswerPrompt(
       context, [&](const AnswerInput& in) -> absl::StatusOr<std::unique_ptr<AnsweringNodes>> {

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -48,15 +49,11 @@ absl::Status MakeFolderOf(const std::string& path) {
 }
 
 // Its owner, and those of its group who serve with him, may read a secret; nobody else.
-absl::Status CheckMode(const std::string& path) {
-  struct stat status{};
-  if (stat(path.c_str(), &status) != 0) return ErrnoStatus(errno, "open " + path);
-  constexpr mode_t kForbidden = S_IWGRP | S_IXGRP | S_IRWXO;
-  if ((status.st_mode & kForbidden) == 0) return absl::OkStatus();
-  return FailedPrecondition(path +
-                            ": others than its owner can read or change this secret; chmod "
-                            "600 it, and make a new one if they did");
-}
+constexpr unsigned kNotOfASecret = S_IWGRP | S_IXGRP | S_IRWXO;
+// A key file is three lines.
+constexpr size_t kKeyFileBytesMax = 4096;
+// Whoever writes a list lets himself in.
+constexpr unsigned kNotOfAList = S_IWGRP | S_IWOTH;
 
 }  // namespace
 
@@ -69,8 +66,12 @@ std::string ConfigPath(const Environment& environment, const std::string& name) 
 // --- A node's own pair ---
 
 absl::StatusOr<KeyPair> ReadKeyFile(const std::string& path) {
-  RETURN_IF_ERROR(CheckMode(path));
-  ASSIGN_OR_RETURN(const std::vector<ConfigEntry> entries, ReadConfigFile(path));
+  ASSIGN_OR_RETURN(
+      const std::string whole,
+      ReadGuardedFile(path, kKeyFileBytesMax, kNotOfASecret,
+                      "others than its owner can read or change this secret; chmod 600 it, and "
+                      "make a new one if they did"));
+  ASSIGN_OR_RETURN(const std::vector<ConfigEntry> entries, ParseConfig(whole, path));
   std::string public_text, secret_text;
   for (const ConfigEntry& entry : entries) {
     const auto* text = std::get_if<std::string>(&entry.value);
@@ -101,13 +102,22 @@ absl::Status WriteKeyFile(const std::string& path, const KeyPair& keys) {
       "\"\n"
       "secret = \"" +
       ToHex(keys.secret_key) + "\"\n";
-  return WriteAll(file.fd(), text, path);
+  absl::Status written = WriteAll(file.fd(), text, path);
+  if (!written.ok()) unlink(path.c_str());  // half of it would stand in the way of the next one
+  return written;
 }
 
 // --- The list ---
 
 absl::StatusOr<AllowList> ReadAllowList(const std::string& path) {
-  ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(path, kAllowListBytesMax));
+  ASSIGN_OR_RETURN(const std::string text,
+                   ReadGuardedFile(path, kAllowListBytesMax, kNotOfAList,
+                                   "others than its owner can change this list, and so let "
+                                   "themselves in; chmod go-w it"));
+  if (text.empty()) {
+    return InvalidArgument(path + ": an empty file is no list; a line that begins with # allows "
+                           "nobody on purpose");
+  }
   auto list = AllowList::Parse(text);
   if (!list.ok()) return WithContext(list.status(), path);
   return list;
@@ -131,25 +141,54 @@ absl::StatusOr<std::unique_ptr<File>> LockList(const std::string& path) {
   return Unavailable(path + ": others keep changing it");
 }
 
-// In the place of the list, with its mode, at once.
-absl::Status ReplaceList(const std::string& path, const File& list, const std::string& text) {
-  struct stat status{};
-  if (fstat(list.fd(), &status) != 0) return ErrnoStatus(errno, "open " + path);
-  const std::string next = path + ".new";
-  {
-    const File file(open(next.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (file.fd() < 0) return ErrnoStatus(errno, "create " + next);
-    if (fchmod(file.fd(), status.st_mode & 0777) != 0) return ErrnoStatus(errno, "chmod " + next);
-    RETURN_IF_ERROR(WriteAll(file.fd(), text, next));
-  }
-  if (rename(next.c_str(), path.c_str()) != 0) return ErrnoStatus(errno, "rename " + next);
+// The file itself, where the path is a link to it.
+std::string Followed(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path real = std::filesystem::canonical(path, error);
+  return error ? path : real.string();
+}
+
+absl::Status SyncFolderOf(const std::string& path) {
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  const std::string name = folder.empty() ? "." : folder.string();
+  const File file(open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (file.fd() < 0 || fsync(file.fd()) != 0) return ErrnoStatus(errno, "write " + name);
   return absl::OkStatus();
+}
+
+// `text` as a new file with the mode and the owner of `list`.
+absl::Status WriteLike(const File& list, const std::string& path, const std::string& text) {
+  struct stat like {};
+  if (fstat(list.fd(), &like) != 0) return ErrnoStatus(errno, "open " + path);
+  (void)unlink(path.c_str());  // of somebody who was interrupted; the lock is ours
+  const File file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (file.fd() < 0) return ErrnoStatus(errno, "create " + path);
+  if (fchown(file.fd(), like.st_uid, like.st_gid) != 0) {
+    return ErrnoStatus(errno, "give " + path + " the owner of the list");
+  }
+  if (fchmod(file.fd(), like.st_mode & 0777) != 0) return ErrnoStatus(errno, "chmod " + path);
+  return WriteAll(file.fd(), text, path);
+}
+
+// In the place of the list, at once.
+absl::Status ReplaceList(const std::string& path, const File& list, const std::string& text) {
+  const std::string next = path + ".new";
+  absl::Status written = WriteLike(list, next, text);
+  if (written.ok() && rename(next.c_str(), path.c_str()) != 0) {
+    written = ErrnoStatus(errno, "rename " + next);
+  }
+  if (!written.ok()) {
+    (void)unlink(next.c_str());
+    return written;
+  }
+  return SyncFolderOf(path);
 }
 
 }  // namespace
 
-absl::Status AllowKey(const std::string& path, const AllowedKey& key) {
-  RETURN_IF_ERROR(MakeFolderOf(path));
+absl::Status AllowKey(const std::string& given, const AllowedKey& key) {
+  RETURN_IF_ERROR(MakeFolderOf(given));
+  const std::string path = Followed(given);
   ASSIGN_OR_RETURN(const std::unique_ptr<File> lock, LockList(path));
   ASSIGN_OR_RETURN(const std::string old, ReadWholeFile(path, kAllowListBytesMax));
   std::string text = WithoutKey(old, key.key).value_or(old);
@@ -160,34 +199,15 @@ absl::Status AllowKey(const std::string& path, const AllowedKey& key) {
   return ReplaceList(path, *lock, text);
 }
 
-absl::Status RevokeKey(const std::string& path, const PublicKey& key) {
-  RETURN_IF_ERROR(ReadAllowList(path).status());
+absl::Status RevokeKey(const std::string& given, const PublicKey& key) {
+  RETURN_IF_ERROR(ReadAllowList(given).status());
+  const std::string path = Followed(given);
   ASSIGN_OR_RETURN(const std::unique_ptr<File> lock, LockList(path));
   ASSIGN_OR_RETURN(const std::string old, ReadWholeFile(path, kAllowListBytesMax));
-  const std::optional<std::string> text = WithoutKey(old, key);
+  std::optional<std::string> text = WithoutKey(old, key);
+  if (text && text->empty()) text = "# nobody\n";
   if (!text) return NotFound(path + ": key " + ToHex(key) + " is not on this list");
   return ReplaceList(path, *lock, *text);
-}
-
-// --- Changes ---
-
-AllowListWatch::Stamp AllowListWatch::Look() const {
-  struct stat s{};
-  if (stat(path_.c_str(), &s) != 0) return {};
-  return {s.st_dev, s.st_ino, s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec};
-}
-
-absl::StatusOr<AllowList> AllowListWatch::Read() {
-  seen_ = Look();  // before it is read: what changes meanwhile is another state
-  return ReadAllowList(path_);
-}
-
-absl::StatusOr<std::optional<AllowList>> AllowListWatch::Changed(Time now) {
-  if (now - looked_ < kAllowListInterval) return std::optional<AllowList>();
-  looked_ = now;
-  if (Look() == seen_) return std::optional<AllowList>();
-  ASSIGN_OR_RETURN(AllowList list, Read());
-  return std::optional<AllowList>(std::move(list));
 }
 
 }  // namespace mortar

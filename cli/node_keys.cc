@@ -1,7 +1,13 @@
 #include "cli/node_keys.h"
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
+
+#include "cli/allow_list_watch.h"
+#include "cli/key_files.h"
 
 namespace mortar {
 namespace {
@@ -31,16 +37,24 @@ absl::StatusOr<std::vector<PublicKey>> ReadKeysOf(const Settings& settings, cons
                     " with the " + whose + "'s public key (mortar keys list shows it there)");
 }
 
+// The list when it was changed.
+std::optional<AllowList> Changed(AllowListWatch& watch, const Logger& log) {
+  AllowListWatch::Found found = watch.Take();
+  if (!found) return std::nullopt;
+  if (!found->ok()) {
+    log.Warning("allow_list_unreadable", {{"why", Message(found->status())}});
+    return std::nullopt;
+  }
+  log.Info("allow_list_read", {{"keys", (*found)->keys().size()}});
+  return **std::move(found);
+}
+
 }  // namespace
 
-absl::StatusOr<NodeKeys> NodeKeys::Read(const CommandContext& context, ZmqOptions& link) {
+absl::Status ReadNodeKeys(const CommandContext& context, ZmqOptions& link) {
   const Settings& settings = context.settings;
-  NodeKeys node;
   const auto path = settings.OptionalString("keys");
-  if (!path) {
-    RETURN_IF_ERROR(NeedsKeys(settings));
-    return node;
-  }
+  if (!path) return NeedsKeys(settings);
   ASSIGN_OR_RETURN(link.keys, ReadKeyFile(*path));
   if (!link.upstream.empty()) {
     ASSIGN_OR_RETURN(link.server_keys, ReadKeysOf(settings, "server-key", "coordinator"));
@@ -48,27 +62,18 @@ absl::StatusOr<NodeKeys> NodeKeys::Read(const CommandContext& context, ZmqOption
   if (!link.relay.empty()) {
     ASSIGN_OR_RETURN(link.relay_keys, ReadKeysOf(settings, "relay-key", "relay"));
   }
-  if (link.listen.empty()) return node;
+  if (link.listen.empty()) return absl::OkStatus();
   const auto list = settings.OptionalString("allow-list");
   if (!list) {
     return UsageError(
         "--keys: whoever listens with keys must know who may dial it; add "
         "--allow-list FILE (mortar keys allow writes one)");
   }
-  node.list_.emplace(*list);
-  ASSIGN_OR_RETURN(link.allowed, node.list_->Read());
-  return node;
-}
-
-void NodeKeys::Refresh(ZmqTransport& transport, Time now, const Logger& log) {
-  if (!list_) return;
-  auto changed = list_->Changed(now);
-  if (!changed.ok()) {
-    log.Warning("allow_list_unreadable", {{"why", Message(changed.status())}});
-  } else if (*changed) {
-    log.Info("allow_list_read", {{"keys", (*changed)->keys().size()}});
-    transport.Allow(**std::move(changed));
-  }
+  const auto watch = std::make_shared<AllowListWatch>(*list);
+  ASSIGN_OR_RETURN(link.allowed, watch->Read());
+  watch->Start();
+  link.new_list = [watch, &log = context.log] { return Changed(*watch, log); };
+  return absl::OkStatus();
 }
 
 }  // namespace mortar

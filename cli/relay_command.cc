@@ -37,7 +37,7 @@ absl::Status RelayCommand(const CommandContext& context) {
   ASSIGN_OR_RETURN(link.upstream, ReadEndpoint(context, "coordinator", EndpointUse::kDial));
   SystemRandom random;
   RowsPool pool;
-  ASSIGN_OR_RETURN(NodeKeys keys, NodeKeys::Read(context, link));
+  RETURN_IF_ERROR(ReadNodeKeys(context, link));
   link.card.role = Role::kRelay;
   ASSIGN_OR_RETURN(link.card.name, NodeName(context.settings));
   ChooseId(link, random);
@@ -46,10 +46,7 @@ absl::Status RelayCommand(const CommandContext& context) {
   RelayLoop relay(*transport, context.clock, link.card);
   LoopDriver driver(relay, nullptr, Idling{[&](Duration longest) { transport->Wait(longest); }},
                     context.clock);
-  const auto turn = [&] {
-    keys.Refresh(*transport, context.clock.Now(), context.log);
-    driver.Turn(kIdleWaitMax);
-  };
+  const auto turn = [&] { driver.Turn(kIdleWaitMax); };
   RETURN_IF_ERROR(WaitForCoordinator(*transport, context.clock, turn));
   context.console.Note("mortar: relay at " + transport->endpoint());
   const absl::Status end = RunUntilSignal(turn, [&]() -> absl::Status {

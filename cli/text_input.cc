@@ -1,6 +1,7 @@
 #include "cli/text_input.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -31,6 +32,21 @@ absl::StatusOr<std::string> ReadWholeFile(const std::string& path, size_t bytes_
   const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) return ErrnoStatus(errno, "open " + path);
   absl::StatusOr<std::string> text = ReadAll(descriptor, path, bytes_max);
+  close(descriptor);
+  return text;
+}
+
+absl::StatusOr<std::string> ReadGuardedFile(const std::string& path, size_t bytes_max,
+                                            unsigned forbidden, const std::string& advice) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return ErrnoStatus(errno, "open " + path);
+  struct stat status {};
+  absl::StatusOr<std::string> text = FailedPrecondition(path + ": " + advice);
+  if (fstat(descriptor, &status) != 0) {
+    text = ErrnoStatus(errno, "open " + path);
+  } else if ((status.st_mode & forbidden) == 0) {
+    text = ReadAll(descriptor, path, bytes_max);
+  }
   close(descriptor);
   return text;
 }

@@ -59,7 +59,7 @@ absl::Status WorkerCommand(const CommandContext& context) {
   }
   link.direct = settings.Bool("direct");
   link.insecure = settings.Bool("insecure");
-  ASSIGN_OR_RETURN(NodeKeys keys, NodeKeys::Read(context, link));
+  RETURN_IF_ERROR(ReadNodeKeys(context, link));
   ASSIGN_OR_RETURN(const HostedModel model,
                    OpenHostedModel(settings, context.environment, context.log));
   WorkerOptions options;
@@ -89,10 +89,7 @@ absl::Status WorkerCommand(const CommandContext& context) {
                           link.keys ? &*link.keys : nullptr});
   LoopDriver driver(worker, &jobs, IdleOn(*transport, AwakeMax(settings), context.clock),
                     context.clock);
-  const auto turn = [&] {
-    keys.Refresh(*transport, context.clock.Now(), context.log);
-    driver.Turn(kIdleWaitMax);
-  };
+  const auto turn = [&] { driver.Turn(kIdleWaitMax); };
   RETURN_IF_ERROR(WaitForCoordinator(*transport, context.clock, turn));
   context.console.Note("mortar: worker " + OneLine(options.name) + " joined the coordinator at " +
                        link.upstream +

@@ -36,7 +36,6 @@ class AllowList {
   // one; ResourceExhausted: beyond the bounds above.
   static absl::StatusOr<AllowList> Parse(std::string_view text);
 
-  bool empty() const { return by_key_.empty(); }
   bool Knows(const PublicKey& key) const { return by_key_.contains(key); }
   bool Allows(const PublicKey& key, Role role) const;
   const std::vector<AllowedKey>& keys() const { return keys_; }  // in the order of the text

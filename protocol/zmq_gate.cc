@@ -1,7 +1,5 @@
 #include "protocol/zmq_gate.h"
 
-#include <zmq.h>
-
 #include <array>
 #include <cstring>
 #include <string>
@@ -9,6 +7,7 @@
 #include <vector>
 
 #include "common/check.h"
+#include "protocol/zmq_call.h"
 #include "protocol/zmq_socket.h"
 
 namespace mortar {
@@ -16,9 +15,10 @@ namespace {
 
 constexpr char kZapEndpoint[] = "inproc://zeromq.zap.01";  // RFC 27
 constexpr std::string_view kZapVersion = "1.0";
-// Frames of a request: version, id, domain, address, routing id, mechanism, credentials.
-constexpr size_t kZapFrames = 7;
-enum ZapFrame { kVersion = 0, kRequestId = 1, kMechanism = 5, kCredentials = 6 };
+// Frames of a request: who asks within this process, nothing, version, id, domain, address, routing
+// id, mechanism, credentials.
+constexpr size_t kZapFrames = 9;
+enum ZapFrame { kAsker = 0, kVersion = 2, kRequestId = 3, kMechanism = 7, kCredentials = 8 };
 // A routing id or a domain has 255 bytes at most; one byte more shows what is too long.
 constexpr size_t kZapFrameBytesMax = 256;
 // Questions that are answered before the loop goes on.
@@ -31,28 +31,35 @@ using Request = std::array<std::string, kZapFrames>;
 bool ReceiveRequest(void* socket, Request& request) {
   char bytes[kZapFrameBytesMax];
   for (size_t i = 0;; ++i) {
-    const int size = zmq_recv(socket, bytes, sizeof bytes, ZMQ_DONTWAIT);
+    const int size =
+        Uninterrupted([&] { return zmq_recv(socket, bytes, sizeof bytes, ZMQ_DONTWAIT); });
     if (size < 0) return false;  // whole messages alone come
     const bool fits = static_cast<size_t>(size) <= sizeof bytes;
     if (i < kZapFrames) request[i] = fits ? std::string(bytes, static_cast<size_t>(size)) : "";
     int more = 0;
     size_t more_size = sizeof more;
-    CHECK(zmq_getsockopt(socket, ZMQ_RCVMORE, &more, &more_size) == 0);
+    CHECK(Uninterrupted([&] {
+            return zmq_getsockopt(socket, ZMQ_RCVMORE, &more, &more_size);
+          }) == 0);
     if (more == 0) return true;
   }
 }
 
+// Whoever asked and is gone gets none, and the whole is dropped.
 void Reply(void* socket, std::initializer_list<std::string_view> frames) {
   size_t left = frames.size();
   for (const std::string_view frame : frames) {
-    zmq_send(socket, frame.data(), frame.size(), ZMQ_DONTWAIT | (--left > 0 ? ZMQ_SNDMORE : 0));
+    const int flags = ZMQ_DONTWAIT | (--left > 0 ? ZMQ_SNDMORE : 0);
+    if (Uninterrupted([&] { return zmq_send(socket, frame.data(), frame.size(), flags); }) < 0) {
+      return;
+    }
   }
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ZmqGate>> ZmqGate::Create(ZmqContext& context) {
-  void* handle = zmq_socket(context.handle(), ZMQ_REP);
+  void* handle = zmq_socket(context.handle(), ZMQ_ROUTER);
   if (handle == nullptr) return Unavailable("ZeroMQ's gate: " + std::string(zmq_strerror(errno)));
   std::unique_ptr<ZmqGate> gate(new ZmqGate(handle));
   const int linger = 0;
@@ -75,7 +82,7 @@ void ZmqGate::Answer(const std::function<bool(const PublicKey&)>& allowed) {
     if (curve) std::memcpy(key.bytes.data(), credentials.data(), credentials.size());
     const bool enters = curve && allowed(key);
     const std::string user = enters ? ToHex(key) : "";
-    Reply(handle_, {kZapVersion, request[kRequestId], enters ? "200" : "400",
+    Reply(handle_, {request[kAsker], "", kZapVersion, request[kRequestId], enters ? "200" : "400",
                     enters ? "OK" : "this key is not allowed", user, ""});
     request = {};
   }

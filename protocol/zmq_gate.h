@@ -16,7 +16,8 @@ class ZmqContext;
 // Used by one thread.
 class ZmqGate {
  public:
-  // One in a context, before its first socket listens with keys. Goes before the context.
+  // One in a context, before its first socket listens with keys: without one ZeroMQ lets everybody
+  // in, with a key and without a name. Goes before the context.
   static absl::StatusOr<std::unique_ptr<ZmqGate>> Create(ZmqContext& context);
   ~ZmqGate();
   ZmqGate(const ZmqGate&) = delete;

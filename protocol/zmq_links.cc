@@ -257,34 +257,62 @@ void ZmqTransport::State::Remove(ZmqLink& link) {
 }
 
 bool ZmqTransport::State::MayStay(const ZmqLink& link) const {
-  const bool accepted = link.own == nullptr;
-  return !accepted || !options.keys || options.allowed.Allows(link.key, link.role);
+  if (!options.keys || Keeps(link)) return true;
+  if (link.own == nullptr) return options.allowed.Allows(link.key, link.role);
+  // Dialled because the coordinator said so. Without a list of its own a node takes its word alone.
+  return listener == nullptr || options.allowed.Knows(link.key);
 }
 
 void ZmqTransport::State::TurnOut(ZmqLink& link, Time now) {
   ++counters.not_allowed;
-  Answer(*link.socket, link.connection, link.node,
-         Goodbye{PermissionDenied("this node's key is not on the allow-list any more")});
+  const Goodbye goodbye{PermissionDenied("this node's key is not on the allow-list any more")};
+  const NodeId node = link.node;
+  const bool was_open = link.open;
+  (void)link.socket->Send(link.connection, writer.Write(options.self, node, goodbye), {});
   Lose(link, "its key is not allowed any more", now);
+  if (!options.members || !was_open) return;
+  std::vector<ZmqLink*> others;
+  for (const auto& other : links) {
+    if (other->open) others.push_back(other.get());
+  }
+  for (ZmqLink* other : others) {
+    if (other->open) (void)SendAs(node, *other, other->node, goodbye);
+  }
+}
+
+void ZmqTransport::State::Shun(NodeId node, const absl::Status& why, Time now) {
+  introduced.erase(node);
+  std::vector<ZmqLink*> to_node;
+  for (const auto& link : links) {
+    if (link->node == node && !Keeps(*link)) to_node.push_back(link.get());
+  }
+  for (ZmqLink* link : to_node) {
+    if (!link->removed) Lose(*link, Message(why), now);
+  }
+}
+
+void ZmqTransport::State::Allow(AllowList allowed, Time now) {
+  options.allowed = std::move(allowed);
+  std::vector<ZmqLink*> out;
+  for (const auto& link : links) {
+    if (!MayStay(*link)) out.push_back(link.get());
+  }
+  for (ZmqLink* link : out) {
+    if (!link->removed) TurnOut(*link, now);
+  }
 }
 
 void ZmqTransport::Allow(AllowList allowed) {
-  State& s = *state_;
-  s.options.allowed = std::move(allowed);
-  std::vector<ZmqLink*> out;
-  for (const auto& link : s.links) {
-    if (!s.MayStay(*link)) out.push_back(link.get());
-  }
-  const Time now = s.parts.clock.Now();
-  for (ZmqLink* link : out) {
-    if (!link->removed) s.TurnOut(*link, now);
-  }
+  state_->Allow(std::move(allowed), state_->parts.clock.Now());
 }
 
 void ZmqTransport::State::Tick(Time now) {
   const Duration stood_still = now - last_tick;
   if (stood_still < kTickInterval) return;
   last_tick = now;
+  if (options.new_list) {
+    if (auto list = options.new_list()) Allow(*std::move(list), now);
+  }
   // Whoever stood still judges nobody by that time: their messages may lie in the queue.
   if (stood_still > kStallMax) {
     for (const auto& link : links) link->heard += stood_still;

@@ -23,6 +23,8 @@ inline constexpr size_t kDialledMax = 64;
 // A node that cannot be dialled is tried again after kRedialDelay, doubled each time, so often.
 inline constexpr Duration kRedialDelay = std::chrono::seconds(1);
 inline constexpr int kRedialsMax = 5;
+// Links of one key: processes that share it. More would let one key take the places of all others.
+inline constexpr size_t kLinksPerKeyMax = 64;
 // Nodes for which something was forwarded on one link, to be told when it is lost.
 inline constexpr size_t kSendersMax = 1024;
 
@@ -86,10 +88,13 @@ struct ZmqTransport::State {
   const KeyPair* keys() const { return options.keys ? &*options.keys : nullptr; }
   // The at-th key, around in a circle, that the coordinator or the relay may have.
   PublicKey KeyToTry(const std::vector<PublicKey>& known, size_t at) const;
-  // Whether the other end of a link that came to the listener may be there.
+  void Allow(AllowList allowed, Time now);
+  // Whether the list still has the other end of a link, as what it came.
   bool MayStay(const ZmqLink& link) const;
-  // Closed, and told why.
+  // Closed, and told why; by a coordinator all its members too.
   void TurnOut(ZmqLink& link, Time now);
+  // The coordinator has turned this node out.
+  void Shun(NodeId node, const absl::Status& why, Time now);
   // Forgets nodes that could not be dialled for long; whether another one may be told of.
   bool MakeRoomToIntroduce();
   void DialIntroduced(NodeId node, Introduced& peer, Time now);
@@ -143,6 +148,7 @@ struct ZmqTransport::State {
                                     NodeId from, Hello& hello, Time now);
   // Whether a Hello says of its sender what its connection proved, and its role is allowed.
   absl::Status CheckIdentity(const PublicKey& speaker, NodeId from, const Hello& hello) const;
+  size_t LinksOf(const PublicKey& key) const;
   // Whether a node that came to the listener still has its connection: something is sent there to
   // see, and a connection that is gone is closed.
   bool ProbeConnection(NodeId node);

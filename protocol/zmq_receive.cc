@@ -1,4 +1,5 @@
 // What becomes of each message that comes over ZeroMQ: the table in zmq_transport.h, row by row.
+#include <algorithm>
 #include <optional>
 
 #include "protocol/handshake.h"
@@ -118,13 +119,20 @@ std::optional<Incoming> ZmqTransport::State::TakeHello(ZmqSocket& socket, ZmqLin
     ++counters.impostors;
     return refuse(InvalidArgument("node id " + ToString(from) + " is not the sender's"));
   }
+  if (link != nullptr && link->role != hello.role) {
+    return refuse(InvalidArgument(std::string("this node came as ") + Name(link->role) +
+                                  ", and stays that until it comes anew"));
+  }
+  if (link == nullptr && options.keys && LinksOf(head.speaker) >= kLinksPerKeyMax) {
+    return refuse(ResourceExhausted("this key has " + std::to_string(kLinksPerKeyMax) +
+                                    " links already; give other nodes keys of their own"));
+  }
   if (link == nullptr && ProbeConnection(from)) {
     return refuse(Unavailable("node id " + ToString(from) + " is in use by another connection"));
   }
   if (link == nullptr && links.size() >= kLinksMax) {
     return refuse(ResourceExhausted("this node has " + std::to_string(links.size()) + " links"));
   }
-  if (link != nullptr) link->role = hello.role;
   if (options.members && hello.role != Role::kRelay) {
     if (link == nullptr) link = &Accept(connection, from, hello, now);
     if (!link->open) asking[from] = link;
@@ -135,6 +143,11 @@ std::optional<Incoming> ZmqTransport::State::TakeHello(ZmqSocket& socket, ZmqLin
   if (link == nullptr) Opened(Accept(connection, from, hello, now), from, now);
   Answer(socket, connection, from, WelcomeFor(hello));
   return std::nullopt;
+}
+
+size_t ZmqTransport::State::LinksOf(const PublicKey& key) const {
+  return static_cast<size_t>(
+      std::ranges::count_if(links, [&](const auto& link) { return link->key == key; }));
 }
 
 bool ZmqTransport::State::ProbeConnection(NodeId node) {
@@ -182,7 +195,8 @@ std::optional<Incoming> ZmqTransport::State::TakeFromLink(ZmqSocket& socket, Zmq
     ++counters.impostors;
     return std::nullopt;
   }
-  if (!link.vouches && from != link.node) {
+  // A relay brings a coordinator what others say to one another: to itself they speak themselves.
+  if (from != link.node && (!link.vouches || options.members)) {
     ++counters.impostors;
     return std::nullopt;
   }
@@ -213,6 +227,10 @@ std::optional<Incoming> ZmqTransport::State::TakeFromLink(ZmqSocket& socket, Zmq
     }
   }
   if (goodbye != nullptr && from == link.node) TakeGoodbye(link, goodbye->status, now);
+  if (goodbye != nullptr && from != link.node && &link == upstream &&
+      absl::IsPermissionDenied(goodbye->status)) {
+    Shun(from, goodbye->status, now);
+  }
   return Incoming{.from = from, .message = std::move(message)};
 }
 

@@ -1,15 +1,17 @@
 #include "protocol/zmq_socket.h"
 
 #include <unistd.h>
-#include <zmq.h>
 
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 
 #include "common/check.h"
+#include "common/random.h"
 #include "protocol/limits.h"
+#include "protocol/zmq_call.h"
 
 #ifdef __SANITIZE_THREAD__
 #include <sanitizer/tsan_interface.h>
@@ -44,7 +46,6 @@ void SetKey(void* socket, int option, const std::array<uint8_t, kKeyBytes>& key)
   CHECK(zmq_setsockopt(socket, option, key.data(), key.size()) == 0);
 }
 
-// ZeroMQ asks its gate about connections of a named domain always, and lets nobody in without it.
 constexpr char kZapDomain[] = "mortar";
 
 void ListenWithKeys(void* socket, const KeyPair& keys) {
@@ -106,17 +107,6 @@ absl::Status ZmqStatus(const std::string& what) {
     return InvalidArgument(what + ": not an endpoint; give tcp://ADDRESS:PORT");
   }
   return Unavailable(what + ": " + zmq_strerror(error));
-}
-
-// A signal that comes while ZeroMQ looks at its own queues ends the call, which has done nothing
-// yet.
-template <typename Call>
-int Uninterrupted(Call call) {
-  int rc = -1;
-  do {
-    rc = call();
-  } while (rc < 0 && zmq_errno() == EINTR);
-  return rc;
 }
 
 int Option(void* socket, int option) {
@@ -183,7 +173,14 @@ const char* Describe(DialState state) {
   return "unknown";
 }
 
-ZmqContext::ZmqContext() : handle_(zmq_ctx_new()) { CHECK(handle_ != nullptr); }
+ZmqContext::ZmqContext() : handle_(zmq_ctx_new()) {
+  CHECK(handle_ != nullptr);
+  // ZeroMQ counts its routing ids up from a number of rand(), which it does not seed, and ends the
+  // process when it meets an id that a client has chosen for itself. So nobody may know the number.
+  uint32_t seed = 0;
+  SystemRandom().Fill(reinterpret_cast<uint8_t*>(&seed), sizeof seed);
+  srand(seed);
+}
 ZmqContext::~ZmqContext() { zmq_ctx_term(handle_); }
 
 ZmqSocket::ZmqSocket(void* handle, bool listens, bool encrypted)

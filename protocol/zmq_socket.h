@@ -1,5 +1,5 @@
-// ZeroMQ sockets as this protocol uses them; zmq.h is included by zmq_socket.cc and zmq_gate.cc
-// alone.
+// ZeroMQ sockets as this protocol uses them; zmq.h is included by zmq_call.h alone, for
+// zmq_socket.cc and zmq_gate.cc.
 //
 // A listening node has one ROUTER, whose routing ids ZeroMQ chooses; whoever dials has a DEALER of
 // its own for each peer. Every send and receive returns at once. Queues are short (kHighWater
@@ -105,7 +105,6 @@ class ZmqSocket {
   // Where a listener can be dialled.
   const std::string& endpoint() const { return endpoint_; }
   bool listens() const { return listens_; }
-  bool encrypted() const { return encrypted_; }
   // Reads the monitor. At a listener always kGreeted.
   DialState dial_state();
 

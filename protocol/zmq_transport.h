@@ -23,9 +23,13 @@
 //   connection proved, or with a role     |
 //   that the key is not allowed           |
 //   a key that is taken off the list      | its links are closed with Goodbye(PERMISSION_DENIED):
-//                                         | its next frame is a stranger's
+//                                         | its next frame is a stranger's. A coordinator says so
+//                                         | to all its members, in the node's name
+//   such a Goodbye of another node, from  | the link to it is closed; the loop hears it
+//   the coordinator                       |
 //   anything else before Hello            | Goodbye(UNAVAILABLE), counted
-//   a message in another's name           | dropped and counted
+//   a message in another's name           | dropped and counted; a relay brings none to its
+//                                         | coordinator itself
 //   bytes that are no message             | Goodbye(INVALID_ARGUMENT), counted
 //   a frame whose rows do not fit         | Rejected to its edge, counted
 //   an answer whose rows do not fit       | given to the loop without them, counted
@@ -41,6 +45,7 @@
 // can take it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -69,7 +74,9 @@ struct ZmqOptions {
   std::optional<KeyPair> keys{};         // of this node; absent: links without encryption
   std::vector<PublicKey> server_keys{};  // that the coordinator may have, one at least
   std::vector<PublicKey> relay_keys{};   // the same of the relay
-  AllowList allowed{};                   // who may dial this node, until Allow() changes it
+  AllowList allowed{};                   // who may dial this node, until another list comes
+  // Asked ten times a second: the list when it is another one. Empty: it stays.
+  std::function<std::optional<AllowList>()> new_list{};
 };
 
 // Draws the node's id, with keys one that is theirs alone, and says it on the card.

@@ -306,7 +306,8 @@ struct Ended {
 struct Goodbye {
   # Worker, edge or relay -> coordinator: it leaves. Anybody -> whoever said something on a link:
   # refused, or unknown there. Relay or coordinator, in the name of a node whose link it lost -> those
-  # whose messages it forwarded there. UNAVAILABLE: say Hello (again); any other code: do not. A
+  # whose messages it forwarded there; with PERMISSION_DENIED, of a node whose key was revoked -> all
+  # members, who close their links to it. UNAVAILABLE: say Hello (again); any other code: do not. A
   # coordinator that ends says nothing: its members see the connection go. Lost: a connection that is
   # gone, or five seconds of silence, say the same. Since 1.
   status @0 :Status;

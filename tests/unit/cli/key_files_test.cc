@@ -5,11 +5,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <thread>
 #include <vector>
+
+#include "cli/allow_list_watch.h"
 
 namespace mortar {
 namespace {
@@ -146,23 +149,63 @@ TEST_F(KeyFiles, TwoWhoWriteAtOnceBothHaveTheirLine) {
   EXPECT_EQ(ReadAllowList(path)->keys().size(), 2u * kEach);
 }
 
+TEST_F(KeyFiles, AListThatIsALinkIsChangedWhereItLies) {
+  const PublicKey a = NewKeyPair().public_key;
+  const std::string real = Write("real", LineOf({a, {Role::kEdge}, ""}) + "\n# others\n");
+  std::filesystem::create_symlink(real, Path("link"));
+  ASSERT_TRUE(RevokeKey(Path("link"), a).ok());
+  EXPECT_TRUE(std::filesystem::is_symlink(Path("link")));
+  EXPECT_EQ(Text(real), "# others\n");
+}
+
+TEST_F(KeyFiles, AListKeepsItsOwner) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can give a file away";
+  const std::string path = Write("allowed", "# nobody\n");
+  ASSERT_EQ(chown(path.c_str(), 65534, 65534), 0);
+  ASSERT_TRUE(AllowKey(path, {NewKeyPair().public_key, {Role::kEdge}, ""}).ok());
+  struct stat status {};
+  ASSERT_EQ(stat(path.c_str(), &status), 0);
+  EXPECT_EQ(status.st_uid, 65534u);
+  EXPECT_EQ(status.st_gid, 65534u);
+  EXPECT_EQ(ModeOf(path), 0600u);
+}
+
+TEST_F(KeyFiles, WhatStandsInTheWayOfTheNewListIsNotWrittenTo) {
+  const std::string path = Write("allowed", "# nobody\n");
+  const std::string other = Write("other", "precious");
+  std::filesystem::create_symlink(other, path + ".new");
+  ASSERT_TRUE(AllowKey(path, {NewKeyPair().public_key, {Role::kEdge}, ""}).ok());
+  EXPECT_EQ(Text(other), "precious");
+  EXPECT_FALSE(std::filesystem::is_symlink(path));
+}
+
+TEST_F(KeyFiles, AListThatOthersCanChangeOrThatIsEmptyIsNone) {
+  const std::string path = Write("allowed", "# nobody\n");
+  for (const mode_t mode : {0660, 0606, 0622}) {
+    ASSERT_EQ(chmod(path.c_str(), mode), 0);
+    EXPECT_THAT(Message(ReadAllowList(path).status()), HasSubstr("chmod go-w"));
+  }
+  EXPECT_TRUE(ReadAllowList(Write("allowed", "# nobody\n", 0644)).ok());
+  EXPECT_THAT(Message(ReadAllowList(Write("allowed", "")).status()), HasSubstr("empty file"));
+}
+
 // --- Changes ---
 
-TEST_F(KeyFiles, AWatchTellsOfEveryChangeOnce) {
+TEST_F(KeyFiles, AWatchTellsOfEveryChangeOnceItStandsStill) {
   const PublicKey a = NewKeyPair().public_key;
   const std::string path = Path("allowed");
   ASSERT_TRUE(AllowKey(path, {a, {Role::kEdge}, ""}).ok());
   AllowListWatch watch(path);
   ASSERT_TRUE(watch.Read().ok());
-  Time now = Time(std::chrono::hours(1));
-  const auto later = [&] { return now += kAllowListInterval; };
-  EXPECT_FALSE((*watch.Changed(later())).has_value());
+  EXPECT_FALSE(watch.Look().has_value());
   ASSERT_TRUE(RevokeKey(path, a).ok());
-  EXPECT_FALSE((*watch.Changed(now)).has_value()) << "it is not looked at all the time";
-  const auto changed = watch.Changed(later());
-  ASSERT_TRUE(changed.ok() && changed->has_value());
+  EXPECT_FALSE(watch.Look().has_value()) << "it may not be all";
+  Write("allowed", "# still\n# writing\n");
+  EXPECT_FALSE(watch.Look().has_value());
+  const auto changed = watch.Look();
+  ASSERT_TRUE(changed.has_value() && changed->ok());
   EXPECT_FALSE((*changed)->Knows(a));
-  EXPECT_FALSE((*watch.Changed(later())).has_value());
+  EXPECT_FALSE(watch.Look().has_value());
 }
 
 TEST_F(KeyFiles, AWatchSaysOnceThatAListIsBrokenOrGoneAndGoesOn) {
@@ -170,18 +213,43 @@ TEST_F(KeyFiles, AWatchSaysOnceThatAListIsBrokenOrGoneAndGoesOn) {
   ASSERT_TRUE(AllowKey(path, {NewKeyPair().public_key, {Role::kEdge}, ""}).ok());
   AllowListWatch watch(path);
   ASSERT_TRUE(watch.Read().ok());
-  Time now = Time(std::chrono::hours(1));
-  const auto look = [&] { return watch.Changed(now += kAllowListInterval); };
+  const auto twice = [&] {
+    EXPECT_FALSE(watch.Look().has_value());
+    return watch.Look();
+  };
   Write("allowed", "nonsense");
-  EXPECT_FALSE(look().ok());
-  EXPECT_TRUE(look().ok()) << "said once";
+  auto found = twice();
+  ASSERT_TRUE(found.has_value());
+  EXPECT_TRUE(absl::IsInvalidArgument(found->status()));
+  EXPECT_FALSE(twice().has_value()) << "said once";
+  Write("allowed", "");
+  found = twice();
+  ASSERT_TRUE(found.has_value());
+  EXPECT_FALSE(found->ok()) << "cut by a program that is about to write it";
   std::filesystem::remove(path);
-  EXPECT_TRUE(absl::IsNotFound(look().status()));
-  EXPECT_TRUE(look().ok());
+  found = twice();
+  ASSERT_TRUE(found.has_value());
+  EXPECT_TRUE(absl::IsNotFound(found->status()));
   Write("allowed", "# nobody\n");
-  const auto back = look();
-  ASSERT_TRUE(back.ok() && back->has_value());
-  EXPECT_TRUE((*back)->empty());
+  found = twice();
+  ASSERT_TRUE(found.has_value() && found->ok());
+  EXPECT_TRUE((*found)->keys().empty());
+}
+
+TEST_F(KeyFiles, AWatchLooksByItself) {
+  const PublicKey a = NewKeyPair().public_key;
+  const std::string path = Write("allowed", "# nobody\n");
+  AllowListWatch watch(path);
+  ASSERT_TRUE(watch.Read().ok());
+  watch.Start();
+  ASSERT_TRUE(AllowKey(path, {a, {Role::kEdge}, ""}).ok());
+  AllowListWatch::Found found;
+  for (int i = 0; i < 1000 && !found; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    found = watch.Take();
+  }
+  ASSERT_TRUE(found.has_value() && found->ok());
+  EXPECT_TRUE((*found)->Knows(a));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "protocol/wire.h"
 #include "protocol/zmq_gate.h"
+#include "protocol/zmq_links.h"
 #include "protocol/zmq_socket.h"
 #include "tests/unit/protocol/zmq_nodes.h"
 
@@ -201,6 +202,89 @@ TEST_F(ZmqKeys, ARevokedKeysNextFrameOnItsOpenConnectionIsRefused) {
   Until({&a_, &b_}, [&] { return clock_.Now() - start > milliseconds(300); });
   EXPECT_EQ(b_.Got<Activation>(a), nullptr);
   ASSERT_NE(b_.Got<Goodbye>(a), nullptr) << "the loop hears that the node is gone";
+}
+
+TEST_F(ZmqKeys, ARevokedNodeThatWasDialledIsLeftByThoseWhoHaveNoListToo) {
+  JoinWithKeys(b_, b_keys_);
+  const NodeId b = b_.transport->self();
+  ZmqOptions no_list = Options(a_keys_);
+  no_list.listen = "";
+  no_list.allowed = {};
+  Start(a_, no_list);
+  ASSERT_TRUE(SaysHello(a_));
+  const NodeId a = a_.transport->self();
+  ASSERT_TRUE(coordinator_.transport->Send(a, Welcome{}).ok());
+  a_.transport->Introduce({b, b_.transport->endpoint(), b_keys_.public_key});
+  ASSERT_TRUE(Until({&a_, &coordinator_, &b_}, [&] { return a_.transport->IsDirect(b); }));
+
+  coordinator_.transport->Allow(List({{a_keys_.public_key, {Role::kWorker}, ""}}));
+  // B itself takes no notice: it is not asked.
+  ASSERT_TRUE(Until({&a_, &coordinator_}, [&] { return a_.Got<Goodbye>(b) != nullptr; }));
+  EXPECT_FALSE(a_.transport->IsDirect(b));
+  b_.got.clear();
+  (void)a_.transport->Send(b, Frame(1));
+  ASSERT_TRUE(b_.transport->Send(a, Frame(1)).ok());
+  const Time start = clock_.Now();
+  Until({&a_, &b_, &coordinator_}, [&] { return clock_.Now() - start > milliseconds(300); });
+  EXPECT_EQ(b_.Got<Activation>(a), nullptr);
+  EXPECT_EQ(a_.Got<Activation>(b), nullptr);
+}
+
+TEST_F(ZmqKeys, ANodeThatWasDialledIsLeftWhenTheListOfTheOneWhoDialledLosesIt) {
+  JoinWithKeys(a_, a_keys_);
+  JoinWithKeys(b_, b_keys_);
+  const NodeId b = b_.transport->self();
+  a_.transport->Introduce({b, b_.transport->endpoint(), b_keys_.public_key});
+  ASSERT_TRUE(Until({&a_, &coordinator_, &b_}, [&] { return a_.transport->IsDirect(b); }));
+  a_.transport->Allow(List({{a_keys_.public_key, {Role::kWorker}, ""}}));
+  EXPECT_FALSE(a_.transport->IsDirect(b));
+}
+
+TEST_F(ZmqKeys, ARelayCannotSpeakToTheCoordinatorInAMembersName) {
+  JoinWithKeys(b_, b_keys_);
+  const NodeId b = b_.transport->self();
+  coordinator_.transport->Allow(List({{a_keys_.public_key, {Role::kRelay}, ""},
+                                      {b_keys_.public_key, {Role::kWorker}, ""}}));
+  ZmqContext context;
+  const auto socket = *ZmqSocket::Dial(context, coordinator_.transport->endpoint(), &a_keys_,
+                                       coordinator_keys_.public_key);
+  WireWriter writer;
+  Hello hello = CardOf(Role::kRelay);
+  hello.key = a_keys_.public_key;
+  hello.instance = 77;
+  const NodeId relay = NodeIdOf(hello.key, hello.instance);
+  const auto say = [&](NodeId from, const AnyMessage& message) {
+    const auto words = writer.Write(from, kCoordinatorNode, message);
+    while (socket->Send(0, words, {}) != SendOutcome::kSent) (void)coordinator_.transport->Poll();
+  };
+  say(relay, hello);
+  ASSERT_TRUE(Until({&coordinator_}, [&] { return coordinator_.transport->IsDirect(relay); }));
+  coordinator_.got.clear();
+  say(b, Goodbye{Unavailable("I am gone")});
+  say(b, NodeStatus{});
+  ASSERT_TRUE(Until({&coordinator_}, [&] { return counters().impostors == 2; }));
+  EXPECT_EQ(coordinator_.Got<Goodbye>(b), nullptr);
+  EXPECT_EQ(coordinator_.Got<NodeStatus>(b), nullptr);
+}
+
+TEST_F(ZmqKeys, ANodeStaysWhatItCameAs) {
+  JoinWithKeys(b_, b_keys_);  // whose key may be worker and edge
+  coordinator_.got.clear();
+  b_.got.clear();
+  EXPECT_FALSE(SaysHello(b_, Role::kEdge));
+  EXPECT_THAT(b_.Reason(kCoordinatorNode), HasSubstr("this node came as worker"));
+}
+
+TEST_F(ZmqKeys, OneKeyHasNoMoreThanItsShareOfLinks) {
+  std::vector<Node> nodes(kLinksPerKeyMax + 1);
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    ZmqOptions options = Options(a_keys_);
+    options.listen = "";
+    Start(nodes[i], options);
+    EXPECT_EQ(SaysHello(nodes[i]), i < kLinksPerKeyMax) << i;
+  }
+  EXPECT_THAT(nodes.back().Reason(kCoordinatorNode), HasSubstr("64 links already"));
+  JoinWithKeys(b_, b_keys_);  // another key is not kept out
 }
 
 TEST_F(ZmqKeys, AMemberWhoseKeyIsRevokedIsNoMemberAnyMore) {

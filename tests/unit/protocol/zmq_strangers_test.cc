@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <thread>
 
 #include "protocol/boundary.h"
@@ -349,6 +350,24 @@ TEST_F(ZmqStrangers, AFloodLeavesTheOthersServedAndMemoryAsItWas) {
   // Sixteen messages each way are ZeroMQ's, of 8 KB here; the rest is room for noise.
   EXPECT_LT(ResidentBytes(), before + (uint64_t{32} << 20));
 #endif
+}
+
+// ZeroMQ ends the process when its count of connections meets an id that a client chose. It counts
+// from a number of rand(), which every process would draw alike.
+TEST(ZmqRoutingIds, NobodyKnowsWhereTheyBegin) {
+  const auto first_id = [] {
+    srand(1);
+    ZmqContext context;
+    const auto listener = *ZmqSocket::Listen(context, kLoopback);
+    const auto dealer = *ZmqSocket::Dial(context, listener->endpoint());
+    const uint64_t word = 0;
+    while (dealer->Send(0, {&word, 1}, {}) != SendOutcome::kSent) {
+    }
+    std::optional<ZmqSocket::Head> head;
+    while (!head) head = listener->ReceiveHead();
+    return head->connection;
+  };
+  EXPECT_NE(first_id(), first_id());
 }
 
 }  // namespace
