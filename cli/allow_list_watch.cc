@@ -15,7 +15,7 @@ AllowListWatch::~AllowListWatch() {
 }
 
 AllowListWatch::Stamp AllowListWatch::StampOf() const {
-  struct stat s {};
+  struct stat s{};
   if (stat(path_.c_str(), &s) != 0) return {};
   return {s.st_dev, s.st_ino, s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec};
 }

@@ -115,7 +115,8 @@ absl::StatusOr<AllowList> ReadAllowList(const std::string& path) {
                                    "others than its owner can change this list, and so let "
                                    "themselves in; chmod go-w it"));
   if (text.empty()) {
-    return InvalidArgument(path + ": an empty file is no list; a line that begins with # allows "
+    return InvalidArgument(path +
+                           ": an empty file is no list; a line that begins with # allows "
                            "nobody on purpose");
   }
   auto list = AllowList::Parse(text);
@@ -158,7 +159,7 @@ absl::Status SyncFolderOf(const std::string& path) {
 
 // `text` as a new file with the mode and the owner of `list`.
 absl::Status WriteLike(const File& list, const std::string& path, const std::string& text) {
-  struct stat like {};
+  struct stat like{};
   if (fstat(list.fd(), &like) != 0) return ErrnoStatus(errno, "open " + path);
   (void)unlink(path.c_str());  // of somebody who was interrupted; the lock is ours
   const File file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));

@@ -21,8 +21,8 @@ absl::StatusOr<KeyPair> ReadKeyFile(const std::string& path);
 // one: a key that is overwritten is lost.
 absl::Status WriteKeyFile(const std::string& path, const KeyPair& keys);
 
-// Every error names the file: it is not there, others than its owner may write it, or it is no list.
-// An empty file is none: it may be about to be written. A remark allows nobody on purpose.
+// Every error names the file: it is not there, others than its owner may write it, or it is no
+// list. An empty file is none: it may be about to be written. A remark allows nobody on purpose.
 absl::StatusOr<AllowList> ReadAllowList(const std::string& path);
 // Puts the line of a key into the list, or in the place of its old one; makes the file when there
 // is none. Whoever reads meanwhile sees the old list or the new one; two who write wait for one

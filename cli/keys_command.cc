@@ -56,8 +56,21 @@ absl::Status New(const CommandContext& context) {
   const std::string path = PathsOf(context).keys;
   const KeyPair keys = NewKeyPair();
   RETURN_IF_ERROR(WriteKeyFile(path, keys));
+  if (context.settings.Bool("json")) {
+    return context.console.Write(
+        ToJson(KeysReport{.file = path, .public_key = ToHex(keys.public_key)}));
+  }
   context.console.Note("mortar: wrote " + path + "; its public key is");
   return context.console.Write(ToHex(keys.public_key) + "\n");
+}
+
+// With --json the list as it is now; a person is told nothing where all is well.
+absl::Status WriteList(const CommandContext& context, const std::string& path) {
+  if (!context.settings.Bool("json")) return absl::OkStatus();
+  KeysReport report{.list = path};
+  ASSIGN_OR_RETURN(const AllowList list, ReadAllowList(path));
+  report.allowed = list.keys();
+  return context.console.Write(ToJson(report));
 }
 
 absl::Status Allow(const CommandContext& context) {
@@ -65,12 +78,16 @@ absl::Status Allow(const CommandContext& context) {
   ASSIGN_OR_RETURN(allowed.key, ReadKey(context.settings));
   ASSIGN_OR_RETURN(allowed.roles, ReadRoles(context.settings));
   ASSIGN_OR_RETURN(allowed.name, ReadName(context.settings));
-  return AllowKey(PathsOf(context).list, allowed);
+  const std::string path = PathsOf(context).list;
+  RETURN_IF_ERROR(AllowKey(path, allowed));
+  return WriteList(context, path);
 }
 
 absl::Status Revoke(const CommandContext& context) {
   ASSIGN_OR_RETURN(const PublicKey key, ReadKey(context.settings));
-  return RevokeKey(PathsOf(context).list, key);
+  const std::string path = PathsOf(context).list;
+  RETURN_IF_ERROR(RevokeKey(path, key));
+  return WriteList(context, path);
 }
 
 absl::Status List(const CommandContext& context) {

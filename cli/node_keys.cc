@@ -55,6 +55,10 @@ absl::Status ReadNodeKeys(const CommandContext& context, ZmqOptions& link) {
   const Settings& settings = context.settings;
   const auto path = settings.OptionalString("keys");
   if (!path) return NeedsKeys(settings);
+  if (settings.Bool("insecure")) {
+    return UsageError(settings.Where("insecure") +
+                      " is for nodes without keys; leave out one of the two");
+  }
   ASSIGN_OR_RETURN(link.keys, ReadKeyFile(*path));
   if (!link.upstream.empty()) {
     ASSIGN_OR_RETURN(link.server_keys, ReadKeysOf(settings, "server-key", "coordinator"));
@@ -70,7 +74,12 @@ absl::Status ReadNodeKeys(const CommandContext& context, ZmqOptions& link) {
         "--allow-list FILE (mortar keys allow writes one)");
   }
   const auto watch = std::make_shared<AllowListWatch>(*list);
-  ASSIGN_OR_RETURN(link.allowed, watch->Read());
+  auto allowed = watch->Read();
+  if (absl::IsNotFound(allowed.status())) {
+    return NotFound(Message(allowed.status()) + "; mortar keys allow KEY --role ROLE writes one");
+  }
+  RETURN_IF_ERROR(allowed.status());
+  link.allowed = *std::move(allowed);
   watch->Start();
   link.new_list = [watch, &log = context.log] { return Changed(*watch, log); };
   return absl::OkStatus();

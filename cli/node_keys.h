@@ -1,5 +1,5 @@
-// What a node's flags say of keys: --keys, --server-key, --relay-key, --allow-list. Without them its
-// links are not encrypted, and stay on this machine unless --insecure lifts that.
+// What a node's flags say of keys: --keys, --server-key, --relay-key, --allow-list. Without them
+// its links are not encrypted, and stay on this machine unless --insecure lifts that.
 #pragma once
 
 #include "cli/commands.h"

@@ -21,7 +21,7 @@ struct VersionReport {
 };
 
 struct KeysReport {
-  std::string file;
+  std::string file{};
   std::string public_key{};  // hexadecimal; empty: there is no such file
   std::string list{};
   std::vector<AllowedKey> allowed{};

@@ -40,7 +40,7 @@ absl::StatusOr<std::string> ReadGuardedFile(const std::string& path, size_t byte
                                             unsigned forbidden, const std::string& advice) {
   const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) return ErrnoStatus(errno, "open " + path);
-  struct stat status {};
+  struct stat status{};
   absl::StatusOr<std::string> text = FailedPrecondition(path + ": " + advice);
   if (fstat(descriptor, &status) != 0) {
     text = ErrnoStatus(errno, "open " + path);

@@ -174,9 +174,10 @@ void AcceptDrawn(EdgeState& s, Time now, EdgeSlot& slot, const EdgeItem& item) {
   CHECK(item.drawn.n >= 1);
   const int held = item.drawn.n - 1;
   slot.timings.guesses += item.guesses.n;
-  slot.timings.guesses_held += held;
   slot.draft_length.Stepped(item.guesses.n, held);
+  int next = 0;
   for (const Token token : item.drawn.view()) {
+    if (next++ < held) ++slot.timings.guesses_held;  // not those behind an end
     if (token == kNoToken) {
       return Fail(s, now, slot,
                   DataLoss("model " + s.options.model.name +

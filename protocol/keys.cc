@@ -38,8 +38,8 @@ absl::StatusOr<PublicKey> ParsePublicKey(std::string_view text) {
   if (ReadHex(text, key.bytes) && !key.empty()) return key;
   // What was given may be a secret one by mistake: it is not shown.
   return InvalidArgument("a public key has " + std::to_string(2 * kKeyBytes) +
-                         " hexadecimal digits, not all zero; these are " +
-                         std::to_string(text.size()) + " characters");
+                         " hexadecimal digits, not all of them zero; this is a text of " +
+                         std::to_string(text.size()) + " characters that is none");
 }
 
 SecretKey::~SecretKey() { sodium_memzero(bytes.data(), bytes.size()); }

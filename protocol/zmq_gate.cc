@@ -38,9 +38,8 @@ bool ReceiveRequest(void* socket, Request& request) {
     if (i < kZapFrames) request[i] = fits ? std::string(bytes, static_cast<size_t>(size)) : "";
     int more = 0;
     size_t more_size = sizeof more;
-    CHECK(Uninterrupted([&] {
-            return zmq_getsockopt(socket, ZMQ_RCVMORE, &more, &more_size);
-          }) == 0);
+    CHECK(Uninterrupted([&] { return zmq_getsockopt(socket, ZMQ_RCVMORE, &more, &more_size); }) ==
+          0);
     if (more == 0) return true;
   }
 }

@@ -98,6 +98,17 @@ void ZmqTransport::State::DialAnew(ZmqLink& link, Time now) {
   link.hello_sent.reset();
 }
 
+void ZmqTransport::State::SayTurnedAway(ZmqLink& link) {
+  if (std::exchange(link.turned_away, true)) return;
+  // At the start the person who waits for the coordinator is told by an error.
+  if (&link == upstream && !upstream_missed) return;
+  const char* event = &link == upstream ? "coordinator_refuses"
+                      : &link == relay  ? "relay_refuses"
+                                        : "not_direct";
+  parts.log.Warning(
+      event, {{"endpoint", link.socket->endpoint()}, {"why", Describe(link.socket->dial_state())}});
+}
+
 namespace {
 
 // Rows go there: only where the person who started this node lets them go.
@@ -172,6 +183,7 @@ ZmqLink& ZmqTransport::State::Accept(ConnectionId connection, NodeId node, const
 void ZmqTransport::State::Opened(ZmqLink& link, NodeId node, Time now) {
   link.node = node;
   link.open = true;
+  link.turned_away = false;
   link.since = link.heard = link.alive_sent = now;
   // Two nodes may have dialled one another: the older link stays the way.
   by_node.emplace(node, &link);
@@ -264,7 +276,7 @@ bool ZmqTransport::State::MayStay(const ZmqLink& link) const {
 }
 
 void ZmqTransport::State::TurnOut(ZmqLink& link, Time now) {
-  ++counters.not_allowed;
+  NoteNotAllowed(link.key, "taken off the list", now);
   const Goodbye goodbye{PermissionDenied("this node's key is not on the allow-list any more")};
   const NodeId node = link.node;
   const bool was_open = link.open;
@@ -337,6 +349,7 @@ void ZmqTransport::State::TickLink(ZmqLink& link, Time now) {
     (void)SendOn(link, link.node, Alive{});  // may lose the link
     return;
   }
+  if (IsTurnedAway(dial)) SayTurnedAway(link);
   if (IsTurnedAway(dial) && now - link.since > kRedialDelay) {
     if (!Keeps(link)) return Remove(link);
     return DialAnew(link, now);

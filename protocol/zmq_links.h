@@ -48,6 +48,7 @@ struct ZmqLink {
   NodeId node;                // at the other end; kNoNode until it is known
   PublicKey key{};            // of the other end; empty: links without keys
   Role role = Role::kWorker;  // of one that came to the listener
+  bool turned_away = false;   // and said so
   size_t key_tried = 0;       // of those that a kept one's other end may have: in turn
   bool open = false;          // Hello was answered
   bool removed = false;       // waits to be freed
@@ -85,6 +86,8 @@ struct ZmqTransport::State {
   // A link that was turned away, with a new socket, for ZeroMQ does not try again by itself; with
   // the next of the keys that the other end may have.
   void DialAnew(ZmqLink& link, Time now);
+  // Said once until the link is open: what goes another way now, or waits, should surprise nobody.
+  void SayTurnedAway(ZmqLink& link);
   const KeyPair* keys() const { return options.keys ? &*options.keys : nullptr; }
   // The at-th key, around in a circle, that the coordinator or the relay may have.
   PublicKey KeyToTry(const std::vector<PublicKey>& known, size_t at) const;
@@ -137,7 +140,7 @@ struct ZmqTransport::State {
   LinkCounters& Counters(NodeId to);
 
   // --- Receiving (zmq_receive.cc) ---
-  void AnswerGate();
+  void AnswerGate(Time now);
   // A message for the loop, if the next one that waits is; `received` says whether any was there.
   std::optional<Incoming> TakeNext(Time now);
   // The message that begins with `head`, when it is for the loop; all others are dealt with.
@@ -149,6 +152,8 @@ struct ZmqTransport::State {
   // Whether a Hello says of its sender what its connection proved, and its role is allowed.
   absl::Status CheckIdentity(const PublicKey& speaker, NodeId from, const Hello& hello) const;
   size_t LinksOf(const PublicKey& key) const;
+  // Counted, and in the log once a second: whoever made a mistake in a list looks there.
+  void NoteNotAllowed(const PublicKey& key, const std::string& why, Time now);
   // Whether a node that came to the listener still has its connection: something is sent there to
   // see, and a connection that is gone is closed.
   bool ProbeConnection(NodeId node);
@@ -186,6 +191,8 @@ struct ZmqTransport::State {
   RingQueue<Incoming> events;  // for the loop: links that were lost
   WireWriter writer;
   std::unordered_map<NodeId, LinkCounters, IdHash> counted;
+  Time not_allowed_said{};          // in the log
+  uint64_t not_allowed_unsaid = 0;  // since then
   ZmqCounters counters;
   Time last_tick{};
   absl::Status upstream_refusal;

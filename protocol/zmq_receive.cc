@@ -1,6 +1,7 @@
 // What becomes of each message that comes over ZeroMQ: the table in zmq_transport.h, row by row.
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "protocol/handshake.h"
 #include "protocol/limits.h"
@@ -9,6 +10,8 @@
 namespace mortar {
 namespace {
 
+// Between two lines of the log on keys that are not allowed.
+constexpr Duration kNotAllowedInterval = std::chrono::seconds(1);
 // Nodes, and relays between them. Beyond it a Hello is refused.
 constexpr size_t kLinksMax = static_cast<size_t>(kNodesMax) + 64;
 
@@ -83,12 +86,22 @@ std::optional<Incoming> ZmqTransport::State::Take(ZmqSocket& socket, ZmqLink* li
   return TakeFromLink(socket, *link, head, from, read->message, now);
 }
 
-void ZmqTransport::State::AnswerGate() {
+void ZmqTransport::State::AnswerGate(Time now) {
   gate->Answer([&](const PublicKey& key) {
     const bool knows = options.allowed.Knows(key);
-    if (!knows) ++counters.not_allowed;
+    if (!knows) NoteNotAllowed(key, "not on the list", now);
     return knows;
   });
+}
+
+void ZmqTransport::State::NoteNotAllowed(const PublicKey& key, const std::string& why, Time now) {
+  ++counters.not_allowed;
+  ++not_allowed_unsaid;
+  if (now - not_allowed_said < kNotAllowedInterval) return;
+  not_allowed_said = now;
+  parts.log.Warning(
+      "not_allowed",
+      {{"key", ToHex(key)}, {"why", why}, {"times", std::exchange(not_allowed_unsaid, 0)}});
 }
 
 absl::Status ZmqTransport::State::CheckIdentity(const PublicKey& speaker, NodeId from,
@@ -112,7 +125,7 @@ std::optional<Incoming> ZmqTransport::State::TakeHello(ZmqSocket& socket, ZmqLin
     return std::nullopt;
   };
   if (absl::Status proved = CheckIdentity(head.speaker, from, hello); !proved.ok()) {
-    ++counters.not_allowed;
+    NoteNotAllowed(head.speaker, Message(proved), now);
     return refuse(std::move(proved));
   }
   if (from.value < kReservedNodeIds || from == options.self || (link && link->node != from)) {

@@ -145,6 +145,33 @@ TEST_F(ClusterKeysTest, WhoIsNotOnTheListOrHasNoKeysIsToldWithinHisTime) {
   EXPECT_EQ(Tokens(8, Dials("desk")), TokensOfOneProcess(8)) << "others are undisturbed";
 }
 
+TEST_F(ClusterKeysTest, AWorkerThatDoesNotAllowTheEdgeIsReachedAnotherWayAndThatIsSaid) {
+  StartCoordinator(1, "tcp://127.0.0.1:0", Listens("coordinator"));
+  ASSERT_EQ(RunMortar({"keys", "allow", public_["lab-2"], "--role", "worker", "--allow-list",
+                       File("allowed-at-lab-1")})
+                .exit_code,
+            0);
+  NodeProgram& worker =
+      StartWorker(Dials("lab-1") + Arguments{"--allow-list", File("allowed-at-lab-1")});
+  const ProgramResult result = Edge(Ask(kPrompt, 24) + Dials("desk"));
+  EXPECT_EQ(TokensOf(result), TokensOfOneProcess(24));
+  EXPECT_THAT(result.err, HasSubstr("not_direct"));
+  EXPECT_THAT(result.err, HasSubstr("this node's key is not on its allow-list"));
+  EXPECT_THAT(worker.Line("not_allowed"), HasSubstr(public_["desk"]));
+}
+
+TEST_F(ClusterKeysTest, AWorkerWhoseKeyIsRevokedWhileTheCoordinatorIsAwaySaysSo) {
+  StartCoordinator(1, "tcp://127.0.0.1:0", Listens("coordinator"));
+  NodeProgram& worker = StartWorker(WorkerFlags("lab-1"));
+  coordinator_->Kill();
+  Revoke("lab-1");
+  worker.Line("coordinator_lost");
+  StartCoordinator(1, endpoint_, Listens("coordinator"));
+  EXPECT_THAT(worker.Line("coordinator_refuses"),
+              HasSubstr("this node's key is not on its allow-list"));
+  EXPECT_TRUE(worker.Runs()) << "it tries on: a list can be mended";
+}
+
 TEST_F(ClusterKeysTest, AnEdgesKeyIsNoWorkers) {
   StartCoordinator(1, "tcp://127.0.0.1:0", Listens("coordinator"));
   ExpectOneLineError(
@@ -194,6 +221,8 @@ TEST_F(ClusterKeysTest, FlagsThatDoNotFitTogetherAreSaid) {
                      "--server-key: a public key has 64 hexadecimal digits");
   ExpectOneLineError(RunMortar(edge + Arguments{"--relay", "tcp://127.0.0.1:4751"} + Dials("desk")),
                      2, "add --relay-key");
+  ExpectOneLineError(RunMortar(edge + Dials("desk") + Arguments{"--insecure"}), 2,
+                     "--insecure is for nodes without keys");
   ExpectOneLineError(RunMortar({"coordinator", "--keys", File("coordinator")}), 2,
                      "add --allow-list FILE");
   ExpectOneLineError(RunMortar(Arguments{"coordinator", "--keys", File("none")} +
@@ -222,6 +251,9 @@ TEST_F(ClusterKeysTest, KeysAreMadeListedAllowedAndRevoked) {
   report = Keys({"list", "--keys", File("lab-1"), "--json"}).Json();
   ASSERT_EQ(report["allowed"].size(), 3u);
   EXPECT_EQ(report["allowed"][2]["roles"], json::array({"worker", "edge"}));
+  report = Keys({"revoke", public_["lab-2"], "--json"}).Json();
+  EXPECT_EQ(report["allowed"].size(), 2u);
+  EXPECT_EQ(Keys({"new", "--keys", File("more"), "--json"}).Json()["file"], File("more"));
   EXPECT_THAT(Keys({"list", "--keys", File("lab-1")}).out,
               HasSubstr("this node: " + public_["lab-1"] + "\n"));
 }

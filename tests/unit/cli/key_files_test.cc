@@ -163,7 +163,7 @@ TEST_F(KeyFiles, AListKeepsItsOwner) {
   const std::string path = Write("allowed", "# nobody\n");
   ASSERT_EQ(chown(path.c_str(), 65534, 65534), 0);
   ASSERT_TRUE(AllowKey(path, {NewKeyPair().public_key, {Role::kEdge}, ""}).ok());
-  struct stat status {};
+  struct stat status{};
   ASSERT_EQ(stat(path.c_str(), &status), 0);
   EXPECT_EQ(status.st_uid, 65534u);
   EXPECT_EQ(status.st_gid, 65534u);

@@ -243,8 +243,8 @@ TEST_F(ZmqKeys, ANodeThatWasDialledIsLeftWhenTheListOfTheOneWhoDialledLosesIt) {
 TEST_F(ZmqKeys, ARelayCannotSpeakToTheCoordinatorInAMembersName) {
   JoinWithKeys(b_, b_keys_);
   const NodeId b = b_.transport->self();
-  coordinator_.transport->Allow(List({{a_keys_.public_key, {Role::kRelay}, ""},
-                                      {b_keys_.public_key, {Role::kWorker}, ""}}));
+  coordinator_.transport->Allow(
+      List({{a_keys_.public_key, {Role::kRelay}, ""}, {b_keys_.public_key, {Role::kWorker}, ""}}));
   ZmqContext context;
   const auto socket = *ZmqSocket::Dial(context, coordinator_.transport->endpoint(), &a_keys_,
                                        coordinator_keys_.public_key);
