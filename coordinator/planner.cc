@@ -17,6 +17,8 @@ namespace {
 constexpr double kNever = std::numeric_limits<double>::infinity();
 // Times that differ by less are the same, summed up in another order.
 constexpr double kSame = 1e-9;
+// The best few nodes, and twice those that come next: each round takes some 50 ms at worst.
+constexpr int kRounds = 3;
 
 double Ms(double ns) { return ns / 1e6; }
 
@@ -50,8 +52,7 @@ double NsPerLayer(const PlannerInput& input, const RouteCosts& costs, int index)
   const int layers = LayersOf(input, costs, index);
   if (layers == 0) return kNever;
   const double ways = costs.LinkNs(kEdgeStop, index) + costs.LinkNs(index, kEdgeStop);
-  return ways / layers +
-         costs.mean_bytes() * input.nodes[static_cast<size_t>(index)].ns_per_byte;
+  return ways / layers + costs.mean_bytes() * input.nodes[static_cast<size_t>(index)].ns_per_byte;
 }
 
 // The zones of the nodes, at most kZonesMax: those with the cheapest node.
@@ -71,28 +72,54 @@ std::vector<int> PickZones(const PlannerInput& input, const RouteCosts& costs) {
   return zones;
 }
 
-// The nodes to be gone through: those of the routes given, the best route's first, and then
-// whoever is cheapest by itself.
-std::vector<int> BestNodes(const PlannerInput& input, const RouteCosts& costs,
-                           const std::vector<OrderedRoute>& routes) {
+// What a token's ways to and from each node may save where a pair is nearer than the edge.
+std::vector<double> SavedByPairs(const PlannerInput& input, const RouteCosts& costs) {
+  std::vector<double> saved(input.nodes.size(), 0);
+  for (const PairTime& pair : input.pairs) {
+    if (pair.a == kEdgeStop || pair.b == kEdgeStop) continue;
+    for (const int node : {pair.a, pair.b}) {
+      const double ways = costs.LinkNs(kEdgeStop, node) + costs.LinkNs(node, kEdgeStop);
+      double& most = saved[static_cast<size_t>(node)];
+      most = std::max(most, ways / 2 - pair.ns);
+    }
+  }
+  return saved;
+}
+
+// All that can take part, whoever is cheapest by itself, or beside the nearest, first.
+std::vector<int> CheapestNodes(const PlannerInput& input, const RouteCosts& costs) {
+  const std::vector<double> saved = SavedByPairs(input, costs);
+  std::vector<std::pair<double, int>> by_ns;
+  for (size_t i = 0; i < input.nodes.size(); ++i) {
+    const int layers = LayersOf(input, costs, static_cast<int>(i));
+    if (layers == 0) continue;
+    const double ns = NsPerLayer(input, costs, static_cast<int>(i)) - saved[i] / layers;
+    by_ns.push_back({ns, static_cast<int>(i)});
+  }
+  std::ranges::sort(by_ns);
+  std::vector<int> nodes;
+  for (const auto& [ns, node] : by_ns) nodes.push_back(node);
+  return nodes;
+}
+
+void AddUpTo(size_t most, const std::vector<int>& from, std::vector<int>& nodes) {
+  for (const int node : from) {
+    if (nodes.size() == most) return;
+    if (std::ranges::find(nodes, node) == nodes.end()) nodes.push_back(node);
+  }
+}
+
+// The nodes to be gone through: those of the routes given, the best route's first, and then the
+// cheapest.
+std::vector<int> BestNodes(const RouteCosts& costs, const std::vector<OrderedRoute>& routes,
+                           const std::vector<int>& cheapest) {
   std::vector<const OrderedRoute*> by_time;
   for (const OrderedRoute& route : routes) by_time.push_back(&route);
   std::ranges::sort(by_time, {},
                     [](const OrderedRoute* r) { return std::pair(r->split.ns, r->order.size()); });
-  const size_t most = RefinedNodes(costs);
   std::vector<int> nodes;
-  const auto add = [&](int node) {
-    if (nodes.size() == most) return;
-    if (std::ranges::find(nodes, node) == nodes.end()) nodes.push_back(node);
-  };
-  for (const OrderedRoute* route : by_time) std::ranges::for_each(route->order, add);
-  std::vector<std::pair<double, int>> rest;
-  for (size_t i = 0; i < input.nodes.size(); ++i) {
-    const double ns = NsPerLayer(input, costs, static_cast<int>(i));
-    if (ns < kNever) rest.push_back({ns, static_cast<int>(i)});
-  }
-  std::ranges::sort(rest);
-  for (const auto& [ns, node] : rest) add(node);
+  for (const OrderedRoute* route : by_time) AddUpTo(RefinedNodes(costs), route->order, nodes);
+  AddUpTo(RefinedNodes(costs), cheapest, nodes);
   return nodes;
 }
 
@@ -118,8 +145,22 @@ void Merge(std::vector<OrderedRoute> with, std::vector<OrderedRoute>& routes) {
   }
 }
 
-// The best routes by how many nodes they have, for layers taken to be of `bytes` each, and what
-// the nodes of those and the cheapest make of layers, pairs and fixed layers as they are.
+// What all sets of a few nodes make of layers, pairs and fixed layers as they are: of the nodes of
+// the routes given and the cheapest, and then, beside the best route, of those that come next.
+void Refine(const PlannerInput& input, const RouteCosts& costs, std::vector<OrderedRoute>& routes) {
+  const size_t most = RefinedNodes(costs);
+  std::vector<int> rest = CheapestNodes(input, costs);
+  std::vector<int> nodes = BestNodes(costs, routes, rest);
+  for (int round = 0; round < kRounds; ++round) {
+    Merge(BestOfSets(costs, nodes, input.hops_max), routes);
+    std::erase_if(rest, [&](int n) { return std::ranges::find(nodes, n) != nodes.end(); });
+    if (rest.empty()) return;
+    nodes = std::ranges::min(routes, {}, [](const auto& route) { return route.split.ns; }).order;
+    AddUpTo(most, rest, nodes);
+  }
+}
+
+// The best routes by how many nodes they have, for layers taken to be of `bytes` each.
 std::vector<OrderedRoute> BestRoutes(const PlannerInput& input, const RouteCosts& costs,
                                      const std::vector<int>& zones, double bytes) {
   const Chain chain(input, costs, bytes, zones);
@@ -131,7 +172,7 @@ std::vector<OrderedRoute> BestRoutes(const PlannerInput& input, const RouteCosts
     route = {std::move(*order), {}};
     route.split = costs.BestSplit(route.order);
   }
-  Merge(BestOfSets(costs, BestNodes(input, costs, routes), input.hops_max), routes);
+  Refine(input, costs, routes);
   return routes;
 }
 
@@ -179,7 +220,7 @@ std::vector<OrderedRoute> FindRoutes(const PlannerInput& input, const RouteCosts
   // Cheap nodes alone may be too small, and by the largest layer a fit may not be seen.
   Merge(BestOfSets(costs, LargestNodes(input, costs), input.hops_max), routes);
   if (LeastNs(routes, 0) < kNever) {
-    Merge(BestOfSets(costs, BestNodes(input, costs, routes), input.hops_max), routes);
+    Refine(input, costs, routes);
   }
   return routes;
 }
@@ -205,7 +246,11 @@ absl::Status NoRoute(const PlannerInput& input, const RouteCosts& costs, const R
                      " sessions included; give more memory, fewer sessions or a shorter context");
 }
 
-std::string Why(const std::vector<OrderedRoute>& routes, const RoutePlan& plan, double worth) {
+std::string Why(const std::vector<OrderedRoute>& routes, const RouteCosts& costs,
+                const RoutePlan& plan, double worth) {
+  if (costs.begin() == costs.end()) {
+    return "the edge keeps all layers, front and back: none is left for a node";
+  }
   char text[320];
   const double alone = routes[0].split.ns;
   const double over_nodes = LeastNs(routes, 1);
@@ -286,7 +331,11 @@ absl::StatusOr<RoutePlan> PlanRoute(const PlannerInput& input) {
   });
   RoutePlan plan = PlanOf(input, costs, *chosen);
   for (const OrderedRoute& route : routes) plan.by_nodes.push_back(route.split.ns);
-  plan.why = Why(routes, plan, input.worth);
+  plan.why = Why(routes, costs, plan, input.worth);
+  if (!reach.best) {
+    plan.why += "; of " + std::to_string(reach.able) +
+                " nodes not all sets were gone through: there may be a better way";
+  }
   AddReplicas(input, costs, plan);
   ExplainDropped(input, costs, zones, plan);
   return plan;

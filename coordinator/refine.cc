@@ -118,8 +118,7 @@ std::vector<int> SetTable::Best(int k) const {
   for (size_t s = 1; s < (size_t{1} << nodes_.size()); ++s) {
     if (std::popcount(s) != k) continue;
     for (size_t i = 0; i < nodes_.size(); ++i) {
-      const double ns =
-          cells_[Row(s, i) + positions_ - 1].ns + costs_.LinkNs(nodes_[i], kEdgeStop);
+      const double ns = cells_[Row(s, i) + positions_ - 1].ns + costs_.LinkNs(nodes_[i], kEdgeStop);
       if (ns >= best) continue;
       best = ns;
       set = s;

@@ -30,6 +30,7 @@ struct Kind {
   bool fixed_layers = false;
   bool pairs = false;
   bool unequal_layers = false;
+  bool small_nodes = false;  // with room for two layers or three, where not fixed
   int nodes_min = 1;
   int nodes_max = 6;
   int hops_max = kHopsMax;
@@ -91,9 +92,10 @@ class RandomClusters {
   }
   PlannerNode Node(const PlannerInput& in, Kind kind, int zones) {
     const int n_layers = static_cast<int>(in.layer_bytes.size());
+    const int layers = kind.small_nodes ? 2 : n_layers;
     PlannerNode node{.name = "n",
                      .ns_per_byte = Real(0.2, 10),
-                     .memory_bytes = in.layer_bytes[0] * static_cast<uint64_t>(Int(0, n_layers)) +
+                     .memory_bytes = in.layer_bytes[0] * static_cast<uint64_t>(Int(0, layers)) +
                                      static_cast<uint64_t>(Int(0, 400)),
                      .zone = Int(0, zones - 1),
                      .access_ns = Real(0, 4000)};
@@ -117,7 +119,7 @@ double SumOf(const RoutePlan& plan) {
 
 struct Found {
   int planned = 0;
-  int refused = 0;   // though brute force finds a route
+  int refused = 0;  // though brute force finds a route
   int not_best = 0;
   double worst = 0;  // part by which the slowest plan was over the best
 };
@@ -182,7 +184,7 @@ TEST(PlannerExact, FindsItWithFixedLayersAndPairs) {
 TEST(PlannerExact, FindsItWithAllTogether) {
   ExpectTheBest(PlanMany(5, 200, {.pairs = true, .unequal_layers = true}));
   ExpectTheBest(PlanMany(5, 200, {.fixed_layers = true, .unequal_layers = true}));
-  ExpectTheBest(PlanMany(5, 200, {true, true, true}));
+  ExpectTheBest(PlanMany(5, 200, {.fixed_layers = true, .pairs = true, .unequal_layers = true}));
 }
 
 // What names the nodes where they are too many for all their sets: by itself, as in small clusters
@@ -220,13 +222,23 @@ Kind Large(Kind kind) {
   return kind;
 }
 
+// The bounds are of 3,000 such clusters of each kind and not of these alone: of those with pairs 1
+// in 350 was not the best way, the worst 52 % over it; of those without, 1 in 6,000, by 1.1 %.
 TEST(PlannerExact, ComesCloseWhereNotAllSetsAreGoneThrough) {
-  PlanMany(5, 30, Large({}));
-  PlanMany(5, 30, Large({.fixed_layers = true}));
-  PlanMany(5, 30, Large({.pairs = true}));
-  PlanMany(5, 30, Large({.unequal_layers = true}));
-  PlanMany(5, 30, Large({.fixed_layers = true, .pairs = true}));
-  PlanMany(5, 30, Large({.fixed_layers = true, .pairs = true, .unequal_layers = true}));
+  for (const bool small : {false, true}) {
+    ExpectTheBest(PlanMany(3, 25, Large({.small_nodes = small})));
+    for (const Kind& kind :
+         {Kind{.fixed_layers = true}, Kind{.pairs = true}, Kind{.unequal_layers = true},
+          Kind{.fixed_layers = true, .pairs = true},
+          Kind{.fixed_layers = true, .pairs = true, .unequal_layers = true}}) {
+      Kind large = Large(kind);
+      large.small_nodes = small;
+      const Found found = PlanMany(3, 25, large);
+      EXPECT_LT(found.worst, kind.pairs ? 0.6 : 0.02);
+      EXPECT_LE(found.not_best, 3) << "of 75";
+      EXPECT_EQ(found.refused, 0);
+    }
+  }
 }
 
 }  // namespace
