@@ -154,8 +154,8 @@ void Refine(const PlannerInput& input, const RouteCosts& costs, std::vector<Orde
   for (int round = 0; round < kRounds; ++round) {
     Merge(BestOfSets(costs, nodes, input.hops_max), routes);
     std::erase_if(rest, [&](int n) { return std::ranges::find(nodes, n) != nodes.end(); });
-    if (rest.empty()) return;
     nodes = std::ranges::min(routes, {}, [](const auto& route) { return route.split.ns; }).order;
+    if (rest.empty() || nodes.size() >= most) return;
     AddUpTo(most, rest, nodes);
   }
 }
@@ -184,9 +184,9 @@ double LeastNs(const std::vector<OrderedRoute>& routes, size_t from) {
 
 // What the input leaves open after chains and sets were gone through.
 struct Reach {
-  int able = 0;           // nodes that could take part
-  bool best = false;      // no route of the model is faster than those found
-  bool possible = false;  // there is a route if one was found, and none if not
+  int able = 0;          // nodes that could take part
+  bool best = false;     // no route of the model is faster than those found
+  bool decided = false;  // where no route was found there is none
 };
 
 Reach ReachOf(const PlannerInput& input, const RouteCosts& costs) {
@@ -204,31 +204,30 @@ Reach ReachOf(const PlannerInput& input, const RouteCosts& costs) {
   const bool by_chain = costs.mean_bytes() == costs.max_bytes() && input.pairs.empty() && !fixed &&
                         std::ranges::count(zones, true) <= kZonesMax;
   reach.best = all_sets || by_chain;
-  reach.possible = all_sets || (!fixed && most >= input.hops_max);
+  reach.decided = all_sets || (!fixed && most >= input.hops_max);
   return reach;
 }
 
 std::vector<OrderedRoute> FindRoutes(const PlannerInput& input, const RouteCosts& costs,
                                      const std::vector<int>& zones) {
   std::vector<OrderedRoute> routes = BestRoutes(input, costs, zones, costs.mean_bytes());
-  if (LeastNs(routes, 0) < kNever) return routes;
+  const auto by_nodes = [&] { return LeastNs(routes, 1) < kNever; };
+  if (by_nodes()) return routes;
   // Where layers differ, a share that fits by the mean may not fit; by the largest it does.
   if (costs.mean_bytes() < costs.max_bytes()) {
-    routes = BestRoutes(input, costs, zones, costs.max_bytes());
-    if (LeastNs(routes, 0) < kNever) return routes;
+    Merge(BestRoutes(input, costs, zones, costs.max_bytes()), routes);
+    if (by_nodes()) return routes;
   }
   // Cheap nodes alone may be too small, and by the largest layer a fit may not be seen.
   Merge(BestOfSets(costs, LargestNodes(input, costs), input.hops_max), routes);
-  if (LeastNs(routes, 0) < kNever) {
-    Refine(input, costs, routes);
-  }
+  if (by_nodes()) Refine(input, costs, routes);
   return routes;
 }
 
 absl::Status NoRoute(const PlannerInput& input, const RouteCosts& costs, const Reach& reach) {
   const LayerRange middle{costs.begin(), costs.end()};
   const std::string hops = " in at most " + std::to_string(input.hops_max) + " hops: ";
-  if (!reach.possible) {
+  if (!reach.decided) {
     return Unavailable("found no way to host layers " + ToString(middle) + hops + "of " +
                        std::to_string(reach.able) + " nodes sets of " +
                        std::to_string(RefinedNodes(costs)) +

@@ -162,6 +162,23 @@ TEST(Planner, LargeNodesAreFoundAmongManyThatAreCheaperAndTooSmall) {
   EXPECT_THAT(Message(PlanRoute(in).status()), HasSubstr("the nodes cannot host layers [2, 5)"));
 }
 
+TEST(Planner, ALargeNodeIsFoundWhereTheEdgeCouldHostAllToo) {
+  PlannerInput in = Cluster();
+  in.layer_bytes = {kLayer, kLayer, kLayer, 5 * kLayer, 2 * kLayer, kLayer, kLayer};
+  in.edge.memory_bytes = 12 * kLayer;
+  in.nodes = {Node("two", 1, 2, 1)};
+  for (int i = 0; i < 100; ++i) in.nodes.push_back(Node("small", 0.1, 1, 0));
+  EXPECT_THAT(PlanOf(in).why, HasSubstr("12.000 ms a token alone, 13.000 ms over the best nodes"));
+}
+
+// Sets of 6 nodes are gone through where so many layers may move; the way needs 8.
+TEST(Planner, ARouteOfMoreNodesThanSetsHaveIsFoundAmongManyLayers) {
+  PlannerInput in = Cluster();
+  in.layer_bytes.assign(644, kLayer);
+  for (int i = 0; i < 20; ++i) in.nodes.push_back(Node("n", 1 + 0.01 * i, 80, 1));
+  EXPECT_EQ(PlanOf(in).stops.size(), 8u);
+}
+
 // Two gaps around [3, 9), and so many nodes for [4, 6) that neither chains nor sets see it.
 TEST(Planner, WhatItHasNotLookedAtItDoesNotCallImpossible) {
   PlannerInput in = Cluster();
