@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <tuple>
 #include <utility>
 
 #include "common/check.h"
@@ -16,6 +17,8 @@ namespace {
 constexpr double kNever = std::numeric_limits<double>::infinity();
 // Times that differ by less are the same, summed up in another order.
 constexpr double kSame = 1e-9;
+// The best few nodes, and twice those that come next: each round takes some 50 ms at worst.
+constexpr int kRounds = 3;
 
 double Ms(double ns) { return ns / 1e6; }
 
@@ -36,14 +39,20 @@ void CheckInput(const PlannerInput& input) {
   for (const PairTime& pair : input.pairs) CHECK(is_stop(pair.a) && is_stop(pair.b));
 }
 
+// Layers that the node may host at most; 0: it can take no part.
+int LayersOf(const PlannerInput& input, const RouteCosts& costs, int index) {
+  const LayerRange only = input.nodes[static_cast<size_t>(index)].layers_only;
+  if (only.empty()) return costs.Room(index, costs.min_bytes());
+  const bool within = only.begin >= costs.begin() && only.end <= costs.end();
+  return within && costs.HostNs(index, only) < kNever ? only.size() : 0;
+}
+
 // A token's time for each layer that the node would host, were it the only one and full.
 double NsPerLayer(const PlannerInput& input, const RouteCosts& costs, int index) {
-  const PlannerNode& node = input.nodes[static_cast<size_t>(index)];
-  const int room =
-      node.layers_only.empty() ? costs.Room(index, costs.min_bytes()) : node.layers_only.size();
-  if (room == 0) return kNever;
+  const int layers = LayersOf(input, costs, index);
+  if (layers == 0) return kNever;
   const double ways = costs.LinkNs(kEdgeStop, index) + costs.LinkNs(index, kEdgeStop);
-  return ways / room + costs.mean_bytes() * node.ns_per_byte;
+  return ways / layers + costs.mean_bytes() * input.nodes[static_cast<size_t>(index)].ns_per_byte;
 }
 
 // The zones of the nodes, at most kZonesMax: those with the cheapest node.
@@ -63,29 +72,92 @@ std::vector<int> PickZones(const PlannerInput& input, const RouteCosts& costs) {
   return zones;
 }
 
-// Nodes that may host any layers: those of the routes given, the best route's first, and then
-// whoever is cheapest by itself.
-std::vector<int> BestNodes(const PlannerInput& input, const RouteCosts& costs,
-                           const std::vector<OrderedRoute>& routes) {
+// What a token's ways to and from each node may save where a pair is nearer than the edge.
+std::vector<double> SavedByPairs(const PlannerInput& input, const RouteCosts& costs) {
+  std::vector<double> saved(input.nodes.size(), 0);
+  for (const PairTime& pair : input.pairs) {
+    if (pair.a == kEdgeStop || pair.b == kEdgeStop) continue;
+    for (const int node : {pair.a, pair.b}) {
+      const double ways = costs.LinkNs(kEdgeStop, node) + costs.LinkNs(node, kEdgeStop);
+      double& most = saved[static_cast<size_t>(node)];
+      most = std::max(most, ways / 2 - pair.ns);
+    }
+  }
+  return saved;
+}
+
+// All that can take part, whoever is cheapest by itself, or beside the nearest, first.
+std::vector<int> CheapestNodes(const PlannerInput& input, const RouteCosts& costs) {
+  const std::vector<double> saved = SavedByPairs(input, costs);
+  std::vector<std::pair<double, int>> by_ns;
+  for (size_t i = 0; i < input.nodes.size(); ++i) {
+    const int layers = LayersOf(input, costs, static_cast<int>(i));
+    if (layers == 0) continue;
+    const double ns = NsPerLayer(input, costs, static_cast<int>(i)) - saved[i] / layers;
+    by_ns.push_back({ns, static_cast<int>(i)});
+  }
+  std::ranges::sort(by_ns);
+  std::vector<int> nodes;
+  for (const auto& [ns, node] : by_ns) nodes.push_back(node);
+  return nodes;
+}
+
+void AddUpTo(size_t most, const std::vector<int>& from, std::vector<int>& nodes) {
+  for (const int node : from) {
+    if (nodes.size() == most) return;
+    if (std::ranges::find(nodes, node) == nodes.end()) nodes.push_back(node);
+  }
+}
+
+// The nodes to be gone through: those of the routes given, the best route's first, and then the
+// cheapest.
+std::vector<int> BestNodes(const RouteCosts& costs, const std::vector<OrderedRoute>& routes,
+                           const std::vector<int>& cheapest) {
   std::vector<const OrderedRoute*> by_time;
   for (const OrderedRoute& route : routes) by_time.push_back(&route);
   std::ranges::sort(by_time, {},
                     [](const OrderedRoute* r) { return std::pair(r->split.ns, r->order.size()); });
   std::vector<int> nodes;
-  const auto add = [&](int node) {
-    if (nodes.size() == kRefinedMax) return;
-    if (!input.nodes[static_cast<size_t>(node)].layers_only.empty()) return;
-    if (std::ranges::find(nodes, node) == nodes.end()) nodes.push_back(node);
-  };
-  for (const OrderedRoute* route : by_time) std::ranges::for_each(route->order, add);
-  std::vector<std::pair<double, int>> rest;
-  for (size_t i = 0; i < input.nodes.size(); ++i) {
-    const double ns = NsPerLayer(input, costs, static_cast<int>(i));
-    if (ns < kNever) rest.push_back({ns, static_cast<int>(i)});
-  }
-  std::ranges::sort(rest);
-  for (const auto& [ns, node] : rest) add(node);
+  for (const OrderedRoute* route : by_time) AddUpTo(RefinedNodes(costs), route->order, nodes);
+  AddUpTo(RefinedNodes(costs), cheapest, nodes);
   return nodes;
+}
+
+// The nodes that can host the most layers, by memory where that is the same. If none of them has
+// fixed layers and they are as many as a route may have, they fit wherever any nodes do.
+std::vector<int> LargestNodes(const PlannerInput& input, const RouteCosts& costs) {
+  std::vector<int> nodes;
+  for (size_t i = 0; i < input.nodes.size(); ++i) {
+    if (LayersOf(input, costs, static_cast<int>(i)) > 0) nodes.push_back(static_cast<int>(i));
+  }
+  std::ranges::sort(nodes, {}, [&](int node) {
+    return std::tuple(-LayersOf(input, costs, node),
+                      -static_cast<double>(input.nodes[static_cast<size_t>(node)].memory_bytes),
+                      node);
+  });
+  if (nodes.size() > RefinedNodes(costs)) nodes.resize(RefinedNodes(costs));
+  return nodes;
+}
+
+void Merge(std::vector<OrderedRoute> with, std::vector<OrderedRoute>& routes) {
+  for (size_t k = 0; k < routes.size(); ++k) {
+    if (with[k].split.ns < routes[k].split.ns) routes[k] = std::move(with[k]);
+  }
+}
+
+// What all sets of a few nodes make of layers, pairs and fixed layers as they are: of the nodes of
+// the routes given and the cheapest, and then, beside the best route, of those that come next.
+void Refine(const PlannerInput& input, const RouteCosts& costs, std::vector<OrderedRoute>& routes) {
+  const size_t most = RefinedNodes(costs);
+  std::vector<int> rest = CheapestNodes(input, costs);
+  std::vector<int> nodes = BestNodes(costs, routes, rest);
+  for (int round = 0; round < kRounds; ++round) {
+    Merge(BestOfSets(costs, nodes, input.hops_max), routes);
+    std::erase_if(rest, [&](int n) { return std::ranges::find(nodes, n) != nodes.end(); });
+    nodes = std::ranges::min(routes, {}, [](const auto& route) { return route.split.ns; }).order;
+    if (rest.empty() || nodes.size() >= most) return;
+    AddUpTo(most, rest, nodes);
+  }
 }
 
 // The best routes by how many nodes they have, for layers taken to be of `bytes` each.
@@ -100,13 +172,7 @@ std::vector<OrderedRoute> BestRoutes(const PlannerInput& input, const RouteCosts
     route = {std::move(*order), {}};
     route.split = costs.BestSplit(route.order);
   }
-  const bool equal = costs.mean_bytes() == costs.max_bytes();
-  if (equal && input.pairs.empty()) return routes;
-  std::vector<OrderedRoute> refined =
-      BestOfSets(costs, BestNodes(input, costs, routes), input.hops_max);
-  for (size_t k = 0; k < routes.size(); ++k) {
-    if (refined[k].split.ns < routes[k].split.ns) routes[k] = std::move(refined[k]);
-  }
+  Refine(input, costs, routes);
   return routes;
 }
 
@@ -116,21 +182,74 @@ double LeastNs(const std::vector<OrderedRoute>& routes, size_t from) {
   return least;
 }
 
-absl::Status NoRoom(const PlannerInput& input, const RouteCosts& costs) {
+// What the input leaves open after chains and sets were gone through.
+struct Reach {
+  int able = 0;          // nodes that could take part
+  bool best = false;     // no route of the model is faster than those found
+  bool decided = false;  // where no route was found there is none
+};
+
+Reach ReachOf(const PlannerInput& input, const RouteCosts& costs) {
+  Reach reach;
+  bool fixed = false;
+  std::vector<bool> zones(input.zones.size(), false);
+  for (size_t i = 0; i < input.nodes.size(); ++i) {
+    if (LayersOf(input, costs, static_cast<int>(i)) == 0) continue;
+    ++reach.able;
+    fixed = fixed || !input.nodes[i].layers_only.empty();
+    zones[static_cast<size_t>(input.nodes[i].zone)] = true;
+  }
+  const auto most = static_cast<int>(RefinedNodes(costs));
+  const bool all_sets = reach.able <= most;
+  const bool by_chain = costs.mean_bytes() == costs.max_bytes() && input.pairs.empty() && !fixed &&
+                        std::ranges::count(zones, true) <= kZonesMax;
+  reach.best = all_sets || by_chain;
+  reach.decided = all_sets || (!fixed && most >= input.hops_max);
+  return reach;
+}
+
+std::vector<OrderedRoute> FindRoutes(const PlannerInput& input, const RouteCosts& costs,
+                                     const std::vector<int>& zones) {
+  std::vector<OrderedRoute> routes = BestRoutes(input, costs, zones, costs.mean_bytes());
+  const auto by_nodes = [&] { return LeastNs(routes, 1) < kNever; };
+  if (by_nodes()) return routes;
+  // Where layers differ, a share that fits by the mean may not fit; by the largest it does.
+  if (costs.mean_bytes() < costs.max_bytes()) {
+    Merge(BestRoutes(input, costs, zones, costs.max_bytes()), routes);
+    if (by_nodes()) return routes;
+  }
+  // Cheap nodes alone may be too small, and by the largest layer a fit may not be seen.
+  Merge(BestOfSets(costs, LargestNodes(input, costs), input.hops_max), routes);
+  if (by_nodes()) Refine(input, costs, routes);
+  return routes;
+}
+
+absl::Status NoRoute(const PlannerInput& input, const RouteCosts& costs, const Reach& reach) {
   const LayerRange middle{costs.begin(), costs.end()};
+  const std::string hops = " in at most " + std::to_string(input.hops_max) + " hops: ";
+  if (!reach.decided) {
+    return Unavailable("found no way to host layers " + ToString(middle) + hops + "of " +
+                       std::to_string(reach.able) + " nodes sets of " +
+                       std::to_string(RefinedNodes(costs)) +
+                       " were gone through, and there may be one beyond them; give fewer nodes, "
+                       "or fixed layers that leave no gaps or one");
+  }
   double room = 0;
   for (size_t i = 0; i < input.nodes.size(); ++i) {
     room += costs.Room(static_cast<int>(i), costs.max_bytes());
   }
-  return Unavailable("the nodes cannot host layers " + ToString(middle) + " in at most " +
-                     std::to_string(input.hops_max) +
-                     " hops: " + std::to_string(input.nodes.size()) + " nodes with room for " +
+  return Unavailable("the nodes cannot host layers " + ToString(middle) + hops +
+                     std::to_string(input.nodes.size()) + " nodes with room for " +
                      std::to_string(static_cast<int64_t>(room)) + " layers together, the KV of " +
                      std::to_string(input.sessions) +
                      " sessions included; give more memory, fewer sessions or a shorter context");
 }
 
-std::string Why(const std::vector<OrderedRoute>& routes, const RoutePlan& plan, double worth) {
+std::string Why(const std::vector<OrderedRoute>& routes, const RouteCosts& costs,
+                const RoutePlan& plan, double worth) {
+  if (costs.begin() == costs.end()) {
+    return "the edge keeps all layers, front and back: none is left for a node";
+  }
   char text[320];
   const double alone = routes[0].split.ns;
   const double over_nodes = LeastNs(routes, 1);
@@ -200,13 +319,10 @@ absl::StatusOr<RoutePlan> PlanRoute(const PlannerInput& input) {
                               " layers, the head and the embedding with their KV");
   }
   const std::vector<int> zones = PickZones(input, costs);
-  // Where layers differ, a share that fits by the mean may not fit; by the largest it does.
-  std::vector<OrderedRoute> routes = BestRoutes(input, costs, zones, costs.mean_bytes());
-  if (LeastNs(routes, 0) == kNever && costs.mean_bytes() < costs.max_bytes()) {
-    routes = BestRoutes(input, costs, zones, costs.max_bytes());
-  }
+  const Reach reach = ReachOf(input, costs);
+  const std::vector<OrderedRoute> routes = FindRoutes(input, costs, zones);
   const double least = LeastNs(routes, 0);
-  if (least == kNever) return NoRoom(input, costs);
+  if (least == kNever) return NoRoute(input, costs, reach);
   // The fewest nodes that are nearly as good: each is one more that can fail, and what is left
   // over can stand in for others.
   const auto chosen = std::ranges::find_if(routes, [&](const OrderedRoute& route) {
@@ -214,7 +330,11 @@ absl::StatusOr<RoutePlan> PlanRoute(const PlannerInput& input) {
   });
   RoutePlan plan = PlanOf(input, costs, *chosen);
   for (const OrderedRoute& route : routes) plan.by_nodes.push_back(route.split.ns);
-  plan.why = Why(routes, plan, input.worth);
+  plan.why = Why(routes, costs, plan, input.worth);
+  if (!reach.best) {
+    plan.why += "; of " + std::to_string(reach.able) +
+                " nodes not all sets were gone through: there may be a better way";
+  }
   AddReplicas(input, costs, plan);
   ExplainDropped(input, costs, zones, plan);
   return plan;

@@ -7,16 +7,17 @@
 // takes a time of each node's own (to its relay or zone and back) and one from zone to zone.
 //
 // What is exact, and what is not:
-//   * layers of one size, nodes that may host any of them: dynamic programming over nodes x layers
-//     (shares.h, gap.h) finds the least time of the model, for up to 8 zones and as long as
-//     detours over a zone are none that save time (gap.h). Of more zones the 8 cheapest are used.
-//   * nodes that host fixed layers alone: exact too, among routes in which at most one run of
-//     layers is left to others. Where fixed layers leave several gaps there may be no plan.
-//   * times measured between pairs of nodes: the plans that are best without them name the best
-//     eight nodes, and among all sets and orders of those the best is found. A ninth is not, and
-//     nodes with fixed layers are chosen by zones alone.
-//   * layers of unequal sizes: the same eight for layers of the mean size, each set in its shortest
-//     order, and in that order the exact split. Another order might give a better one.
+//   * up to 12 nodes that can take part (fewer from 64 layers on: refine.h): everything. All sets,
+//     orders and splits are gone through, with pairs, fixed layers and layers of any size.
+//   * any number of nodes that may host any layers, layers of one size, no pairs: dynamic
+//     programming over nodes x layers (shares.h, gap.h) finds the least time of the model, for up
+//     to 8 zones and as long as detours over a zone are none that save time (gap.h). Of more zones
+//     the 8 cheapest are used.
+//   * else what is best without pairs, for layers of the mean size and with one gap at most between
+//     fixed layers (chain.h), names the first dozen of which all sets are gone through; the
+//     cheapest come next. There may be a better way, and the plan's `why` says so.
+//   * layers that no nodes have room for are said to be impossible, and that is so, unless some of
+//     too many nodes for all sets have fixed layers: then the error says what was not looked at.
 //   * whoever gains less than `worth` is left out, to be a replica.
 // Prefill and the reads of KV are not in the model.
 #pragma once
@@ -110,7 +111,8 @@ struct RoutePlan {
 
 // Needs: indices, zones and the edge's least share are within their bounds (CHECKed).
 // FailedPrecondition: the edge has no room for its least share.
-// Unavailable: these nodes cannot host the layers, and why.
+// Unavailable: these nodes cannot host the layers, and why; or no way was found, and how far the
+// search went.
 // 10,000 nodes and 126 layers take well under a second; thousands of different runs of fixed layers
 // among them may take some.
 absl::StatusOr<RoutePlan> PlanRoute(const PlannerInput& input);

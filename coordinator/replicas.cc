@@ -80,6 +80,7 @@ std::string WhyDropped(const PlannerInput& input, const RouteCosts& costs,
                        const std::vector<int>& zones, const RoutePlan& plan, int index) {
   const PlannerNode& node = input.nodes[static_cast<size_t>(index)];
   const LayerRange middle{costs.begin(), costs.end()};
+  if (middle.empty()) return "the edge keeps all layers: none is left for it";
   const LayerRange only = node.layers_only;
   if (!only.empty() && (only.begin < middle.begin || only.end > middle.end)) {
     return "it hosts only " + ToString(only) + ", outside " + ToString(middle) +

@@ -18,6 +18,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr uint64_t kLayer = 1000;
 constexpr double kMs = 1e6;
@@ -107,6 +108,95 @@ TEST(Planner, SaysThatACloudWouldBeSlowerThanTheEdgeAlone) {
             "14.000 ms over the best nodes");
   in.nodes[0].access_ns = kMs;
   EXPECT_THAT(PlanOf(in).why, HasSubstr("the edge alone would take 12.000 ms"));
+}
+
+TEST(Planner, AnEdgeThatKeepsAllLayersIsSaidOnceAndForEachNode) {
+  PlannerInput in = Cluster();
+  in.edge.least = {6, 6};
+  in.nodes = {Node("a", 0.1, 12, 1), Node("b", 0.1, 12, 1), Node("tiny", 0.1, 0, 1)};
+  in.nodes[1].layers_only = {2, 6};
+  const RoutePlan plan = PlanOf(in);
+  EXPECT_TRUE(plan.stops.empty());
+  EXPECT_NEAR(plan.total_ns, 12 * kMs, 1);
+  EXPECT_EQ(plan.why, "the edge keeps all layers, front and back: none is left for a node");
+  for (int node = 0; node < 3; ++node) {
+    EXPECT_EQ(WhyNot(plan, node), "the edge keeps all layers: none is left for it");
+  }
+  in.edge.least = {6, 5};  // one layer may move
+  EXPECT_THAT(PlanOf(in).why, HasSubstr("1 node"));
+  EXPECT_THAT(WhyNot(PlanOf(in), 1), HasSubstr("it hosts only [2, 6), outside [6, 7)"));
+  EXPECT_THAT(WhyNot(PlanOf(in), 2), HasSubstr("it has no room"));
+}
+
+// Layers of 3, 1 and 1 that fit in one order alone, which is not the shortest way; by their mean
+// and by the largest they seem not to fit at all.
+PlannerInput OneOrderFits() {
+  PlannerInput in = Cluster();
+  in.layer_bytes = {kLayer, kLayer, 3 * kLayer, kLayer, kLayer, kLayer, kLayer};
+  in.zones = {{0, kMs, kMs}, {kMs, 0, 5 * kMs}, {2 * kMs, kMs, 0}};
+  in.nodes = {Node("two", 1, 2, 1), Node("three", 1, 3, 1)};
+  in.nodes[0].zone = 2;
+  in.nodes[1].zone = 1;
+  in.hops_max = 2;
+  return in;
+}
+
+TEST(Planner, LayersThatFitInOneOrderAloneAreNotRefused) {
+  PlannerInput in = OneOrderFits();
+  const RoutePlan plan = PlanOf(in);
+  EXPECT_THAT(Ranges(plan), ElementsAre(LayerRange{2, 3}, LayerRange{3, 5}));
+  EXPECT_NEAR(plan.total_ns, (4 + 5 + 2 + 8) * kMs, 1);
+  in.nodes[1].memory_bytes -= 1;
+  const auto none = PlanRoute(in);
+  EXPECT_TRUE(absl::IsUnavailable(none.status()));
+  EXPECT_THAT(Message(none.status()), HasSubstr("the nodes cannot host layers [2, 5)"));
+}
+
+TEST(Planner, LargeNodesAreFoundAmongManyThatAreCheaperAndTooSmall) {
+  PlannerInput in = OneOrderFits();
+  for (int i = 0; i < 100; ++i) in.nodes.push_back(Node("small", 0.1, 1, 0));
+  const RoutePlan plan = PlanOf(in);
+  EXPECT_THAT(Ranges(plan), ElementsAre(LayerRange{2, 3}, LayerRange{3, 5}));
+  EXPECT_THAT(plan.why, HasSubstr("of 102 nodes not all sets were gone through"));
+  in.nodes[1].memory_bytes -= 1;
+  EXPECT_THAT(Message(PlanRoute(in).status()), HasSubstr("the nodes cannot host layers [2, 5)"));
+}
+
+TEST(Planner, ALargeNodeIsFoundWhereTheEdgeCouldHostAllToo) {
+  PlannerInput in = Cluster();
+  in.layer_bytes = {kLayer, kLayer, kLayer, 5 * kLayer, 2 * kLayer, kLayer, kLayer};
+  in.edge.memory_bytes = 12 * kLayer;
+  in.nodes = {Node("two", 1, 2, 1)};
+  for (int i = 0; i < 100; ++i) in.nodes.push_back(Node("small", 0.1, 1, 0));
+  EXPECT_THAT(PlanOf(in).why, HasSubstr("12.000 ms a token alone, 13.000 ms over the best nodes"));
+}
+
+// Sets of 6 nodes are gone through where so many layers may move; the way needs 8.
+TEST(Planner, ARouteOfMoreNodesThanSetsHaveIsFoundAmongManyLayers) {
+  PlannerInput in = Cluster();
+  in.layer_bytes.assign(644, kLayer);
+  for (int i = 0; i < 20; ++i) in.nodes.push_back(Node("n", 1 + 0.01 * i, 80, 1));
+  EXPECT_EQ(PlanOf(in).stops.size(), 8u);
+}
+
+// Two gaps around [3, 9), and so many nodes for [4, 6) that neither chains nor sets see it.
+TEST(Planner, WhatItHasNotLookedAtItDoesNotCallImpossible) {
+  PlannerInput in = Cluster();
+  in.nodes = {Node("middle", 1, 6, 1), Node("first", 1, 1, 1), Node("last", 1, 1, 1)};
+  in.nodes[0].layers_only = {3, 9};
+  for (int i = 0; i < 5; ++i) {
+    in.nodes.push_back(Node("useless", 0.1, 2, 0));
+    in.nodes.back().layers_only = {4, 6};
+  }
+  const RoutePlan plan = PlanOf(in);
+  EXPECT_THAT(Ranges(plan), ElementsAre(LayerRange{2, 3}, LayerRange{3, 9}, LayerRange{9, 10}));
+  EXPECT_THAT(plan.why, Not(HasSubstr("not all sets")));
+  in.nodes.insert(in.nodes.end(), 100, in.nodes.back());
+  const auto none = PlanRoute(in);
+  EXPECT_TRUE(absl::IsUnavailable(none.status()));
+  EXPECT_THAT(Message(none.status()),
+              HasSubstr("found no way to host layers [2, 10) in at most 8 hops: of 108 nodes sets "
+                        "of 12 were gone through, and there may be one beyond them"));
 }
 
 TEST(Planner, TheEdgesShareGrowsWithItsMemory) {
@@ -251,20 +341,38 @@ PlannerInput ManyNodes(int n, bool contrary) {
   return in;
 }
 
+void ExpectSoon(const char* what, const PlannerInput& in, bool possible) {
+  const auto start = std::chrono::steady_clock::now();
+  const auto plan = PlanRoute(in);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  std::printf("10,000 nodes%s: planned in %.3f s\n", what, took.count());
+  EXPECT_LT(took.count(), kSanitized ? 60 : 1) << what;
+  ASSERT_EQ(plan.ok(), possible) << what << ": " << plan.status();
+  if (!plan.ok()) return;
+  std::printf("  %zu hops, %.3f ms a token\n", plan->stops.size(), plan->total_ns / kMs);
+  EXPECT_EQ(plan->dropped.size(), kExplainedMax);
+  EXPECT_GT(plan->dropped_more, 9'000u);
+}
+
 // `contrary`: whoever is faster is further away, so that nobody surpasses anybody.
 TEST(Planner, PlacesTenThousandNodesAnd126LayersInLessThanASecond) {
   for (const bool contrary : {false, true}) {
-    const PlannerInput in = ManyNodes(10'000, contrary);
-    const auto start = std::chrono::steady_clock::now();
-    const auto plan = PlanRoute(in);
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    ASSERT_TRUE(plan.ok()) << plan.status();
-    std::printf("10,000 nodes%s: %zu hops, %.3f ms a token, planned in %.3f s\n",
-                contrary ? ", the faster the further" : "", plan->stops.size(),
-                plan->total_ns / kMs, took.count());
-    EXPECT_LT(took.count(), kSanitized ? 60 : 1);
-    EXPECT_EQ(plan->dropped.size(), kExplainedMax);
-    EXPECT_GT(plan->dropped_more, 9'000u);
+    PlannerInput in = ManyNodes(10'000, contrary);
+    ExpectSoon(contrary ? ", the faster the further" : "", in, true);
+    for (int i = 0; i < 4096; ++i) in.pairs.push_back({i % 64, 64 + i, 0.05 * kMs});
+    ExpectSoon(" with pairs", in, true);
+    for (size_t i = 0; i < in.nodes.size(); i += 3) {
+      const int begin = 2 + static_cast<int>(i * 7 % 100);
+      in.nodes[i].layers_only = {begin, begin + 1 + static_cast<int>(i % 23)};
+    }
+    ExpectSoon(", some with fixed layers", in, true);
+    for (size_t i = 0; i < in.layer_bytes.size(); i += 2) in.layer_bytes[i] += 100 << 20;
+    ExpectSoon(", some with fixed layers, of several sizes", in, true);
+    for (PlannerNode& node : in.nodes) {
+      node.layers_only = {};
+      node.memory_bytes = std::min(node.memory_bytes, uint64_t{14} << 30);
+    }
+    ExpectSoon(" that are too small", in, false);
   }
 }
 
