@@ -1,7 +1,7 @@
 // A TCP proxy on loopback that makes a link slow, uneven or dead. Needs no privileges, unlike a
-// network namespace. Each connection is a link of its own, and so is each of its directions. What it
-// cannot do is lose a packet: to TCP's users a loss is a delay, which jitter stands for. Connections
-// are opened at once, without a round trip.
+// network namespace. Each connection is a link of its own, and so is each of its directions. It
+// loses no packet: to TCP's users a loss is a delay, which jitter stands for. Connections are
+// opened at once, without a round trip.
 #pragma once
 
 #include <atomic>
@@ -20,7 +20,7 @@ struct LinkSpeed {
 
 enum class LinkState {
   kUp,
-  kSilent,  // a cable that was pulled: nothing passes and nobody is told; what is held goes on later
+  kSilent,  // a pulled cable: nothing passes and nobody is told; what is held goes on later
   kDown,    // all connections are reset, and those who dial are reset at once
 };
 

@@ -1,6 +1,6 @@
 // A slow link as a program: `link_proxy --target tcp://127.0.0.1:PORT [--listen PORT]
 // [--delay-ms D] [--jitter-ms J] [--mbit-s R]`. Says where it listens, then obeys lines on standard
-// input, `up`, `silent`, `down` (link_proxy.h) and `traffic`, until their end.
+// input, `up`, `silent` and `down` (link_proxy.h), until its end.
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -43,15 +43,11 @@ int Main(int argc, char** argv) {
       {"up", LinkState::kUp}, {"silent", LinkState::kSilent}, {"down", LinkState::kDown}};
   for (std::string line; std::getline(std::cin, line);) {
     const auto state = states.find(line);
-    if (state != states.end()) {
-      link.Set(state->second);
-    } else if (line == "traffic") {
-      const LinkTraffic traffic = link.traffic();
-      std::cout << "up " << traffic.up << " down " << traffic.down << std::endl;
-    } else {
+    if (state == states.end()) {
       std::fprintf(stderr, "link_proxy: no such order: '%s'\n", line.c_str());
       return 2;
     }
+    link.Set(state->second);
   }
   return 0;
 }
