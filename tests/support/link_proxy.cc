@@ -88,10 +88,12 @@ struct Direction {
         shutdown(to, SHUT_WR);
         closed = true;
       } else {
+        // Counted before, so that whoever has read them finds them counted.
+        given += bytes.size();
         const ssize_t n = send(to, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n < 0 && errno != EAGAIN && errno != EINTR) return false;
         const size_t sent = n < 0 ? 0 : static_cast<size_t>(n);
-        given += sent;
+        given -= bytes.size() - sent;
         held -= sent;
         full = sent < bytes.size();
         if (full) {
@@ -170,13 +172,11 @@ void AcceptOne(int listener, int target_port, LinkState state, std::list<Connect
 
 }  // namespace
 
-LinkProxy::LinkProxy(const std::string& target, LinkSpeed speed, int port) : speed_(speed) {
+LinkProxy::LinkProxy(const std::string& target, LinkSpeed speed) : speed_(speed) {
   target_port_ = std::stoi(target.substr(target.rfind(':') + 1));
   wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const int one = 1;
-  setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-  sockaddr_in address = Loopback(port);
+  sockaddr_in address = Loopback(0);
   CHECK(bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
   CHECK(listen(listener_, 16) == 0);
   socklen_t size = sizeof address;

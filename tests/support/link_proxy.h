@@ -32,9 +32,9 @@ struct LinkTraffic {
 
 class LinkProxy {
  public:
-  // Listens on `port` of loopback, 0 for a free one, and passes each connection on to `target`,
+  // Listens on a port of its own and passes each connection on to `target`,
   // "tcp://127.0.0.1:PORT", which is dialled when somebody comes.
-  LinkProxy(const std::string& target, LinkSpeed speed, int port = 0);
+  LinkProxy(const std::string& target, LinkSpeed speed);
   ~LinkProxy();
   LinkProxy(const LinkProxy&) = delete;
   LinkProxy& operator=(const LinkProxy&) = delete;

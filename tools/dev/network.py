@@ -16,7 +16,7 @@ import tempfile
 
 import network_table
 from network_cluster import Failed, Network, run
-from network_table import COMPARED, LINKS, SLOPE_MAX
+from network_table import COMPARED, LINKS, LLAMA_AS_TOLD, SLOPE_MAX
 
 PROMPT = "Once upon a time there was a small village by the sea. Every morning"
 # What a model does behind a text and its beginning again is to copy.
@@ -27,9 +27,8 @@ COPY_PROMPT = LIST + LIST + "The keeper wrote: seven lamps, two"
 # How many workers, and what the edge is told.
 SHAPES = dict(zip(SLOPE_MAX, ((1, []), (2, []), (2, ["--no-direct"]))))
 # As its README says; and with the head at the client, which spares the link the logits.
-AS_TOLD = "-ngl 99"
 LLAMA_SETTINGS = tuple(f"{split}{attention}" for split in
-                       (AS_TOLD, f"{AS_TOLD} -ot token_embd\\.weight=CPU")
+                       (LLAMA_AS_TOLD, f"{LLAMA_AS_TOLD} -ot token_embd\\.weight=CPU")
                        for attention in ("", " -fa 1"))
 
 
@@ -99,13 +98,13 @@ class Bench:
         for prompt in (PROMPT, COPY_PROMPT):
             self.answer_alone(prompt)
         compared = COMPARED in self.results["links"]
-        best = self.screen() if compared else AS_TOLD
+        best = self.screen() if compared else LLAMA_AS_TOLD
         for pair in range(self.options.pairs):
             print(f"pair {pair + 1} of {self.options.pairs}", file=sys.stderr)
             alone = self.answer_alone(PROMPT)
             self.results["alone"].append(1000 / alone["timings"]["decode_tok_s"])
             for link, records in self.results["links"].items():
-                peers = dict.fromkeys((best, AS_TOLD) if link == COMPARED else (best,))
+                peers = dict.fromkeys((best, LLAMA_AS_TOLD) if link == COMPARED else (best,))
                 for name in SHAPES:
                     self.of_shape(link, name)
                 for flags in peers:

@@ -10,6 +10,7 @@ COMPARED = (30, 100)  # the link at which llama.cpp's ratio and that of drafts c
 # Nodes in the way of a token, and what a token may take for each ms of round trip: 1, 1.5 and 2
 # ways there and back, and a little.
 SLOPE_MAX = {"edge → A": 1.05, "edge → A → B": 1.6, "edge → A → B, relayed ends": 2.6}
+LLAMA_AS_TOLD = "-ngl 99"  # by its README: all layers and the head at the server
 LLAMA_RATIO_MIN = 1.4
 DRAFTS_RATIO_MIN = 2.0
 OVERHEAD_MAX = 300  # bytes of a hop and token beyond n_embd numbers of 4 bytes
@@ -64,7 +65,7 @@ def slope_of(results, name):
 
 
 def best_peer(results):
-    """The setting of llama.cpp that is compared with: the fastest at that link."""
+    """The fastest setting of llama.cpp at the link where it is compared with."""
     records = results["links"][COMPARED]
     return min((name for name in records if name not in SLOPE_MAX),
                key=lambda name: statistics.median(ms_of(records, name)))
@@ -79,10 +80,10 @@ def bars(results):
             rows.append((f"{name}: ms per token for each ms of round trip", f"{measured:.3f}",
                          f"≤ {bar}", measured <= bar))
     if COMPARED in results["links"]:
-        peer = best_peer(results)
-        ratio = statistics.median(ratios(results["links"][COMPARED], "edge → A", peer))
-        rows.append((f"tokens/s over llama.cpp `{peer}`, {link_text(COMPARED)}", f"{ratio:.2f}",
-                     f"≥ {LLAMA_RATIO_MIN}", ratio >= LLAMA_RATIO_MIN))
+        for peer in dict.fromkeys((LLAMA_AS_TOLD, best_peer(results))):
+            ratio = statistics.median(ratios(results["links"][COMPARED], "edge → A", peer))
+            rows.append((f"tokens/s over llama.cpp `{peer}`, {link_text(COMPARED)}",
+                         f"{ratio:.3f}", f"≥ {LLAMA_RATIO_MIN}", ratio >= LLAMA_RATIO_MIN))
     most = max(one["hop_bytes"] for records in results["links"].values() for name in SLOPE_MAX
                for one in records[name])
     bound = results["row_bytes"] + OVERHEAD_MAX
@@ -90,7 +91,7 @@ def bars(results):
     if results["drafts"]:
         ratio = statistics.median(ratios(results["drafts"], "lookup", "none"))
         rows.append((f"copying, tokens/s with `--draft lookup` over without, {link_text(COMPARED)}",
-                     f"{ratio:.2f}", f"≥ {DRAFTS_RATIO_MIN}", ratio >= DRAFTS_RATIO_MIN))
+                     f"{ratio:.3f}", f"≥ {DRAFTS_RATIO_MIN}", ratio >= DRAFTS_RATIO_MIN))
     return rows
 
 

@@ -149,8 +149,7 @@ TEST(LinkProxy, ManyBytesTakeTheTimeOfTheRateAndArriveAsTheyWere) {
 
 TEST(LinkProxy, JitterChangesTimesAndNeverTheOrder) {
   const Listener listener;
-  const LinkProxy link(listener.endpoint(),
-                       {.delay = milliseconds(1), .jitter = milliseconds(20)});
+  const LinkProxy link(listener.endpoint(), {.delay = milliseconds(1), .jitter = milliseconds(20)});
   const End near = Dial(link);
   const End far = listener.Accept();
   const double time = RoundTrip(near, far);
