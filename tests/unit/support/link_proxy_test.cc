@@ -115,7 +115,6 @@ double RoundTrip(const End& near, const End& far) {
     times.push_back(Milliseconds(Clock::now() - start));
   }
   std::ranges::sort(times);
-  EXPECT_GE(times.front(), 0);
   return times[times.size() / 2];
 }
 
