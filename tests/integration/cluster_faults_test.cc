@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "tests/integration/cluster_programs.h"
+#include "tests/support/link_proxy.h"
 #include "tests/support/test_model.h"
 #include "tests/support/tiny_model.h"
 
@@ -174,6 +175,32 @@ TEST_F(ClusterTest, AnAnswerSurvivesAWorkerThatIsKilledAndGivesTheSameTokens) {
     EXPECT_EQ(edge->Tokens(), expected);
     // The edge is told; by itself it would wait 30 s for its last frame's answer.
     EXPECT_LT(std::chrono::steady_clock::now() - start, seconds(25));
+  }
+}
+
+TEST_F(ClusterTest, AnAnswerGoesRoundALinkThatIsCutAndGivesTheSameTokens) {
+  const json expected = TokensOfOneProcess(160);
+  for (const LinkState cut : {LinkState::kDown, LinkState::kSilent}) {
+    SCOPED_TRACE(cut == LinkState::kDown ? "reset" : "silent");
+    workers_.clear();
+    StartCoordinator(1);
+    const std::string line = StartWorker().Line("listens at ");
+    const std::string free_port = line.substr(line.rfind(':') + 1);
+    workers_.clear();
+    const std::string here = "tcp://127.0.0.1:" + free_port;
+    // 10 ms there and back, so that the answer is not over before the cut.
+    LinkProxy link(here, {.delay = milliseconds(5)});
+    StartWorker({"--listen", here, "--advertise", link.endpoint()});
+    const auto edge = BeginAnswer(160);
+    while (link.traffic().up < 20 * 576 * 4 && !edge->done()) {
+      std::this_thread::sleep_for(milliseconds(1));
+    }
+    ASSERT_FALSE(edge->done()) << "it was over before the cut";
+    link.Set(cut);
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_EQ(edge->Tokens(), expected);
+    // A silent link counts as gone after 5 s; no frame waits for its 30 s.
+    EXPECT_LT(std::chrono::steady_clock::now() - start, seconds(20));
   }
 }
 

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "tests/integration/cluster_programs.h"
+#include "tests/support/link_proxy.h"
 #include "tests/support/test_model.h"
 
 namespace mortar {
@@ -114,6 +115,24 @@ TEST_F(ClusterKeysTest, AHopAndTokenCostsTheRowsAndAtMost300Bytes) {
     EXPECT_GE(bytes / 20, kRowBytes + 2 * 33) << "what CURVE adds to both parts is counted";
     EXPECT_LE(bytes / 20, kRowBytes + 300);
   }
+}
+
+TEST_F(ClusterKeysTest, BytesThatAreCountedAreThoseThatCross) {
+  StartCoordinator(1, "tcp://127.0.0.1:0", Listens("coordinator"));
+  StartWorker(WorkerFlags("lab-1"));
+  const LinkProxy link(endpoint_, {});
+  endpoint_ = link.endpoint();
+  const ProgramResult result = Edge(Ask(kPrompt, 48) + Dials("desk") + Arguments{"--no-direct"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const json hops = result.Json()["wire"]["hops"];
+  ASSERT_EQ(hops.size(), 2u);
+  const LinkTraffic crossed = link.traffic();
+  // The greeting, both Hellos, the route and signs of life: less than two rows.
+  const auto up = hops[0]["bytes"].get<uint64_t>(), down = hops[1]["bytes"].get<uint64_t>();
+  EXPECT_GE(crossed.up, up);
+  EXPECT_LE(crossed.up, up + 2 * kRowBytes);
+  EXPECT_GE(crossed.down, down);
+  EXPECT_LE(crossed.down, down + 2 * kRowBytes);
 }
 
 TEST_F(ClusterKeysTest, AKilledWorkerIsReplacedAndTheTokensAreTheSame) {

@@ -43,6 +43,16 @@ ensure_peer_with_amx() {
   peer_bin=$peer_build/bin
 }
 
+# ensure_peer_with_rpc: returns with $peer_bin, the folder of llama.cpp's server for parts of a
+# model and of what measures it; built for this CPU.
+ensure_peer_with_rpc() {
+  peer_flags="$peer_flags -DGGML_NATIVE=ON -DGGML_RPC=ON"
+  peer_programs='ggml-rpc-server llama-bench'
+  peer_build=$peer_dir/build-rpc
+  build_peer_once
+  peer_bin=$peer_build/bin
+}
+
 build_peer_once() {
   mkdir -p "$state_dir"
   built=yes

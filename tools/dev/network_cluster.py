@@ -1,0 +1,179 @@
+"""A cluster of Mortar, and a server of llama.cpp, behind emulated links on loopback.
+
+Every pair of nodes that stand apart has a link of its own, which takes half of the round trip each
+way; coordinator and relay stand with worker A. A worker is dialled where its link listens.
+"""
+import contextlib
+import json
+import os
+import re
+import socket
+import subprocess
+import time
+
+START_MAX = 30  # seconds until a program has said that it is there
+ANSWER_MAX = 300  # seconds for one answer or one run of llama-bench, which loads over the link
+DIAL_INTERVAL = 0.05
+
+
+class Failed(Exception):
+    """A program that did not start, or gave no figures."""
+
+
+def run(command, seconds=ANSWER_MAX):
+    """What the command prints on stdout."""
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise Failed(f"{os.path.basename(command[0])}: no end after {seconds} s") from None
+    if result.returncode != 0:
+        last = (result.stderr.strip().splitlines() or [""])[-1]
+        raise Failed(f"{os.path.basename(command[0])} ended with {result.returncode}: "
+                     f"{last[:200]}")
+    return result.stdout
+
+
+def free_port():
+    """A port that nobody has at this moment: who advertises a link must know where it will listen
+    before it does."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@contextlib.contextmanager
+def program(command, folder, name, expected):
+    """A program that goes on until the end of the `with`; yields what `expected` found in what it
+    says."""
+    path = os.path.join(folder, f"{name}.log")
+    with open(path, "w", encoding="utf-8") as log:
+        # A link ends with its standard input, also when this program is killed.
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log,
+                                   stderr=subprocess.STDOUT)
+    try:
+        yield wait_for(process, path, name, expected)
+    finally:
+        process.stdin.close()
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def wait_for(process, path, name, expected):
+    deadline = time.monotonic() + START_MAX
+    while time.monotonic() < deadline:
+        with open(path, encoding="utf-8", errors="replace") as log:
+            text = log.read()
+        found = re.search(expected, text)
+        if found:
+            return found
+        if process.poll() is not None:
+            raise Failed(f"{name} ended with {process.returncode}: {text.strip()[-200:]}")
+        time.sleep(0.02)
+    raise Failed(f"{name} did not say '{expected}' within {START_MAX} s: {text.strip()[-200:]}")
+
+
+class Keys:
+    """Key files of all nodes in a folder, and the list of who may dial."""
+
+    def __init__(self, mortar, folder):
+        self.folder = folder
+        self.allowed = os.path.join(folder, "allowed")
+        for name, role in (("coordinator", None), ("a", "worker"), ("b", "worker"),
+                           ("edge", "edge")):
+            public = run([mortar, "keys", "new", "--keys", self.file(name)]).strip()
+            if role is None:
+                self.coordinator = public
+            else:
+                run([mortar, "keys", "allow", public, "--role", role, "--allow-list",
+                     self.allowed])
+
+    def file(self, name):
+        return os.path.join(self.folder, f"{name}.key")
+
+    def listens(self, name):
+        return ["--keys", self.file(name), "--allow-list", self.allowed]
+
+    def dials(self):
+        return ["--server-key", self.coordinator]
+
+
+class Network:
+    """Starts what a measurement needs: with `link`, (round trip in ms, Mbit/s), between nodes."""
+
+    def __init__(self, options, folder, link):
+        self.options = options
+        self.folder = folder
+        self.link = link
+        self.keys = Keys(options.mortar, folder)
+
+    def far(self, stack, target, name):
+        """Where `target` is dialled from elsewhere."""
+        rtt, rate = self.link
+        found = stack.enter_context(program(
+            [self.options.link_proxy, "--target", target, "--delay-ms", str(rtt / 2),
+             "--mbit-s", str(rate)], self.folder, f"link-to-{name}",
+            r"link at (tcp://\S+)"))
+        return found.group(1)
+
+    def worker(self, stack, name, coordinator):
+        here = f"tcp://127.0.0.1:{free_port()}"
+        stack.enter_context(program(
+            [self.options.mortar, "worker", "--name", name, "--coordinator", coordinator,
+             "--listen", here, "--advertise", self.far(stack, here, name), "-m",
+             self.options.model, "-t", str(self.options.threads), "-c", "2048"]
+            + self.keys.listens(name) + self.keys.dials(),
+            self.folder, name, r"joined the coordinator"))
+
+    @contextlib.contextmanager
+    def cluster(self, workers):
+        """Yields the flags of an edge that is far from all of them."""
+        with contextlib.ExitStack() as stack:
+            found = stack.enter_context(program(
+                [self.options.mortar, "coordinator", "--listen", "tcp://127.0.0.1:0",
+                 "--workers", str(workers)] + self.keys.listens("coordinator"),
+                self.folder, "coordinator", r"coordinator at (tcp://[^\s,]+)"))
+            coordinator = found.group(1)
+            far = self.far(stack, coordinator, "coordinator")
+            self.worker(stack, "a", coordinator)
+            if workers == 2:
+                self.worker(stack, "b", far)
+            yield (["--coordinator", far, "--keys", self.keys.file("edge")] + self.keys.dials())
+
+    def answer(self, edge, prompt, tokens, flags=()):
+        """What the edge says of one answer."""
+        return json.loads(run(
+            [self.options.mortar, "edge", "-m", self.options.model, "-t",
+             str(self.options.threads), "--front", "1", "--back", "1", "--raw", "--json", "-n",
+             str(tokens), "--temp", "0", "-p", prompt] + edge + list(flags)))
+
+    def llama(self, flags, tokens):
+        """Tokens/s of llama.cpp with a server at the link's other end."""
+        port = free_port()
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(program(
+                [os.path.join(self.options.llama, "ggml-rpc-server"), "-p", str(port), "-t",
+                 str(self.options.threads)], self.folder, "ggml-rpc-server", ""))
+            wait_until_dialled(port)  # into a file it says nothing until its end
+            far = self.far(stack, f"tcp://127.0.0.1:{port}", "ggml-rpc-server")
+            rows = json.loads(run(
+                [os.path.join(self.options.llama, "llama-bench"), "-m", self.options.model,
+                 "--rpc", far.removeprefix("tcp://"), "-t", str(self.options.threads), "-p", "0",
+                 "-n", str(tokens), "-r", "1", "-o", "json"] + flags.split()))
+        if "RPC" not in rows[0]["backends"]:
+            raise Failed(f"llama-bench used {rows[0]['backends']}")
+        return rows[0]["avg_ts"]
+
+
+def wait_until_dialled(port):
+    """Returns when somebody listens; the server serves one connection after the other."""
+    deadline = time.monotonic() + START_MAX
+    while time.monotonic() < deadline:
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(DIAL_INTERVAL)
+    raise Failed(f"nobody listens at port {port} after {START_MAX} s")
