@@ -159,9 +159,9 @@ def page(options, results):
         "which takes half of the round trip each way and passes no more than its rate; coordinator "
         "and relay stand with worker A. A token is back at the edge after 1 round trip from A "
         "alone, 1.5 over A and B, and 2 where the edge's frames go through the coordinator's "
-        "relay. All answers have the tokens of one process. Frames are encrypted on each link; "
-        "sealing from edge to hop and trace context, for which the bar on bytes leaves room, are "
-        "not there yet.",
+        "relay. All answers have the tokens of one process. Frames are encrypted on each link and "
+        "sealed from edge to hop; trace context, for which the bar on bytes leaves room, is not "
+        "there yet.",
         ""] + bars_table(results) + ["", "## Speed", ""] + speed_table(results) + [
             "",
             "Beyond compute: from the route to the last token, without what the layers computed, "
