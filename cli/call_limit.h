@@ -14,7 +14,8 @@ namespace mortar {
 class CallLimit {
  public:
   // Unless this object is gone within `limit`, `over` is called once, on another thread; it ends
-  // the process. Time in which the process itself stood still does not count. The clock outlives it.
+  // the process. Time in which the process itself stood still does not count. The clock outlives
+  // it.
   CallLimit(Duration limit, const Clock& clock, std::function<void()> over);
   ~CallLimit();
   CallLimit(const CallLimit&) = delete;

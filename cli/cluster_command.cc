@@ -173,7 +173,8 @@ absl::StatusOr<std::string> ProgramFolder() {
 int LaunchedRank(const Environment& environment) {
   for (const char* variable : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK"}) {
     const auto found = environment.find(variable);
-    if (found != environment.end()) return std::clamp(std::atoi(found->second.c_str()), 0, kMpiRanksMax);
+    if (found == environment.end()) continue;
+    return std::clamp(std::atoi(found->second.c_str()), 0, kMpiRanksMax);
   }
   return 0;
 }
@@ -190,8 +191,7 @@ CallLimit LimitOf(const CommandContext& context, int rank, Duration limit, const
 absl::StatusOr<std::unique_ptr<MpiWorld>> JoinJob(const CommandContext& context) {
   RETURN_IF_ERROR(CheckLaunched(context.environment));
   ASSIGN_OR_RETURN(const std::string folder, ProgramFolder());
-  const CallLimit limit =
-      LimitOf(context, LaunchedRank(context.environment), kMpiJoinMax, "begun");
+  const CallLimit limit = LimitOf(context, LaunchedRank(context.environment), kMpiJoinMax, "begun");
   return MpiWorld::Join(folder);
 }
 

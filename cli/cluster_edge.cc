@@ -110,11 +110,11 @@ absl::Status ClusterEdge::State::Turn() {
   };
   const auto missing = watch.Look(parts.clock.Now(), is_member);
   if (!missing) return absl::OkStatus();
-  return Unavailable(options.describe(missing->rank) +
-                     (missing->had_joined ? " is gone, or has stood still for " +
-                                                InSeconds(kStatusAgeMax)
-                                          : " agreed to begin, and has not joined within " +
-                                                InSeconds(kMusterSilenceMax)));
+  return Unavailable(
+      options.describe(missing->rank) +
+      (missing->had_joined
+           ? " is gone, or has stood still for " + InSeconds(kStatusAgeMax)
+           : " agreed to begin, and has not joined within " + InSeconds(kMusterSilenceMax)));
 }
 
 ClusterEdge::ClusterEdge(std::unique_ptr<State> state) : state_(std::move(state)) {}

@@ -43,7 +43,8 @@ class Launch {
   // From now on this rank shows life, until Agree. All of these outlive it.
   Launch(const MpiWorld& world, const Settings& settings, const Clock& clock);
 
-  // Gathers the cards. Every rank calls it once, first. Unavailable: a rank is missing, which it names; Cancelled by a signal.
+  // Gathers the cards. Every rank calls it once, first. Unavailable: a rank is missing, which it
+  // names; Cancelled by a signal.
   absl::Status Gather();
 
   // CheckRanks and CheckText: the same at every rank.

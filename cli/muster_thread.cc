@@ -14,9 +14,9 @@ constexpr auto kLookEvery = std::chrono::milliseconds(1);
 }  // namespace
 
 std::string WhyAbsent(const AbsentRank& absent, const std::string& name) {
-  return absent.silent ? name + " has shown no sign of life for " + InSeconds(kMusterSilenceMax)
-                       : name + " lives, but has not read its model within " +
-                             InSeconds(kMusterReadyMax);
+  return absent.silent
+             ? name + " has shown no sign of life for " + InSeconds(kMusterSilenceMax)
+             : name + " lives, but has not read its model within " + InSeconds(kMusterReadyMax);
 }
 
 MusterThread::MusterThread(const MpiWorld& world, const Clock& clock)

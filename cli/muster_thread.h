@@ -25,10 +25,9 @@ class MusterThread {
   // One round (MpiMuster::Say): what all ranks say. `describe` names a rank. Unavailable: a rank is
   // missing, or MPI's own error; InvalidArgument: a rank sent what is none of it; the error of
   // `check`, which is asked meanwhile.
-  absl::StatusOr<std::vector<std::byte>> Round(
-      std::span<const std::byte> mine, bool last,
-      const std::function<std::string(int rank)>& describe,
-      const std::function<absl::Status()>& check);
+  absl::StatusOr<std::vector<std::byte>> Round(std::span<const std::byte> mine, bool last,
+                                               const std::function<std::string(int rank)>& describe,
+                                               const std::function<absl::Status()>& check);
 
   // MPI is free again.
   void Stop();

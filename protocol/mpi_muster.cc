@@ -95,8 +95,7 @@ absl::Status MpiMuster::Begin(int from, bool& begun) {
                            std::to_string(arrival.bytes) + " bytes before the job began");
   }
   peer.in.resize(arrival.bytes);
-  const int error =
-      mpi_.receive(arrival.message, peer.in.data(), arrival.bytes, &peer.in_request);
+  const int error = mpi_.receive(arrival.message, peer.in.data(), arrival.bytes, &peer.in_request);
   return MpiError(mpi_, error, "receiving");
 }
 
@@ -158,8 +157,7 @@ absl::Status MpiMuster::HandOn() {
 
 absl::Status MpiMuster::Send(int to, int tag, std::vector<std::byte> bytes) {
   Sending& kept = peers_[static_cast<size_t>(to)].sending.emplace_back(std::move(bytes));
-  const int error =
-      mpi_.send(job_, to, tag, kept.bytes.data(), kept.bytes.size(), &kept.request);
+  const int error = mpi_.send(job_, to, tag, kept.bytes.data(), kept.bytes.size(), &kept.request);
   return MpiError(mpi_, error, "sending");
 }
 

@@ -91,9 +91,9 @@ class MpiMuster {
     Time heard{};
     std::deque<Sending> sending;  // a sign of life, what is said, Done: three at most
     std::optional<Time> life_shown;
-    std::vector<std::byte> in;  // the newest message
-    int in_tag = 0;
-    void* in_request = nullptr;  // while MPI still writes it
+    std::vector<std::byte> in;                   // the newest message,
+    int in_tag = 0;                              // its tag,
+    void* in_request = nullptr;                  // and while MPI still writes it
     std::optional<std::vector<std::byte>> said;  // rank 0: of the round that follows
     bool done = false;                           // nothing follows
   };

@@ -94,8 +94,8 @@ void Abort(void* job, int exit_code) { MPI_Abort(CommOf(job), exit_code); }
 
 int Finish() { return MPI_Finalize(); }
 
-constexpr MpiFunctions kFunctions = {kMpiPluginVersion, Start,    Send,  Probe, Receive,
-                                     Test,              Describe, Abort, Finish};
+constexpr MpiFunctions kFunctions = {kMpiPluginVersion, Start, Send,  Probe, Receive, Test,
+                                     Describe,          Abort, Finish};
 
 }  // namespace
 }  // namespace mortar

@@ -70,8 +70,8 @@ void Describe(int error, char* text, size_t bytes) {
 void Abort(void*, int) { CHECK(false); }
 int Finish() { return 0; }
 
-constexpr MpiFunctions kFunctions = {kMpiPluginVersion, Start,    Send,  Probe, Receive,
-                                     Test,              Describe, Abort, Finish};
+constexpr MpiFunctions kFunctions = {kMpiPluginVersion, Start, Send,  Probe, Receive, Test,
+                                     Describe,          Abort, Finish};
 
 }  // namespace
 

@@ -28,7 +28,9 @@ TEST(CallLimit, ACallThatComesBackIsLeftAloneAndNotHeldUp) {
   const SteadyClock clock;
   std::atomic<int> ended = 0;
   const Time start = clock.Now();
-  { const CallLimit limit(seconds(30), clock, [&] { ++ended; }); }
+  {
+    const CallLimit limit(seconds(30), clock, [&] { ++ended; });
+  }
   EXPECT_LT(clock.Now() - start, seconds(10));
   EXPECT_EQ(ended, 0);
 }

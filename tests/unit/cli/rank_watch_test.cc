@@ -6,8 +6,6 @@
 
 #include <set>
 
-#include "cli/muster_thread.h"
-
 namespace mortar {
 namespace {
 
@@ -58,13 +56,6 @@ TEST_F(RankWatchTest, TimeInWhichItStoodStillItselfCountsAsOneSecond) {
   now_ += hours(1);
   EXPECT_EQ(LookFor(seconds(3)), std::nullopt);
   EXPECT_EQ(LookFor(seconds(3)), (MissingRank{.rank = 1, .had_joined = false}));
-}
-
-TEST(WhyAbsent, ASilentRankAndOneThatReadsForTooLongAreToldApart) {
-  EXPECT_EQ(WhyAbsent({.rank = 1, .silent = true}, "rank 1"),
-            "rank 1 has shown no sign of life for 10 s");
-  EXPECT_EQ(WhyAbsent({.rank = 1, .silent = false}, "rank 1"),
-            "rank 1 lives, but has not read its model within 600 s");
 }
 
 }  // namespace

@@ -211,9 +211,12 @@ TEST_F(MpiMusterTest, WhateverBreaksTheProtocolIsAFailureThatNamesTheRank) {
     std::string bytes;
   };
   const std::vector<Case> cases = {
-      {2, 0, 1, "a head of the transport"}, {2, 0, kMusterLife, "x"},
-      {2, 0, kMusterAll, "x"},              {2, 0, kMusterDone, ""},
-      {0, 2, kMusterSaid, "x"},             {0, 2, kMusterAll, "abc"},
+      {2, 0, 1, "a head of the transport"},
+      {2, 0, kMusterLife, "x"},
+      {2, 0, kMusterAll, "x"},
+      {2, 0, kMusterDone, ""},
+      {0, 2, kMusterSaid, "x"},
+      {0, 2, kMusterAll, "abc"},
       {2, 0, kMusterSaid, std::string(kMusterBytesMax * 3 + 1, 'x')},
   };
   for (const Case& c : cases) {
