@@ -56,10 +56,11 @@ absl::Status MpiMuster::Look(Time now) {
   }
   if (rank_ == 0 && saying_) RETURN_IF_ERROR(HandOn());
   for (Peer& peer : peers_) RETURN_IF_ERROR(Flush(peer));
-  const auto over = [this](const Peer& peer) {
-    return peer.sending.empty() && (peer.done || !peer.met || !closing_);
+  // Between rounds a sign of life may be on its way: that holds nobody up.
+  const auto over = [](const Peer& peer) {
+    return !peer.met || (peer.done && peer.sending.empty());
   };
-  complete_ = !saying_ && std::ranges::all_of(peers_, over);
+  complete_ = complete_ || (!saying_ && (!closing_ || std::ranges::all_of(peers_, over)));
   return absl::OkStatus();
 }
 

@@ -70,7 +70,8 @@ class MpiMuster {
   // times a second.
   void Turn();
 
-  // The round has come, and what this rank sent has left; after the last one nothing follows.
+  // What all said has come. After the last round also: all that this rank sent has left, and
+  // nothing follows.
   bool complete() const { return complete_; }
   const std::vector<std::byte>& all() const { return all_; }  // of it, in the order of ranks
 
@@ -89,7 +90,7 @@ class MpiMuster {
   struct Peer {
     bool met = false;  // one that this rank speaks with
     Time heard{};
-    std::deque<Sending> sending;  // a sign of life, what is said, Done: three at most
+    std::deque<Sending> sending;  // at most a sign of life, one for each round, and Done
     std::optional<Time> life_shown;
     std::vector<std::byte> in;                   // the newest message,
     int in_tag = 0;                              // its tag,

@@ -113,16 +113,31 @@ TEST_F(MpiMusterTest, AJobOfOneRankAgreesWithItself) {
   EXPECT_EQ(alone.all(), std::vector{mine});
 }
 
-TEST_F(MpiMusterTest, ARoundIsCompleteWhenWhatItSentHasLeft) {
-  Say(0, "a");
+TEST_F(MpiMusterTest, ASignOfLifeOnItsWayHoldsNoRoundUp) {
   mpi_.Hold();
-  Say(1, "b");
-  Say(2, "c");
   TurnFor(seconds(5));
-  for (int i = 0; i < 3; ++i) EXPECT_FALSE(rank(i).complete());
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(rank(i).complete()) << i;
+  for (int i = 0; i < 3; ++i) Say(i, "x");
+  mpi_.LetGo();
+  TurnFor(milliseconds(200));
+  mpi_.Hold();
+  TurnFor(seconds(5));  // signs of life between two rounds
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(rank(i).complete()) << i;
+  for (int i = 0; i < 3; ++i) Say(i, "y", true);
   mpi_.LetGo();
   TurnFor(seconds(1));
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(rank(i).complete());
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(All(i), "yyy");
+}
+
+TEST_F(MpiMusterTest, TheLastRoundIsCompleteWhenAllThatItSentHasLeft) {
+  for (int i = 0; i < 3; ++i) Say(i, "x", true);
+  rank(0).Turn();  // hands on what all said
+  mpi_.Hold();
+  TurnFor(seconds(5));
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(rank(i).complete()) << i;
+  mpi_.LetGo();
+  TurnFor(seconds(1));
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(rank(i).complete()) << i;
 }
 
 // --- Waiting ---
