@@ -2,15 +2,19 @@
 // workers; the answer and every error come from one rank alone.
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <thread>
 
 #include "cli/answer.h"
+#include "cli/call_limit.h"
 #include "cli/cluster_edge.h"
 #include "cli/cluster_launch.h"
 #include "cli/cut.h"
 #include "cli/node_process.h"
+#include "cli/rank_watch.h"
 #include "worker/loop.h"
 
 namespace mortar {
@@ -18,6 +22,9 @@ namespace {
 
 // A rank whose error another one tells waits so long to be ended by it.
 constexpr Duration kToldElsewhereMax = std::chrono::seconds(10);
+// For all ranks to come to MPI's own beginning: mpirun starts them within seconds, and a program on
+// a slow network file system takes some more.
+constexpr Duration kMpiJoinMax = std::chrono::minutes(1);
 // As the embedded run.
 constexpr int kSessions = 2;
 
@@ -52,7 +59,7 @@ absl::Status RunEdge(const Rank& rank) {
          .describe = [&](int worker) { return rank.launch.Describe(worker); }},
         {in.model, *in.compute.kernels, *in.compute.pool, context.clock, context.log}, *network);
   };
-  absl::Status status = rank.launch.Check(context.settings);
+  absl::Status status = rank.launch.Check();
   const std::string warning = WireWarning(rank.launch.cards());
   if (status.ok() && !warning.empty()) context.console.Note("mortar: warning: " + warning);
   if (status.ok()) status = AnswerPrompt(context, start);
@@ -71,7 +78,7 @@ struct WorkerSetup {
 
 absl::Status ReadWorker(const Rank& rank, WorkerSetup& setup) {
   const Settings& settings = rank.context.settings;
-  RETURN_IF_ERROR(rank.launch.Check(settings));
+  RETURN_IF_ERROR(rank.launch.Check());
   ASSIGN_OR_RETURN(setup.model,
                    OpenHostedModel(settings, rank.context.environment, rank.context.log));
   const ModelConfig& config = setup.model.config;
@@ -92,6 +99,16 @@ absl::Status ReadWorker(const Rank& rank, WorkerSetup& setup) {
   return absl::OkStatus();
 }
 
+// Rank 0 reads its own layers before it answers a Hello. The ranks say so one after the other, as
+// in the muster.
+absl::Status CheckWelcomed(const Rank& rank, WorkerPhase phase, Waited& waited) {
+  if (phase != WorkerPhase::kJoining) return absl::OkStatus();
+  const Duration longest = kMusterReadyMax + (rank.world.rank() - 1) * kMusterTurn;
+  if (waited.At(rank.context.clock.Now()) <= longest) return absl::OkStatus();
+  return Unavailable(rank.launch.Describe(0) + " has let nobody join within " +
+                     InSeconds(kMusterReadyMax));
+}
+
 absl::Status RunWorker(const Rank& rank) {
   const CommandContext& context = rank.context;
   WorkerSetup setup;
@@ -108,8 +125,10 @@ absl::Status RunWorker(const Rank& rank) {
                        setup.engine);
                  }});
   LoopDriver driver(worker, &jobs, IdleOnMpi(network, AwakeMax(context.settings)), context.clock);
+  Waited waited;
   while (!network.over()) {
     RETURN_IF_ERROR(CheckInterrupted());
+    RETURN_IF_ERROR(CheckWelcomed(rank, worker.state().phase, waited));
     driver.Turn(kIdleWaitMax);
     RETURN_IF_ERROR(network.failure());
     if (worker.state().phase != WorkerPhase::kRefused) continue;
@@ -119,6 +138,7 @@ absl::Status RunWorker(const Rank& rank) {
 }
 
 absl::Status RunRank(const Rank& rank) {
+  RETURN_IF_ERROR(rank.launch.Gather());
   rank.context.log.Info(
       "rank_started",
       {{"rank", rank.world.rank()}, {"ranks", rank.world.size()}, {"process", getpid()}});
@@ -149,18 +169,47 @@ absl::StatusOr<std::string> ProgramFolder() {
   return program.parent_path().string();
 }
 
+// The rank that mpirun says this is; 0 where another launcher does not.
+int LaunchedRank(const Environment& environment) {
+  for (const char* variable : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK"}) {
+    const auto found = environment.find(variable);
+    if (found == environment.end()) continue;
+    return std::clamp(std::atoi(found->second.c_str()), 0, kMpiRanksMax);
+  }
+  return 0;
+}
+
+// MPI's own beginning and end return when all ranks have come there, and do not say who has not.
+CallLimit LimitOf(const CommandContext& context, int rank, Duration limit, const char* what) {
+  return CallLimit(limit + rank * kMusterTurn, context.clock, [&context, rank, limit, what] {
+    _exit(context.console.Finish(Unavailable("rank " + std::to_string(rank) + " (process " +
+                                             std::to_string(getpid()) + "): not all ranks have " +
+                                             what + " MPI within " + InSeconds(limit))));
+  });
+}
+
+absl::StatusOr<std::unique_ptr<MpiWorld>> JoinJob(const CommandContext& context) {
+  RETURN_IF_ERROR(CheckLaunched(context.environment));
+  ASSIGN_OR_RETURN(const std::string folder, ProgramFolder());
+  const CallLimit limit = LimitOf(context, LaunchedRank(context.environment), kMpiJoinMax, "begun");
+  return MpiWorld::Join(folder);
+}
+
+absl::Status LeaveJob(const CommandContext& context, MpiWorld& world) {
+  const CallLimit limit = LimitOf(context, world.rank(), kMpiLeaveMax, "left");
+  return world.Leave();
+}
+
 }  // namespace
 
 absl::Status ClusterCommand(const CommandContext& context) {
-  RETURN_IF_ERROR(CheckLaunched(context.environment));
-  ASSIGN_OR_RETURN(const std::string folder, ProgramFolder());
-  ASSIGN_OR_RETURN(const std::unique_ptr<MpiWorld> world, MpiWorld::Join(folder));
-  ASSIGN_OR_RETURN(Launch launch, Launch::Gather(*world, context.settings));
+  ASSIGN_OR_RETURN(const std::unique_ptr<MpiWorld> world, JoinJob(context));
+  Launch launch(*world, context.settings, context.clock);
   const Rank rank{context, *world, launch};
   absl::Status status = RunRank(rank);
   // A signal: mpirun sees that this rank left without a word to the others, and ends them.
   if (InterruptSignal() != 0) return status;
-  if (status.ok()) status = world->Leave();
+  if (status.ok()) status = LeaveJob(context, *world);
   if (!status.ok()) EndJob(rank, status);
   return status;
 }

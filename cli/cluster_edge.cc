@@ -4,11 +4,13 @@
 #include <utility>
 
 #include "cli/node_process.h"
+#include "cli/rank_watch.h"
 #include "cli/ready_wait.h"
 #include "cli/route_figures.h"
 #include "common/job_queue.h"
 #include "coordinator/loop.h"
 #include "edge/loop.h"
+#include "protocol/mpi_muster.h"
 
 namespace mortar {
 namespace {
@@ -37,7 +39,7 @@ class EdgeAndCoordinator final : public Loop {
 
 struct ClusterEdge::State {
   State(ClusterEdgeOptions o, const NodeParts& p, MpiNetwork& n)
-      : options(std::move(o)), parts(p), network(n) {}
+      : options(std::move(o)), parts(p), network(n), watch(options.workers, kMusterSilenceMax) {}
 
   absl::Status Start();
   // One turn; the error is that of the job as a whole.
@@ -55,7 +57,7 @@ struct ClusterEdge::State {
   std::unique_ptr<Edge> edge;
   std::unique_ptr<EdgeAndCoordinator> loops;
   std::unique_ptr<LoopDriver> driver;
-  std::vector<bool> joined;  // by rank
+  RankWatch watch;
   RouteFigures figures;
   Duration compute{};  // of the last answer
 };
@@ -63,7 +65,6 @@ struct ClusterEdge::State {
 absl::Status ClusterEdge::State::Start() {
   const SessionOptions& session = options.session;
   const ModelId model = ModelIdOf(parts.model, session.kv_type);
-  joined.resize(static_cast<size_t>(options.workers) + 1);
   coordinator_transport = network.Attach(kCoordinatorNode);
   edge_transport = network.Attach(NodeOfRank(0));
   CoordinatorOptions coordinator_options;
@@ -104,15 +105,16 @@ absl::Status ClusterEdge::State::Turn() {
   if (edge->state().phase == EdgePhase::kRefused) {
     return WithContext(edge->state().refusal, "the edge was refused");
   }
-  for (int rank = 1; rank <= options.workers; ++rank) {
-    const bool there = FindMember(coordinator->state(), NodeOfRank(rank)) != nullptr;
-    if (joined[static_cast<size_t>(rank)] && !there) {
-      return Unavailable(options.describe(rank) + " is gone, or has stood still for " +
-                         std::to_string(static_cast<int>(Seconds(kStatusAgeMax))) + " s");
-    }
-    joined[static_cast<size_t>(rank)] = there;
-  }
-  return absl::OkStatus();
+  const auto is_member = [this](int rank) {
+    return FindMember(coordinator->state(), NodeOfRank(rank)) != nullptr;
+  };
+  const auto missing = watch.Look(parts.clock.Now(), is_member);
+  if (!missing) return absl::OkStatus();
+  return Unavailable(
+      options.describe(missing->rank) +
+      (missing->had_joined
+           ? " is gone, or has stood still for " + InSeconds(kStatusAgeMax)
+           : " agreed to begin, and has not joined within " + InSeconds(kMusterSilenceMax)));
 }
 
 ClusterEdge::ClusterEdge(std::unique_ptr<State> state) : state_(std::move(state)) {}

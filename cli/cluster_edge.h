@@ -25,7 +25,7 @@ class ClusterEdge final : public AnsweringNodes {
  public:
   // Returns when every worker is ready, within ten minutes. Cancelled by a signal. The network
   // outlives it and has no node yet. Unavailable, here and in Generate, when a rank that had
-  // joined is gone or stands still.
+  // joined is gone or stands still, or has not joined within ten seconds.
   static absl::StatusOr<std::unique_ptr<ClusterEdge>> Start(const ClusterEdgeOptions& options,
                                                             const NodeParts& parts,
                                                             MpiNetwork& network);

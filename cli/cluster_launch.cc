@@ -27,6 +27,8 @@ std::string Get(const std::array<char, kSize>& text) {
   return {text.begin(), std::ranges::find(text, '\0')};
 }
 
+static_assert(sizeof(RankCard) <= kMusterBytesMax);
+
 bool SameMachine(const RankCard& a, const RankCard& b) {
   return a.host == b.host && a.boot == b.boot;
 }
@@ -106,34 +108,47 @@ absl::Status CheckText(const std::vector<RankCard>& cards) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Launch> Launch::Gather(const MpiWorld& world, const Settings& settings) {
-  const RankCard mine = OwnCard(settings);
-  ASSIGN_OR_RETURN(const std::vector<std::byte> bytes,
-                   world.Gather(BytesOf(mine), CheckInterrupted));
-  std::vector<RankCard> cards(static_cast<size_t>(world.size()));
-  std::memcpy(cards.data(), bytes.data(), bytes.size());
-  return Launch(world, std::move(cards));
+Launch::Launch(const MpiWorld& world, const Settings& settings, const Clock& clock)
+    : world_(world),
+      settings_(settings),
+      cards_(static_cast<size_t>(world.size())),
+      muster_(world, clock) {
+  cards_[static_cast<size_t>(world.rank())] = OwnCard(settings);
 }
 
-absl::Status Launch::Check(const Settings& settings) const {
-  const int expected = static_cast<int>(settings.OptionalInt("expect-ranks").value_or(0));
-  RETURN_IF_ERROR(CheckRanks(world_->size(), expected));
+absl::StatusOr<std::vector<std::byte>> Launch::Round(std::span<const std::byte> mine, bool last) {
+  const auto describe = [this](int rank) { return Describe(rank); };
+  auto all = muster_.Round(mine, last, describe, CheckInterrupted);
+  if (last || !all.ok()) muster_.Stop();
+  return all;
+}
+
+absl::Status Launch::Gather() {
+  const RankCard mine = cards_[static_cast<size_t>(world_.rank())];
+  ASSIGN_OR_RETURN(const std::vector<std::byte> bytes, Round(BytesOf(mine), /*last=*/false));
+  std::memcpy(cards_.data(), bytes.data(), bytes.size());
+  return absl::OkStatus();
+}
+
+absl::Status Launch::Check() const {
+  const int expected = static_cast<int>(settings_.OptionalInt("expect-ranks").value_or(0));
+  RETURN_IF_ERROR(CheckRanks(world_.size(), expected));
   return CheckText(cards_);
 }
 
 absl::Status Launch::Agree(const absl::Status& mine) {
   const uint8_t failed = mine.ok() ? 0 : 1;
-  ASSIGN_OR_RETURN(const std::vector<std::byte> all,
-                   world_->Gather(BytesOf(failed), CheckInterrupted));
+  ASSIGN_OR_RETURN(const std::vector<std::byte> all, Round(BytesOf(failed), /*last=*/true));
   const auto first = std::ranges::find(all, std::byte{1});
   if (first == all.end()) return absl::OkStatus();
   const auto rank = static_cast<int>(first - all.begin());
-  tells_ = rank == world_->rank();
+  tells_ = rank == world_.rank();
   return tells_ ? mine : Cancelled(Describe(rank) + " says why");
 }
 
 std::string Launch::Describe(int rank) const {
   const RankCard& card = cards_[static_cast<size_t>(rank)];
+  if (card.process == 0) return "rank " + std::to_string(rank);
   return "rank " + std::to_string(rank) + " (process " + std::to_string(card.process) + " on " +
          OneLine(Get(card.host)) + ")";
 }

@@ -3,11 +3,14 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/muster_thread.h"
 #include "protocol/mpi_world.h"
 
 namespace mortar {
@@ -37,28 +40,35 @@ absl::Status CheckText(const std::vector<RankCard>& cards);
 
 class Launch {
  public:
-  // Gathers the cards. Cancelled by a signal. The world outlives it.
-  static absl::StatusOr<Launch> Gather(const MpiWorld& world, const Settings& settings);
+  // From now on this rank shows life, until Agree. All of these outlive it.
+  Launch(const MpiWorld& world, const Settings& settings, const Clock& clock);
+
+  // Gathers the cards. Every rank calls it once, first. Unavailable: a rank is missing, which it
+  // names; Cancelled by a signal.
+  absl::Status Gather();
 
   // CheckRanks and CheckText: the same at every rank.
-  absl::Status Check(const Settings& settings) const;
+  absl::Status Check() const;
 
   // Every rank calls it once, with what it found. OK when all are OK. Else the lowest rank that has
-  // an error gets it back, and tells() stays true there alone: each error is said once.
+  // an error gets it back, and tells() stays true there alone: each error is said once. Unavailable
+  // when a rank is missing. After it, and after a Gather that failed,
+  // MPI is free.
   absl::Status Agree(const absl::Status& mine);
   bool tells() const { return tells_; }
 
   const std::vector<RankCard>& cards() const { return cards_; }  // by rank
-  // "rank 2 (process 4711 on host-b)"
+  // "rank 2 (process 4711 on host-b)"; before Gather, of another rank, its number alone.
   std::string Describe(int rank) const;
 
  private:
-  Launch(const MpiWorld& world, std::vector<RankCard> cards)
-      : world_(&world), cards_(std::move(cards)) {}
+  absl::StatusOr<std::vector<std::byte>> Round(std::span<const std::byte> mine, bool last);
 
-  const MpiWorld* world_;
+  const MpiWorld& world_;
+  const Settings& settings_;
   std::vector<RankCard> cards_;
   bool tells_ = true;
+  MusterThread muster_;
 };
 
 }  // namespace mortar

@@ -18,7 +18,7 @@ static_assert(std::is_pointer_v<MPI_Comm> && std::is_pointer_v<MPI_Request> &&
 
 MPI_Comm CommOf(void* job) { return static_cast<MPI_Comm>(job); }
 
-// MPI 3 counts in int. No message of ours is near it; gathered cards are smaller still.
+// MPI 3 counts in int. No message of ours is near it.
 bool Countable(size_t bytes) {
   return bytes <= static_cast<size_t>(std::numeric_limits<int>::max());
 }
@@ -41,14 +41,6 @@ int Start(void** job, int* rank, int* size) {
   if (error == MPI_SUCCESS) error = MPI_Comm_size(world, size);
   *job = world;
   return error;
-}
-
-int Gather(void* job, const void* mine, void* all, size_t bytes, void** request) {
-  if (!Countable(bytes)) return MPI_ERR_COUNT;
-  const int n = static_cast<int>(bytes);
-  MPI_Request started = MPI_REQUEST_NULL;
-  const int error = MPI_Iallgather(mine, n, MPI_BYTE, all, n, MPI_BYTE, CommOf(job), &started);
-  return Started(error, started, request);
 }
 
 int Send(void* job, int to, int tag, const void* data, size_t bytes, void** request) {
@@ -102,8 +94,8 @@ void Abort(void* job, int exit_code) { MPI_Abort(CommOf(job), exit_code); }
 
 int Finish() { return MPI_Finalize(); }
 
-constexpr MpiFunctions kFunctions = {kMpiPluginVersion, Start, Gather,   Send,  Probe,
-                                     Receive,           Test,  Describe, Abort, Finish};
+constexpr MpiFunctions kFunctions = {kMpiPluginVersion, Start, Send,  Probe, Receive, Test,
+                                     Describe,          Abort, Finish};
 
 }  // namespace
 }  // namespace mortar

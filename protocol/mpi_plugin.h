@@ -11,7 +11,7 @@
 
 namespace mortar {
 
-inline constexpr uint32_t kMpiPluginVersion = 1;
+inline constexpr uint32_t kMpiPluginVersion = 2;
 inline constexpr char kMpiPluginFile[] = "libmortar_mpi.so";
 inline constexpr char kMpiPluginSymbol[] = "MortarMpiFunctions";
 
@@ -26,8 +26,6 @@ struct MpiFunctions {
   uint32_t version;  // kMpiPluginVersion
   // Once a process. `job` is what all others are given.
   int (*start)(void** job, int* rank, int* size);
-  // `bytes` of every rank, in the order of ranks, to every rank.
-  int (*gather)(void* job, const void* mine, void* all, size_t bytes, void** request);
   // The memory is the caller's, and MPI reads it until the request is done.
   int (*send)(void* job, int to, int tag, const void* data, size_t bytes, void** request);
   // The next message of this rank, whatever its tag. Those of one rank keep their order.

@@ -11,8 +11,6 @@
 namespace mortar {
 namespace {
 
-// While another rank reads its prompt or its model, which takes longer than this.
-constexpr auto kGatherNap = std::chrono::milliseconds(1);
 // After MPI was told to end all ranks, which it does at once.
 constexpr auto kAbortMax = std::chrono::seconds(5);
 
@@ -64,21 +62,6 @@ absl::StatusOr<std::unique_ptr<MpiWorld>> MpiWorld::JoinWith(const MpiFunctions&
   int size = 0;
   RETURN_IF_ERROR(MpiError(mpi, mpi.start(&job, &rank, &size), "joining the job"));
   return std::unique_ptr<MpiWorld>(new MpiWorld(mpi, job, rank, size));
-}
-
-absl::StatusOr<std::vector<std::byte>> MpiWorld::Gather(
-    std::span<const std::byte> mine, const std::function<absl::Status()>& check) const {
-  std::vector<std::byte> all(mine.size() * static_cast<size_t>(size_));
-  void* request = nullptr;
-  const int error = mpi_.gather(job_, mine.data(), all.data(), mine.size(), &request);
-  RETURN_IF_ERROR(MpiError(mpi_, error, "gathering what ranks say"));
-  while (request != nullptr) {
-    RETURN_IF_ERROR(MpiError(mpi_, mpi_.test(&request), "gathering what ranks say"));
-    if (request == nullptr) break;
-    RETURN_IF_ERROR(check());
-    std::this_thread::sleep_for(kGatherNap);
-  }
-  return all;
 }
 
 absl::Status MpiWorld::Leave() { return MpiError(mpi_, mpi_.finish(), "leaving the job"); }

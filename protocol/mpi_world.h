@@ -1,12 +1,8 @@
 // The job that mpirun started, as one of its ranks sees it.
 #pragma once
 
-#include <cstddef>
-#include <functional>
 #include <memory>
-#include <span>
 #include <string>
-#include <vector>
 
 #include "common/status.h"
 #include "protocol/mpi_plugin.h"
@@ -27,12 +23,6 @@ class MpiWorld {
   int size() const { return size_; }
   const MpiFunctions& mpi() const { return mpi_; }
   void* job() const { return job_; }
-
-  // What every rank gives, `mine.size()` bytes each, in the order of ranks. Every rank calls it;
-  // who is early sleeps. `check` is asked meanwhile; its error ends the wait, after which MPI may
-  // not be used any more.
-  absl::StatusOr<std::vector<std::byte>> Gather(std::span<const std::byte> mine,
-                                                const std::function<absl::Status()>& check) const;
 
   // Ends this rank's part, once all ranks call it.
   absl::Status Leave();

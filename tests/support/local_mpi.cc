@@ -29,7 +29,6 @@ namespace {
 LocalMpi::Rank& RankOf(void* job) { return *static_cast<LocalMpi::Rank*>(job); }
 
 int Start(void**, int*, int*) { CHECK(false); }
-int Gather(void*, const void*, void*, size_t, void**) { CHECK(false); }
 
 int Send(void* job, int to, int tag, const void* data, size_t bytes, void** request) {
   LocalMpi::Rank& self = RankOf(job);
@@ -71,8 +70,8 @@ void Describe(int error, char* text, size_t bytes) {
 void Abort(void*, int) { CHECK(false); }
 int Finish() { return 0; }
 
-constexpr MpiFunctions kFunctions = {kMpiPluginVersion, Start, Gather,   Send,  Probe,
-                                     Receive,           Test,  Describe, Abort, Finish};
+constexpr MpiFunctions kFunctions = {kMpiPluginVersion, Start, Send,  Probe, Receive, Test,
+                                     Describe,          Abort, Finish};
 
 }  // namespace
 

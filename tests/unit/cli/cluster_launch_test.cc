@@ -1,5 +1,5 @@
 // Goal: a job whose ranks are not those that were meant is refused with the numbers; text that
-// reached another machine is refused with the flag and the rank.
+// reached another machine is refused with the flag and the rank; a rank that is missing is named.
 #include "cli/cluster_launch.h"
 
 #include <gmock/gmock.h>
@@ -83,6 +83,13 @@ TEST(ClusterLaunch, RanksOnOtherMachinesAreWarnedOf) {
 
 TEST(ClusterLaunch, RanksOnOtherMachinesThatWereGivenNoTextAreFine) {
   EXPECT_TRUE(CheckText({Card("a", "1", "--prompt"), Card("b", "2", "")}).ok());
+}
+
+TEST(ClusterLaunch, ASilentRankAndOneThatReadsForTooLongAreToldApart) {
+  EXPECT_EQ(WhyAbsent({.rank = 1, .silent = true}, "rank 1"),
+            "rank 1 has shown no sign of life for 10 s");
+  EXPECT_EQ(WhyAbsent({.rank = 1, .silent = false}, "rank 1"),
+            "rank 1 lives, but has not read its model within 600 s");
 }
 
 }  // namespace
