@@ -55,8 +55,10 @@ Nonce NonceOf(const Envelope& e) {
   return nonce;
 }
 
-uint8_t* BytesOf(Rows& rows) {
-  return rows.empty() ? nullptr : reinterpret_cast<uint8_t*>(rows.mutable_data());
+// Of a frame without rows some place of its own, for libsodium wants one even of no bytes.
+uint8_t* BytesOf(Activation& frame) {
+  if (frame.rows.empty()) return frame.envelope.seal.data();
+  return reinterpret_cast<uint8_t*>(frame.rows.mutable_data());
 }
 
 }  // namespace
@@ -110,7 +112,7 @@ void SealRows(const SessionKey& rows_key, Activation& frame) {
   e.flags |= kFlagSealed;
   const Packed data = AssociatedData(e);
   unsigned long long tag_bytes = 0;
-  uint8_t* rows = BytesOf(frame.rows);
+  uint8_t* rows = BytesOf(frame);
   CHECK(crypto_aead_chacha20poly1305_ietf_encrypt_detached(
             rows, e.seal.data(), &tag_bytes, rows, frame.rows.bytes(), data.data(), data.size(),
             nullptr, NonceOf(e).data(), rows_key.bytes.data()) == 0);
@@ -126,7 +128,7 @@ absl::Status OpenRows(const SessionKey& rows_key, Activation& frame) {
   const Envelope& e = frame.envelope;
   if ((e.flags & kFlagSealed) == 0) return PermissionDenied("the frame is not sealed");
   const Packed data = AssociatedData(e);
-  uint8_t* rows = BytesOf(frame.rows);
+  uint8_t* rows = BytesOf(frame);
   if (crypto_aead_chacha20poly1305_ietf_decrypt_detached(
           rows, nullptr, rows, frame.rows.bytes(), e.seal.data(), data.data(), data.size(),
           NonceOf(e).data(), rows_key.bytes.data()) != 0) {
