@@ -77,15 +77,8 @@ absl::Status ClusterEdge::State::Start() {
   ASSIGN_OR_RETURN(engine, LoadEdgeEngine({parts.model, parts.kernels, parts.pool}, session.cut,
                                           {session.context, kSessions, session.kv_type,
                                            session.drafting.step_rows()}));
-  EdgeOptions edge_options;
-  edge_options.name = "edge";
-  edge_options.model = model;
-  edge_options.front_layers = session.cut.front;
-  edge_options.back_layers = session.cut.back;
-  edge_options.show_tokens_to_cloud = session.show_tokens_to_cloud;
-  edge_options.rows_max = kNodeRowsMax;
+  EdgeOptions edge_options = EdgeOptionsOf(session, model, "edge");
   edge_options.step_deadline = kStepDeadline;
-  edge_options.drafting = session.drafting;
   ASSIGN_OR_RETURN(edge, Edge::Create(edge_options, {*edge_transport, parts.clock, jobs, parts.log,
                                                      *engine, *parts.model.tokenizer}));
   loops = std::make_unique<EdgeAndCoordinator>(*edge, *coordinator);

@@ -44,16 +44,9 @@ absl::Status EdgeProcess::State::Start() {
   ASSIGN_OR_RETURN(engine, LoadEdgeEngine({parts.model, parts.kernels, parts.pool}, session.cut,
                                           {session.context, kSessions, session.kv_type,
                                            session.drafting.step_rows()}));
-  EdgeOptions edge_options;
-  edge_options.name = options.name;
-  edge_options.model = model;
-  edge_options.front_layers = session.cut.front;
-  edge_options.back_layers = session.cut.back;
-  edge_options.show_tokens_to_cloud = session.show_tokens_to_cloud;
+  EdgeOptions edge_options = EdgeOptionsOf(session, model, options.name);
   edge_options.has_relay = !options.link.relay.empty();
-  edge_options.rows_max = kNodeRowsMax;
   edge_options.sealed = options.link.keys.has_value();
-  edge_options.drafting = session.drafting;
   ASSIGN_OR_RETURN(edge, Edge::Create(edge_options, {*transport, parts.clock, jobs, parts.log,
                                                      *engine, *parts.model.tokenizer}));
   driver = std::make_unique<LoopDriver>(

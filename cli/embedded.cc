@@ -75,15 +75,8 @@ absl::Status Embedded::State::AddEdge() {
   const LayerCut& cut = options.session.cut;
   ASSIGN_OR_RETURN(edge_engine, LoadEdgeEngine(Compute(), cut, EngineOptionsOf()));
   edge_transport = network.Attach(NewNodeId(random));
-  EdgeOptions edge_options;
-  edge_options.name = "edge";
-  edge_options.model = model;
-  edge_options.front_layers = cut.front;
-  edge_options.back_layers = cut.back;
-  edge_options.show_tokens_to_cloud = options.session.show_tokens_to_cloud;
-  edge_options.rows_max = kNodeRowsMax;
+  EdgeOptions edge_options = EdgeOptionsOf(options.session, model, "edge");
   edge_options.step_deadline = kStepDeadline;
-  edge_options.drafting = options.session.drafting;
   ASSIGN_OR_RETURN(edge,
                    Edge::Create(edge_options, {*edge_transport, parts.clock, edge_jobs, parts.log,
                                                *edge_engine, *parts.model.tokenizer}));

@@ -74,6 +74,19 @@ absl::StatusOr<SessionOptions> ReadSessionOptions(const Settings& settings,
   return options;
 }
 
+EdgeOptions EdgeOptionsOf(const SessionOptions& session, const ModelId& model,
+                          const std::string& name) {
+  EdgeOptions options;
+  options.name = name;
+  options.model = model;
+  options.front_layers = session.cut.front;
+  options.back_layers = session.cut.back;
+  options.show_tokens_to_cloud = session.show_tokens_to_cloud;
+  options.rows_max = kNodeRowsMax;
+  options.drafting = session.drafting;
+  return options;
+}
+
 absl::StatusOr<std::unique_ptr<Engine>> LoadEdgeEngine(const NodeCompute& compute,
                                                        const LayerCut& cut,
                                                        const NodeEngineOptions& options) {

@@ -10,6 +10,7 @@
 #include "common/status.h"
 #include "coordinator/placement.h"
 #include "edge/drafter.h"
+#include "edge/state.h"
 #include "engine/batch/engine.h"
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/thread_pool.h"
@@ -36,6 +37,10 @@ struct SessionOptions {
 // not fit the model.
 absl::StatusOr<SessionOptions> ReadSessionOptions(const Settings& settings,
                                                   const ModelConfig& config);
+
+// What an edge of such sessions is asked to be; what differs by how it is joined is set after.
+EdgeOptions EdgeOptionsOf(const SessionOptions& session, const ModelId& model,
+                          const std::string& name);
 
 struct NodeEngineOptions {
   int context = 4096;  // positions of a session

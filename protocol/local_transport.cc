@@ -63,21 +63,12 @@ class LocalTransport final : public Transport {
   NodeId self() const override { return self_; }
 
   absl::Status Send(NodeId to, AnyMessage message) override {
-    LinkCounters& link = Link(to);
     const size_t bytes = HeldBytes(message);
     const auto* frame = std::get_if<Activation>(&message);
-    const bool is_frame = frame != nullptr;
-    const int rows = is_frame ? frame->rows.n() : 0;
+    const int rows = frame != nullptr ? frame->rows.n() : 0;
+    const auto frame_bytes = frame != nullptr ? std::optional(bytes) : std::nullopt;
     absl::Status queued = Queue(to, bytes, std::move(message));
-    if (!queued.ok()) {
-      ++link.refused;
-    } else if (is_frame) {
-      ++link.frames;
-      link.frame_bytes += bytes;
-      link.rows += static_cast<uint64_t>(rows);
-    } else {
-      ++link.others;
-    }
+    links_.Count(to, queued.ok(), frame_bytes, rows);
     return queued;
   }
 
@@ -92,7 +83,7 @@ class LocalTransport final : public Transport {
     return incoming;
   }
 
-  std::vector<LinkCounters> Links() const override { return links_; }
+  std::vector<LinkCounters> Links() const override { return links_.links(); }
 
   size_t BytesOf(const Activation& frame) const override { return FrameBytes(frame); }
 
@@ -100,14 +91,6 @@ class LocalTransport final : public Transport {
   void Introduce(const Introduction&) override {}
 
  private:
-  LinkCounters& Link(NodeId to) {
-    for (LinkCounters& link : links_) {
-      if (link.to == to) return link;
-    }
-    links_.push_back({.to = to});
-    return links_.back();
-  }
-
   absl::Status Queue(NodeId to, size_t bytes, AnyMessage message) {
     std::lock_guard lock(network_->mutex);
     const auto found = network_->inboxes.find(to);
@@ -127,7 +110,7 @@ class LocalTransport final : public Transport {
 
   const NodeId self_;
   const std::shared_ptr<LocalNetwork::State> network_;
-  std::vector<LinkCounters> links_;
+  LinkTable links_;
 };
 
 }  // namespace

@@ -289,18 +289,10 @@ class MpiTransport final : public Transport {
 
   absl::Status Send(NodeId to, AnyMessage message) override {
     if (network_.RankOf(to) == network_.rank) return local_->Send(to, std::move(message));
-    LinkCounters& link = Link(to);
     const absl::Status sent = network_.Send(self_, to, message);
     const auto* frame = std::get_if<Activation>(&message);
-    if (!sent.ok()) {
-      ++link.refused;
-    } else if (frame == nullptr) {
-      ++link.others;
-    } else {
-      ++link.frames;
-      link.frame_bytes += BytesOf(*frame);
-      link.rows += static_cast<uint64_t>(frame->rows.n());
-    }
+    const auto frame_bytes = frame != nullptr ? std::optional(BytesOf(*frame)) : std::nullopt;
+    links_.Count(to, sent.ok(), frame_bytes, frame != nullptr ? frame->rows.n() : 0);
     return sent;
   }
 
@@ -314,7 +306,7 @@ class MpiTransport final : public Transport {
 
   std::vector<LinkCounters> Links() const override {
     std::vector<LinkCounters> all = local_->Links();
-    all.insert(all.end(), links_.begin(), links_.end());
+    all.insert(all.end(), links_.links().begin(), links_.links().end());
     return all;
   }
 
@@ -327,18 +319,10 @@ class MpiTransport final : public Transport {
   void Introduce(const Introduction&) override {}
 
  private:
-  LinkCounters& Link(NodeId to) {
-    for (LinkCounters& link : links_) {
-      if (link.to == to) return link;
-    }
-    links_.push_back({.to = to});
-    return links_.back();
-  }
-
   const NodeId self_;
   MpiNetwork::State& network_;
   const std::unique_ptr<Transport> local_;
-  std::vector<LinkCounters> links_;
+  LinkTable links_;
 };
 
 }  // namespace

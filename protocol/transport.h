@@ -26,6 +26,18 @@ struct LinkCounters {
   uint64_t refused = 0;      // not sent: the queue was full, or the peer is not there
 };
 
+// Those of a node whose peers are few and stay.
+class LinkTable {
+ public:
+  // What became of a message for `to`. `frame_bytes`: of a frame of `rows` rows; absent for any
+  // other.
+  void Count(NodeId to, bool sent, std::optional<size_t> frame_bytes, int rows);
+  const std::vector<LinkCounters>& links() const { return links_; }
+
+ private:
+  std::vector<LinkCounters> links_;
+};
+
 // Used by one thread, the one of the node's loop.
 class Transport {
  public:

@@ -163,6 +163,19 @@ ProgramResult RunMortar(const std::vector<std::string>& arguments) {
   return RunMortar(ProgramRun{.arguments = arguments});
 }
 
+std::vector<int> BytesOfATokenByHop(const nlohmann::json& one, const nlohmann::json& more, int n) {
+  std::vector<int> bytes_of_a_token;
+  EXPECT_EQ(one.size(), more.size());
+  for (size_t i = 0; i < std::min(one.size(), more.size()); ++i) {
+    SCOPED_TRACE(more[i].dump());
+    EXPECT_EQ(more[i]["messages"].get<int>() - one[i]["messages"].get<int>(), n);
+    const int bytes = more[i]["bytes"].get<int>() - one[i]["bytes"].get<int>();
+    EXPECT_EQ(bytes % n, 0);
+    bytes_of_a_token.push_back(bytes / n);
+  }
+  return bytes_of_a_token;
+}
+
 void ExpectOneLineError(const ProgramResult& result, int exit_code, const std::string& part) {
   EXPECT_EQ(result.exit_code, exit_code) << result.err;
   EXPECT_EQ(result.out, "");

@@ -41,6 +41,10 @@ ProgramResult RunMortar(const std::vector<std::string>& arguments);
 // line that starts with "mortar: " and holds `part`.
 void ExpectOneLineError(const ProgramResult& result, int exit_code, const std::string& part);
 
+// What each token after the first cost each hop: of `wire.hops` of two answers to one prompt, of
+// one token and of n + 1. The test fails unless it was one message, of one size.
+std::vector<int> BytesOfATokenByHop(const nlohmann::json& one, const nlohmann::json& more, int n);
+
 // A folder for one test's files; gone with the object.
 class TestFolder {
  public:

@@ -18,7 +18,12 @@ namespace {
 
 using nlohmann::json;
 using std::chrono::milliseconds;
+using testing::AllOf;
+using testing::Each;
+using testing::Ge;
 using testing::HasSubstr;
+using testing::Le;
+using testing::SizeIs;
 
 constexpr int kRowBytes = 576 * 4;
 
@@ -167,19 +172,10 @@ TEST_F(ClusterTest, DecodeSendsOneMessageAHopAndTokenOfOneSizeWhateverThePrompt)
     };
     const json first = answer(1);
     prompt_tokens.push_back(first["prompt_tokens"].size());
-    bytes_per_token.emplace_back();
-    const json one = first["wire"]["hops"];
-    const json more = answer(21)["wire"]["hops"];
-    ASSERT_EQ(more.size(), 3u);
-    for (size_t i = 0; i < more.size(); ++i) {
-      SCOPED_TRACE(more[i].dump());
-      EXPECT_EQ(more[i]["messages"].get<int>() - one[i]["messages"].get<int>(), 20);
-      const int bytes = more[i]["bytes"].get<int>() - one[i]["bytes"].get<int>();
-      EXPECT_EQ(bytes % 20, 0);
-      EXPECT_GE(bytes / 20, kRowBytes);
-      EXPECT_LE(bytes / 20, kRowBytes + 200);
-      bytes_per_token.back().push_back(bytes / 20);
-    }
+    bytes_per_token.push_back(
+        BytesOfATokenByHop(first["wire"]["hops"], answer(21)["wire"]["hops"], 20));
+    EXPECT_THAT(bytes_per_token.back(), SizeIs(3));
+    EXPECT_THAT(bytes_per_token.back(), Each(AllOf(Ge(kRowBytes), Le(kRowBytes + 200))));
   }
   EXPECT_LE(prompt_tokens[0], 15u);
   EXPECT_GE(prompt_tokens[1], 1000u);

@@ -82,15 +82,10 @@ TEST(MpiCluster, ALongPromptGivesTheSameTokensThroughMemoryAndOverTcp) {
 TEST(MpiCluster, DecodeSendsOneFrameAHopAndTokenWithAtMostTwoHundredBytesMore) {
   const json one = AnswerOf(RunJob(3, Ask(1)))["wire"]["hops"];
   const json more = AnswerOf(RunJob(3, Ask(21)))["wire"]["hops"];
-  ASSERT_EQ(more.size(), 3u);
-  for (size_t i = 0; i < more.size(); ++i) {
-    SCOPED_TRACE(more[i].dump());
-    EXPECT_EQ(more[i]["messages"].get<int>() - one[i]["messages"].get<int>(), 20);
-    const int bytes = more[i]["bytes"].get<int>() - one[i]["bytes"].get<int>();
-    EXPECT_EQ(bytes % 20, 0);
-    EXPECT_GE(bytes / 20, kRowBytes);
-    EXPECT_LE(bytes / 20, kRowBytes + 200);
-  }
+  const std::vector<int> bytes = BytesOfATokenByHop(one, more, 20);
+  EXPECT_THAT(bytes, testing::SizeIs(3));
+  EXPECT_THAT(bytes,
+              testing::Each(testing::AllOf(testing::Ge(kRowBytes), testing::Le(kRowBytes + 200))));
 }
 
 TEST(MpiCluster, RankZeroReadsThePromptFromStandardInputOrAFile) {

@@ -48,7 +48,7 @@ struct Direction {
   size_t held = 0;
   Clock::time_point free{};  // when the link has sent what it was given
   bool ended = false;        // `from` sends no more
-  bool full = false;         // `to` takes no more for now
+  bool full = false;         // `to` takes no more until poll says so
   bool closed = false;       // `to` was told of the end
 
   bool Reads() const { return !ended && held < kHeldMax; }
