@@ -3,7 +3,7 @@
 #include <chrono>
 #include <utility>
 
-#include "cli/rank_watch.h"
+#include "cli/waited.h"
 
 namespace mortar {
 namespace {

@@ -14,7 +14,7 @@
 #include "cli/cluster_launch.h"
 #include "cli/cut.h"
 #include "cli/node_process.h"
-#include "cli/rank_watch.h"
+#include "cli/waited.h"
 #include "worker/loop.h"
 
 namespace mortar {

@@ -12,6 +12,7 @@
 #include "cli/config_file.h"
 #include "cli/folders.h"
 #include "cli/text_input.h"
+#include "common/files.h"
 
 namespace mortar {
 namespace {
@@ -31,21 +32,14 @@ class File {
   int fd_;
 };
 
-absl::Status WriteAll(int fd, std::string_view text, const std::string& path) {
-  while (!text.empty()) {
-    const ssize_t n = write(fd, text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return ErrnoStatus(errno, "write " + path);
-    text.remove_prefix(static_cast<size_t>(n));
-  }
-  return fsync(fd) == 0 ? absl::OkStatus() : ErrnoStatus(errno, "write " + path);
+absl::Status WriteAndSync(const File& file, std::string_view text, const std::string& path) {
+  RETURN_IF_ERROR(WriteAll(file.fd(), text, path));
+  return fsync(file.fd()) == 0 ? absl::OkStatus() : ErrnoStatus(errno, "write " + path);
 }
 
 absl::Status MakeFolderOf(const std::string& path) {
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  std::error_code error;
-  if (!folder.empty()) std::filesystem::create_directories(folder, error);
-  return error ? ErrnoStatus(error.value(), "create " + folder.string()) : absl::OkStatus();
+  return folder.empty() ? absl::OkStatus() : MakeFolder(folder.string());
 }
 
 // Its owner, and those of its group who serve with him, may read a secret; nobody else.
@@ -102,7 +96,7 @@ absl::Status WriteKeyFile(const std::string& path, const KeyPair& keys) {
       "\"\n"
       "secret = \"" +
       ToHex(keys.secret_key) + "\"\n";
-  absl::Status written = WriteAll(file.fd(), text, path);
+  absl::Status written = WriteAndSync(file, text, path);
   if (!written.ok()) unlink(path.c_str());  // half of it would stand in the way of the next one
   return written;
 }
@@ -168,7 +162,7 @@ absl::Status WriteLike(const File& list, const std::string& path, const std::str
     return ErrnoStatus(errno, "give " + path + " the owner of the list");
   }
   if (fchmod(file.fd(), like.st_mode & 0777) != 0) return ErrnoStatus(errno, "chmod " + path);
-  return WriteAll(file.fd(), text, path);
+  return WriteAndSync(file, text, path);
 }
 
 // In the place of the list, at once.

@@ -3,8 +3,6 @@
 #include <chrono>
 #include <optional>
 
-#include "cli/rank_watch.h"
-
 namespace mortar {
 namespace {
 

@@ -102,8 +102,7 @@ absl::Status WaitForCoordinator(const ZmqTransport& transport, const Clock& cloc
       return WithContext(status, "the coordinator refused this node");
     }
     if (clock.Now() - start > kDialMax) {
-      return Unavailable(Message(status) + " (waited " +
-                         std::to_string(static_cast<int>(Seconds(kDialMax))) + " s)");
+      return Unavailable(Message(status) + " (waited " + InSeconds(kDialMax) + ")");
     }
   }
 }

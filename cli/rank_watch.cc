@@ -1,20 +1,6 @@
 #include "cli/rank_watch.h"
 
-#include <algorithm>
-
-#include "protocol/limits.h"
-
 namespace mortar {
-
-Duration Waited::At(Time now) {
-  if (looked_) waited_ += std::min(now - *looked_, Duration(kStallMax));
-  looked_ = now;
-  return waited_;
-}
-
-std::string InSeconds(Duration time) {
-  return std::to_string(static_cast<int>(Seconds(time))) + " s";
-}
 
 RankWatch::RankWatch(int workers, Duration join_max)
     : join_max_(join_max), joined_(static_cast<size_t>(workers) + 1) {}

@@ -6,22 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "common/clock.h"
+#include "cli/waited.h"
 
 namespace mortar {
-
-// How long somebody has waited who looks all the time: of a pause between two looks no more counts
-// than kStallMax, for whoever stood still itself judges nobody by that time.
-class Waited {
- public:
-  Duration At(Time now);  // zero at the first look
-
- private:
-  std::optional<Time> looked_;
-  Duration waited_{};
-};
-
-std::string InSeconds(Duration time);  // "10 s"
 
 struct MissingRank {
   int rank = 0;

@@ -21,9 +21,7 @@ absl::Status WaitUntilReady(const Coordinator& coordinator, const RouteRequest& 
     absl::Status status = RouteStatus(coordinator.state(), probe);
     if (status.ok() || !absl::IsUnavailable(status)) return status;
     if (clock.Now() - start > kReadyWaitMax) {
-      return WithContext(
-          status,
-          "not ready within " + std::to_string(static_cast<int>(Seconds(kReadyWaitMax))) + " s");
+      return WithContext(status, "not ready within " + InSeconds(kReadyWaitMax));
     }
     RETURN_IF_ERROR(turn());
   }

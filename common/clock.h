@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <string>
 
 namespace mortar {
 
@@ -35,5 +36,7 @@ inline double Milliseconds(Duration d) {
   return std::chrono::duration<double, std::milli>(d).count();
 }
 inline double Seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
+// "10 s", whole seconds, for people.
+std::string InSeconds(Duration d);
 
 }  // namespace mortar

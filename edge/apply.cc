@@ -26,8 +26,7 @@ void On(EdgeState& s, Time now, AnswerBroken& e) {
 
 void On(EdgeState& s, Time now, DeadlinePassed& e) {
   EdgeSlot& slot = SlotAt(s, e.slot);
-  const int waited = static_cast<int>(Seconds(s.options.step_deadline));
-  const std::string why = "no answer within " + std::to_string(waited) + " s";
+  const std::string why = "no answer within " + InSeconds(s.options.step_deadline);
   if ((slot.retries_in_a_row + 1) % kRetriesPerRoute == 0) {
     RetryOnNewRoute(s, now, slot, why);
   } else {
@@ -40,8 +39,7 @@ void On(EdgeState& s, Time now, RouteAsked& e) { SlotAt(s, e.slot).route_asked =
 void On(EdgeState& s, Time now, RouteTimedOut& e) {
   EdgeSlot& slot = SlotAt(s, e.slot);
   if (!slot.route_refusal.ok()) return Fail(s, now, slot, slot.route_refusal);
-  std::string why = "the coordinator gave no route within " +
-                    std::to_string(static_cast<int>(Seconds(kRouteGiveUp))) + " s";
+  std::string why = "the coordinator gave no route within " + InSeconds(kRouteGiveUp);
   if (s.phase == EdgePhase::kJoining) {
     why += "; it is gone: " + (s.away.ok() ? "it answers no Hello" : Message(s.away));
   }

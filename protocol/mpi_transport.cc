@@ -383,7 +383,7 @@ absl::Status MpiNetwork::Leave(const std::function<absl::Status()>& check) {
     RETURN_IF_ERROR(check());
     if (s.parts.clock.Now() - start > kMpiLeaveMax) {
       return Unavailable(RankName(missing) + " has not left the job within " +
-                         std::to_string(static_cast<int>(Seconds(kMpiLeaveMax))) + " s");
+                         InSeconds(kMpiLeaveMax));
     }
     std::this_thread::sleep_for(kMpiNapMin);
   }

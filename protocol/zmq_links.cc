@@ -280,7 +280,7 @@ void ZmqTransport::State::TurnOut(ZmqLink& link, Time now) {
   const Goodbye goodbye{PermissionDenied("this node's key is not on the allow-list any more")};
   const NodeId node = link.node;
   const bool was_open = link.open;
-  (void)link.socket->Send(link.connection, writer.Write(options.self, node, goodbye), {});
+  Answer(*link.socket, link.connection, node, goodbye);
   Lose(link, "its key is not allowed any more", now);
   if (!options.members || !was_open) return;
   std::vector<ZmqLink*> others;

@@ -25,6 +25,8 @@ inline constexpr Duration kRedialDelay = std::chrono::seconds(1);
 inline constexpr int kRedialsMax = 5;
 // Links of one key: processes that share it. More would let one key take the places of all others.
 inline constexpr size_t kLinksPerKeyMax = 64;
+// How often ZeroMQ's gate is looked at: a greeting waits for it, a frame need not.
+inline constexpr Duration kGateInterval = std::chrono::milliseconds(1);
 // Nodes for which something was forwarded on one link, to be told when it is lost.
 inline constexpr size_t kSendersMax = 1024;
 
@@ -172,7 +174,8 @@ struct ZmqTransport::State {
   Parts parts;
   ZmqContext context;
   std::unique_ptr<ZmqGate> gate;  // of a listener with keys
-  int wake = -1;                  // an eventfd
+  Time gate_looked{};
+  int wake = -1;  // an eventfd
   std::unique_ptr<ZmqSocket> listener;
   std::vector<std::unique_ptr<ZmqLink>> links;
   std::vector<std::unique_ptr<ZmqLink>> removed;  // until the next Poll: somebody may hold one

@@ -87,6 +87,7 @@ std::optional<Incoming> ZmqTransport::State::Take(ZmqSocket& socket, ZmqLink* li
 }
 
 void ZmqTransport::State::AnswerGate(Time now) {
+  gate_looked = now;
   gate->Answer([&](const PublicKey& key) {
     const bool knows = options.allowed.Knows(key);
     if (!knows) NoteNotAllowed(key, "not on the list", now);

@@ -224,7 +224,7 @@ std::optional<Incoming> ZmqTransport::Poll() {
   State& s = *state_;
   const Time now = s.parts.clock.Now();
   s.removed.clear();
-  if (s.gate != nullptr) s.AnswerGate(now);
+  if (s.gate != nullptr && now - s.gate_looked >= kGateInterval) s.AnswerGate(now);
   s.Tick(now);
   if (s.pending_bytes > 0) {
     for (size_t i = s.links.size(); i > 0; --i) {

@@ -189,11 +189,6 @@ void Accept(WorkerState& s, WorkerSession& session, Activation&& frame) {
 
 void TakeFrame(WorkerState& s, Time now, NodeId from, Activation& frame) {
   const Envelope& e = frame.envelope;
-  const OpenedSession* opened = s.opened.Find(e.session);
-  if (opened != nullptr && opened->edge != e.edge) {
-    ++s.counters.foreign_edge;
-    return;
-  }
   if (s.load != LoadPhase::kReady || e.layer.value_or(s.layers.begin) != s.layers.begin) {
     ++s.counters.need_route;
     return Owe(s, e.edge, NeedRoute{.session = e.session, .epoch = e.epoch, .step = e.step});
@@ -212,6 +207,10 @@ void TakeFrame(WorkerState& s, Time now, NodeId from, Activation& frame) {
     }
     session->heard = now;
     if (!AdmitStep(s, *session, e)) return;
+  } else if (const OpenedSession* opened = s.opened.Find(e.session);
+             opened != nullptr && opened->edge != e.edge) {
+    ++s.counters.foreign_edge;
+    return;
   }
   const int have = session == nullptr ? 0 : session->have;
   if (static_cast<int>(e.base) > have) {

@@ -12,6 +12,7 @@
 #include <system_error>
 #include <vector>
 
+#include "common/files.h"
 #include "engine/brick/digest.h"
 
 namespace mortar {
@@ -102,22 +103,13 @@ bool ReadSidecar(const std::string& path, const std::vector<OpenedFile>& files,
   return file.good() && FromSidecarText(text, files, manifest);
 }
 
-absl::Status WriteAll(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t n = write(fd, text.data(), text.size());
-    if (n < 0 && errno != EINTR) return ErrnoStatus(errno, "cannot write it");
-    if (n > 0) text.remove_prefix(static_cast<size_t>(n));
-  }
-  return absl::OkStatus();
-}
-
 // Replaces a file whole: readers see the old text or the new one. A crash may leave the new
 // name with lost bytes; the check line finds that, so nothing is synced.
 absl::Status ReplaceFile(const std::string& path, std::string_view text) {
   std::string temporary = path + ".XXXXXX";
   const int fd = mkstemp(temporary.data());
   if (fd < 0) return ErrnoStatus(errno, path + ": cannot make a file beside it");
-  absl::Status status = WriteAll(fd, text);
+  absl::Status status = WriteAll(fd, text, temporary);
   close(fd);
   if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) {
     status = ErrnoStatus(errno, "cannot replace it");
@@ -125,13 +117,6 @@ absl::Status ReplaceFile(const std::string& path, std::string_view text) {
   if (status.ok()) return status;
   unlink(temporary.c_str());
   return WithContext(status, path);
-}
-
-absl::Status MakeFolder(const std::string& folder) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) return ErrnoStatus(error.value(), folder + ": cannot make this folder");
-  return absl::OkStatus();
 }
 
 // Writes the sidecar's text beside the model, or else into the folder.
