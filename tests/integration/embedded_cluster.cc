@@ -13,22 +13,17 @@ std::shared_ptr<GgufFile> TinyFile(const TinyModelOptions& options) {
   return *file;
 }
 
-namespace {
-
-constexpr int kContext = 256;
-constexpr int kRowsMax = 128;
-
-EngineOptions OptionsOfEngine(int kv_positions, int logit_rows) {
+EngineOptions TinyEngineOptions(int kv_positions, int logit_rows) {
   EngineOptions options;
   options.kv_type = KvType::kF16;
   options.kv_positions_max = kv_positions;
-  options.context_max = kContext;
-  options.rows_max = kRowsMax;
+  options.context_max = kTinyContext;
+  options.rows_max = kTinyRowsMax;
   options.logit_rows_max = logit_rows;
   return options;
 }
 
-std::vector<LayerBrick> BricksOf(const ModelId& model) {
+std::vector<LayerBrick> TinyBricksOf(const ModelId& model) {
   std::vector<LayerBrick> bricks;
   for (int i = 0; i < model.n_layers; ++i) {
     LayerBrick brick{.layers = {i, i + 1}, .digest = {}, .weight_bytes = 1};
@@ -37,8 +32,6 @@ std::vector<LayerBrick> BricksOf(const ModelId& model) {
   }
   return bricks;
 }
-
-}  // namespace
 
 EmbeddedCluster::EmbeddedCluster(std::shared_ptr<GgufFile> file, const ClusterOptions& options)
     : options_(options),
@@ -89,6 +82,10 @@ class TransportWithKey final : public Transport {
 
 }  // namespace
 
+std::unique_ptr<Transport> WithKey(std::unique_ptr<Transport> transport, const PublicKey& key) {
+  return std::make_unique<TransportWithKey>(std::move(transport), key);
+}
+
 std::unique_ptr<Transport> EmbeddedCluster::Attach(NodeId node) {
   return sim_ == nullptr ? network_.Attach(node) : sim_->Attach(node);
 }
@@ -108,7 +105,7 @@ absl::StatusOr<std::unique_ptr<Engine>> EmbeddedCluster::LoadParts(std::vector<P
                                                                    int kv_positions) const {
   pools_.push_back(*ThreadPool::Create(options_.n_threads));
   const int logit_rows = options_.n_parallel * options_.drafting.step_rows();
-  return Engine::Load(*file_, std::move(parts), OptionsOfEngine(kv_positions, logit_rows),
+  return Engine::Load(*file_, std::move(parts), TinyEngineOptions(kv_positions, logit_rows),
                       *kernels_, *pools_.back());
 }
 
@@ -116,7 +113,7 @@ void EmbeddedCluster::AddEdge() {
   const int n_layers = model_.n_layers;
   edge_engine_ = *LoadParts(
       {{true, {0, options_.front}, false}, {false, {n_layers - options_.back, n_layers}, true}},
-      kContext * options_.n_parallel);
+      kTinyContext * options_.n_parallel);
   edge_node_.transport = Attach(kEdgeNode);
   edge_node_.jobs = NewJobs();
   EdgeOptions options;
@@ -126,7 +123,7 @@ void EmbeddedCluster::AddEdge() {
   options.back_layers = options_.back;
   options.show_tokens_to_cloud = options_.show_tokens_to_cloud;
   options.n_parallel = options_.n_parallel;
-  options.rows_max = kRowsMax;
+  options.rows_max = kTinyRowsMax;
   options.step_deadline = options_.step_deadline;
   options.drafting = options_.drafting;
   options.sealed = options_.sealed;
@@ -141,15 +138,14 @@ void EmbeddedCluster::AddWorker(int i) {
   Node& node = nodes_[static_cast<size_t>(i)];
   node.transport = Attach(WorkerNode(i));
   if (options_.sealed) {
-    node.transport =
-        std::make_unique<TransportWithKey>(std::move(node.transport), node.keys.public_key);
+    node.transport = WithKey(std::move(node.transport), node.keys.public_key);
   }
   node.jobs = NewJobs();
   WorkerOptions options;
   options.name = "worker-" + std::to_string(i + 1);
   options.model = model_;
-  options.bricks = BricksOf(model_);
-  options.rows_max = kRowsMax;
+  options.bricks = TinyBricksOf(model_);
+  options.rows_max = kTinyRowsMax;
   const bool bad = i == options_.bad_worker;
   LoadLayers load = [this, bad](const Placement& p) -> absl::StatusOr<std::unique_ptr<Engine>> {
     if (bad) return NotFound("tensor blk.3.attn_q.weight is missing");
@@ -228,12 +224,12 @@ std::vector<Token> DecodeAlone(const GgufFile& file, const GenerateRequest& requ
                                const std::function<void()>& after_first) {
   const int n_layers = ReadModelConfig(file)->n_layers;
   const std::unique_ptr<ThreadPool> pool = *ThreadPool::Create(1);
-  EngineOptions options = OptionsOfEngine(kContext, 1);
-  options.rows_max = kContext;
+  EngineOptions options = TinyEngineOptions(kTinyContext, 1);
+  options.rows_max = kTinyContext;
   auto engine =
       *Engine::Load(file, {{true, {0, n_layers}, true}}, options, **SelectKernels(""), *pool);
   KvTable kv;
-  CHECK(engine->kv().Reserve(kv, 0, kContext).ok());
+  CHECK(engine->kv().Reserve(kv, 0, kTinyContext).ok());
   Sampler sampler(request.sampler);
   std::vector<Token> log = request.prompt;
   std::vector<float> logits(static_cast<size_t>(engine->config().n_vocab));

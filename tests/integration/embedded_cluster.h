@@ -23,6 +23,16 @@ namespace mortar {
 // A tiny model as a file in memory.
 std::shared_ptr<GgufFile> TinyFile(const TinyModelOptions& options);
 
+// What its nodes run it with.
+inline constexpr int kTinyContext = 256;
+inline constexpr int kTinyRowsMax = 128;  // of a batch
+EngineOptions TinyEngineOptions(int kv_positions, int logit_rows);
+// A brick for each layer, with a digest of its own.
+std::vector<LayerBrick> TinyBricksOf(const ModelId& model);
+
+// Says in each Hello the key of its node, as a transport with keys does.
+std::unique_ptr<Transport> WithKey(std::unique_ptr<Transport> transport, const PublicKey& key);
+
 inline constexpr NodeId kEdgeNode{100};
 inline constexpr NodeId WorkerNode(int i) { return {static_cast<uint64_t>(200 + i)}; }
 

@@ -4,18 +4,33 @@
 #include <bit>
 #include <utility>
 
+#include "common/check.h"
+
 namespace mortar {
+namespace {
+
+// Bytes that a queued message holds. Those without rows are bounded by their number.
+size_t HeldBytes(const AnyMessage& message) {
+  const auto* frame = std::get_if<Activation>(&message);
+  return frame == nullptr ? 0 : EncodedBytes(frame->envelope) + frame->rows.bytes();
+}
+
+}  // namespace
 
 class SimNetwork::Node final : public Transport {
  public:
   Node(NodeId self, SimNetwork& network) : self_(self), network_(network) {}
+  ~Node() override { network_.places_[self_].attached = false; }
 
   NodeId self() const override { return self_; }
   absl::Status Send(NodeId to, AnyMessage message) override {
-    network_.Send(self_, to, std::move(message));
-    return absl::OkStatus();
+    return network_.Send(self_, to, std::move(message));
   }
-  std::optional<Incoming> Poll() override { return network_.Receive(self_); }
+  std::optional<Incoming> Poll() override {
+    std::optional<Incoming> next = network_.Receive(self_);
+    if (network_.options_.polled) network_.options_.polled(self_, next ? &*next : nullptr);
+    return next;
+  }
   std::vector<LinkCounters> Links() const override { return {}; }
   size_t BytesOf(const Activation& frame) const override {
     return EncodedBytes(frame.envelope) + frame.rows.bytes();
@@ -29,20 +44,24 @@ class SimNetwork::Node final : public Transport {
 };
 
 std::unique_ptr<Transport> SimNetwork::Attach(NodeId self) {
+  Place& place = places_[self];
+  CHECK(!place.attached);
+  place.attached = true;
   return std::make_unique<Node>(self, *this);
 }
 
 // A job runs when its time is over: until then nobody sees what it does.
 class SimNetwork::Jobs final : public JobQueue {
  public:
-  explicit Jobs(SimNetwork& network) : network_(network) {}
+  Jobs(NodeId node, SimNetwork& network) : network_(network), place_(network.places_[node]) {}
   ~Jobs() override { Drain(); }
 
   void Submit(Job* job) override {
     const Time begin = waiting_.empty() ? network_.clock_.Now() : waiting_.back().end;
     std::uniform_int_distribution<int64_t> length(0, network_.options_.job_max.count());
-    waiting_.push_back({job, begin + Duration(length(network_.random_))});
-    network_.jobs_end_.insert(waiting_.back().end);
+    const auto drawn = static_cast<double>(length(network_.random_));
+    waiting_.push_back({job, begin + Duration(static_cast<int64_t>(drawn * place_.slowness))});
+    place_.jobs_end.insert(waiting_.back().end);
   }
   Job* PollDone() override {
     if (waiting_.empty() || waiting_.front().end > network_.clock_.Now()) return nullptr;
@@ -61,15 +80,18 @@ class SimNetwork::Jobs final : public JobQueue {
     Time end{};
   };
   void Forget() {
-    network_.jobs_end_.erase(network_.jobs_end_.find(waiting_.front().end));
+    place_.jobs_end.erase(place_.jobs_end.find(waiting_.front().end));
     waiting_.pop_front();
   }
 
   SimNetwork& network_;
+  Place& place_;
   RingQueue<Running> waiting_;
 };
 
-std::unique_ptr<JobQueue> SimNetwork::NewJobs() { return std::make_unique<Jobs>(*this); }
+std::unique_ptr<JobQueue> SimNetwork::NewJobs(NodeId node) {
+  return std::make_unique<Jobs>(node, *this);
+}
 
 // With rows of its own, as over a wire: whoever gets them may change them.
 AnyMessage SimNetwork::CopyOf(const AnyMessage& message) {
@@ -79,71 +101,237 @@ AnyMessage SimNetwork::CopyOf(const AnyMessage& message) {
                     .rows = pool_.Copy(frame->rows, 0, frame->rows.n())};
 }
 
-void SimNetwork::Send(NodeId from, NodeId to, AnyMessage message) {
+bool SimNetwork::IsRelayed(NodeId from, NodeId to) const {
+  return options_.relayed && from != kCoordinatorNode && to != kCoordinatorNode;
+}
+
+void SimNetwork::Lose(NodeId from, NodeId to, const AnyMessage& message, const char* why) {
+  ++counters_.lost;
+  if (options_.trace) options_.trace(why, from, to, message);
+}
+
+absl::Status SimNetwork::Send(NodeId from, NodeId to, AnyMessage message) {
   if (options_.tamper) options_.tamper(from, to, message);
-  const auto chance = [&] { return std::uniform_real_distribution<double>(0, 1)(random_); };
   ++counters_.sent;
-  if (chance() < options_.loss) {
-    ++counters_.lost;
-    return;
+  Link& link = links_[{from, to}];
+  if (link.waiting >= kQueueMessagesPerPeerMax ||
+      link.waiting_bytes + HeldBytes(message) > kQueueBytesPerPeerMax) {
+    ++counters_.refused;
+    return ResourceExhausted("queue to node " + ToString(to) + " is full");
   }
-  if (options_.link_losses > 0 && chance() < options_.link_losses) return LoseLink(from, to);
-  const int copies = chance() < options_.duplicates ? options_.copies : 1;
+  const Time now = clock_.Now();
+  if (Chance() < options_.loss) {
+    Lose(from, to, message, "lost");
+    return absl::OkStatus();
+  }
+  if (options_.link_losses > 0 && Chance() < options_.link_losses) {
+    Lose(from, to, message, "link lost");
+    --counters_.lost;  // counted as a link
+    LoseLink(from, to);
+    return absl::OkStatus();
+  }
+  const auto place = places_.find(to);
+  if (place == places_.end() || !place->second.attached) {
+    Lose(from, to, message, "nobody there");
+    return absl::OkStatus();
+  }
+  if (now < link.blocked_until) {
+    Lose(from, to, message, "cut off");
+    return absl::OkStatus();
+  }
+  const bool relayed = IsRelayed(from, to);
+  if (relayed && now < relay_gone_until_) {
+    Lose(from, to, message, "no relay");
+    return absl::OkStatus();
+  }
+  const int copies = Chance() < options_.duplicates ? options_.copies : 1;
   counters_.doubled += static_cast<uint64_t>(copies - 1);
-  const uint64_t number = ++sent_[{from, to}];
+  const uint64_t number = ++link.sent;
+  if (options_.trace) options_.trace(copies > 1 ? "sent, doubled" : "sent", from, to, message);
   for (int i = 0; i < copies; ++i) {
     const int64_t span = (options_.delay_max - options_.delay_min).count();
-    const Duration delay =
-        options_.delay_min + Duration(static_cast<int64_t>(chance() * static_cast<double>(span)));
-    on_their_way_.emplace(clock_.Now() + delay, OnItsWay{from, to, number, CopyOf(message)});
+    Duration delay{};
+    for (int way = 0; way < (relayed ? 2 : 1); ++way) {
+      delay +=
+          options_.delay_min + Duration(static_cast<int64_t>(Chance() * static_cast<double>(span)));
+    }
+    Queue(from, to, number, CopyOf(message), delay);
   }
+  return absl::OkStatus();
+}
+
+void SimNetwork::Queue(NodeId from, NodeId to, uint64_t number, AnyMessage message,
+                       Duration delay) {
+  Link& link = links_[{from, to}];
+  ++link.waiting;
+  link.waiting_bytes += HeldBytes(message);
+  places_[to].inbox.emplace(
+      clock_.Now() + delay,
+      OnItsWay{from, number, IsRelayed(from, to), std::move(message)});
+}
+
+// --- Faults ---
+
+void SimNetwork::LoseWhat(const std::function<bool(const OnItsWay&, NodeId to)>& lost) {
+  for (auto& [to, place] : places_) {
+    std::erase_if(place.inbox, [&, to = to](const auto& entry) {
+      const OnItsWay& m = entry.second;
+      if (!lost(m, to)) return false;
+      Link& link = links_[{m.from, to}];
+      --link.waiting;
+      link.waiting_bytes -= HeldBytes(m.message);
+      return true;
+    });
+  }
+}
+
+void SimNetwork::SayGone(NodeId gone, NodeId to) {
+  const auto place = places_.find(to);
+  if (place == places_.end() || !place->second.attached) return;
+  Queue(gone, to, ++links_[{gone, to}].sent, Goodbye{Unavailable("its connection is gone")},
+        Duration::zero());
 }
 
 void SimNetwork::LoseLink(NodeId a, NodeId b) {
   ++counters_.links_lost;
-  std::erase_if(on_their_way_, [&](const auto& entry) {
-    const OnItsWay& m = entry.second;
-    return (m.from == a && m.to == b) || (m.from == b && m.to == a);
+  LoseWhat([&](const OnItsWay& m, NodeId to) {
+    return (m.from == a && to == b) || (m.from == b && to == a);
   });
-  for (const auto& [from, to] : {std::pair(a, b), std::pair(b, a)}) {
-    const Goodbye gone{Unavailable("its connection is gone")};
-    on_their_way_.emplace(clock_.Now(), OnItsWay{from, to, ++sent_[{from, to}], gone});
-  }
+  SayGone(a, b);
+  SayGone(b, a);
 }
+
+void SimNetwork::Block(NodeId from, NodeId to, Time until) {
+  Time& blocked = links_[{from, to}].blocked_until;
+  blocked = std::max(blocked, until);
+}
+
+void SimNetwork::Kill(NodeId node, bool said, const std::vector<NodeId>& others) {
+  LoseWhat([&](const OnItsWay& m, NodeId to) { return to == node || (said && m.from == node); });
+  if (!said) return;
+  for (const NodeId other : others) SayGone(node, other);
+}
+
+void SimNetwork::RelayGone(Time until) {
+  relay_gone_until_ = std::max(relay_gone_until_, until);
+  LoseWhat([](const OnItsWay& m, NodeId) { return m.relayed; });
+}
+
+void SimNetwork::Calm() {
+  options_.loss = options_.duplicates = options_.link_losses = 0;
+  relay_gone_until_ = {};
+  for (auto& [ends, link] : links_) link.blocked_until = {};
+  for (auto& [node, place] : places_) place.slowness = 1;
+}
+
+// --- Delivery ---
+
+namespace {
+
+// Without what keys made: those are drawn from the kernel.
+AnyMessage WithoutKeys(AnyMessage message) {
+  if (auto* hello = std::get_if<Hello>(&message)) hello->key = {};
+  if (auto* placement = std::get_if<Placement>(&message)) placement->next_key = {};
+  if (auto* open = std::get_if<Open>(&message)) open->key = {};
+  if (auto* frame = std::get_if<Activation>(&message)) frame->envelope.seal = {};
+  if (auto* route = std::get_if<Route>(&message)) {
+    for (Hop& hop : route->grant.hops) hop.key = {};
+  }
+  return message;
+}
+
+}  // namespace
 
 void SimNetwork::Record(const Incoming& delivered, NodeId to) {
   const auto add = [&](uint64_t value) {  // FNV-1a, a word at a time
     counters_.history = (counters_.history ^ value) * 0x100000001b3;
   };
   add(static_cast<uint64_t>(clock_.Now().time_since_epoch().count()));
-  for (const uint64_t word : writer_.Write(delivered.from, to, delivered.message)) add(word);
+  const AnyMessage message = WithoutKeys(delivered.message);
+  for (const uint64_t word : writer_.Write(delivered.from, to, message)) add(word);
   const auto* frame = std::get_if<Activation>(&delivered.message);
-  if (frame == nullptr) return;
+  if (frame == nullptr || frame->envelope.is_sealed()) return;
   const size_t n_floats = frame->rows.bytes() / sizeof(float);
   for (size_t i = 0; i < n_floats; ++i) add(std::bit_cast<uint32_t>(frame->rows.data()[i]));
 }
 
 std::optional<Incoming> SimNetwork::Receive(NodeId to) {
-  const auto end = on_their_way_.upper_bound(clock_.Now());
-  const auto found = std::find_if(on_their_way_.begin(), end,
-                                  [&](const auto& entry) { return entry.second.to == to; });
-  if (found == end) return std::nullopt;
-  OnItsWay arrived = std::move(found->second);
-  on_their_way_.erase(found);
-  uint64_t& newest = newest_delivered_[{arrived.from, to}];
-  if (arrived.number < newest) ++counters_.overtaken;
-  newest = std::max(newest, arrived.number);
+  auto& inbox = places_.at(to).inbox;
+  if (inbox.empty() || inbox.begin()->first > clock_.Now()) return std::nullopt;
+  OnItsWay arrived = std::move(inbox.begin()->second);
+  inbox.erase(inbox.begin());
+  Link& link = links_[{arrived.from, to}];
+  --link.waiting;
+  link.waiting_bytes -= HeldBytes(arrived.message);
+  if (arrived.number < link.newest_delivered) ++counters_.overtaken;
+  link.newest_delivered = std::max(link.newest_delivered, arrived.number);
   Incoming incoming{.from = arrived.from, .message = std::move(arrived.message)};
   Record(incoming, to);
+  if (options_.trace) options_.trace("arrived", incoming.from, to, incoming.message);
   return incoming;
 }
 
 std::optional<Duration> SimNetwork::UntilNext() const {
   std::optional<Time> next;
-  if (!on_their_way_.empty()) next = on_their_way_.begin()->first;
-  if (!jobs_end_.empty()) next = std::min(next.value_or(Time::max()), *jobs_end_.begin());
+  const auto earlier = [&](Time at) { next = std::min(next.value_or(Time::max()), at); };
+  for (const auto& [node, place] : places_) {
+    if (place.stalled) continue;
+    if (!place.inbox.empty()) earlier(place.inbox.begin()->first);
+    if (!place.jobs_end.empty()) earlier(*place.jobs_end.begin());
+  }
   if (!next) return std::nullopt;
   return std::max(Duration::zero(), *next - clock_.Now());
+}
+
+// --- Words ---
+
+namespace {
+
+std::string Of(const SessionId& session, uint32_t epoch, uint64_t step) {
+  char id[5];
+  std::snprintf(id, sizeof id, "%02x%02x", session.bytes[0], session.bytes[1]);
+  return std::string(id) + " epoch " + std::to_string(epoch) + " step " + std::to_string(step);
+}
+
+std::string Words(const Hello& m) { return std::string("Hello ") + Name(m.role) + " " + m.name; }
+std::string Words(const Welcome&) { return "Welcome"; }
+std::string Words(const NodeStatus& m) {
+  return "NodeStatus placement " + std::to_string(m.placement) + " phase " +
+         std::to_string(static_cast<int>(m.phase)) + " sessions " + std::to_string(m.sessions);
+}
+std::string Words(const Placement& m) {
+  return "Placement " + std::to_string(m.id) + " layers " + ToString(m.layers);
+}
+std::string Words(const RouteRequest& m) { return "RouteRequest " + std::to_string(m.request); }
+std::string Words(const Route& m) {
+  std::string words = "Route " + std::to_string(m.request) + " " + Of(m.grant.session, 0, 0);
+  if (!m.status.ok()) words += " refused: " + Message(m.status);
+  for (const Hop& hop : m.grant.hops) words += " " + hop.name + " " + ToString(hop.layers);
+  return words;
+}
+std::string Words(const Activation& m) {
+  const Envelope& e = m.envelope;
+  return std::string(e.is_answer() ? "answer " : "frame ") + Of(e.session, e.epoch, e.step) +
+         " base " + std::to_string(e.base) + " n " + std::to_string(e.n);
+}
+std::string Words(const NeedPrefix& m) {
+  return "NeedPrefix " + Of(m.session, m.epoch, m.step) + " have " + std::to_string(m.have);
+}
+std::string Words(const NeedRoute& m) { return "NeedRoute " + Of(m.session, m.epoch, m.step); }
+std::string Words(const Rejected& m) {
+  return "Rejected " + Of(m.session, m.epoch, m.step) + ": " + Message(m.status);
+}
+std::string Words(const End& m) { return "End " + Of(m.session, 0, 0); }
+std::string Words(const Cancel& m) { return "Cancel " + Of(m.session, 0, 0); }
+std::string Words(const Ended& m) { return "Ended " + Of(m.session, 0, 0); }
+std::string Words(const Goodbye& m) { return "Goodbye: " + Message(m.status); }
+std::string Words(const Open& m) { return "Open " + Of(m.session, 0, 0); }
+std::string Words(const Alive&) { return "Alive"; }
+
+}  // namespace
+
+std::string Describe(const AnyMessage& message) {
+  return std::visit([](const auto& m) { return Words(m); }, message);
 }
 
 }  // namespace mortar

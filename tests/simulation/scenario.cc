@@ -1,0 +1,257 @@
+#include "tests/simulation/scenario.h"
+
+#include <algorithm>
+#include <random>
+#include <sstream>
+
+#include "tests/simulation/undisturbed.h"
+
+namespace mortar {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// Numbers of one seed. Not std's distributions over ints of other libraries' making: a seed is to
+// mean the same run everywhere.
+class Draws {
+ public:
+  explicit Draws(uint64_t seed) : random_(seed) {}
+  int Int(int low, int high) {
+    return low + static_cast<int>(random_() % static_cast<uint64_t>(high - low + 1));
+  }
+  bool Chance(int percent) { return Int(0, 99) < percent; }
+  Duration Ms(int low, int high) { return milliseconds(Int(low, high)); }
+  double Share(double max) { return max * Int(0, 1000) / 1000; }
+
+ private:
+  std::mt19937_64 random_;
+};
+
+void DrawCluster(Draws& draws, Scenario& s) {
+  s.n_edges = draws.Chance(30) ? 2 : 1;
+  s.n_workers = draws.Int(2, 4);
+  s.front = draws.Int(1, 2);
+  s.back = draws.Int(1, 2);
+  s.n_parallel = draws.Int(1, 3);
+  s.guesses = draws.Chance(40) ? draws.Int(1, 4) : 0;
+  s.sealed = draws.Chance(25);
+  s.relayed = draws.Chance(40);
+  s.relay_is_coordinator = s.relayed && draws.Chance(50);
+  s.delay_max = draws.Chance(20) ? draws.Ms(100, 300) : draws.Ms(2, 40);
+  s.job_max = draws.Ms(1, 20);
+}
+
+void DrawRequests(Draws& draws, Duration end, Scenario& s) {
+  const int n = draws.Int(2, 6);
+  const int end_ms = static_cast<int>(Milliseconds(end));
+  for (int i = 0; i < n; ++i) {
+    ScenarioRequest request{.at = i == 0 ? draws.Ms(0, 3000) : draws.Ms(0, end_ms),
+                            .edge = draws.Int(0, s.n_edges - 1),
+                            .kind = draws.Int(0, kRequestKinds - 1),
+                            .n_predict = draws.Int(1, kScenarioTokens)};
+    if (draws.Chance(8)) request.cancel_after = draws.Ms(1, 3000);
+    s.requests.push_back(request);
+  }
+}
+
+int AnyWorker(Draws& draws, const Scenario& s) {
+  return 1 + s.n_edges + draws.Int(0, s.n_workers - 1);
+}
+
+// A fault that a cluster with a spare survives when it is alone.
+Fault DrawSurvivable(Draws& draws, const Scenario& s) {
+  Fault fault{.node = AnyWorker(draws, s)};
+  switch (draws.Int(0, 8)) {
+    case 0:
+    case 1:
+      fault.kind = FaultKind::kKill;
+      fault.lasts = draws.Ms(100, 9000);
+      fault.said = draws.Chance(60);
+      fault.new_id = draws.Chance(70);
+      break;
+    case 2:
+      fault.kind = FaultKind::kKill;
+      fault.node = 0;
+      fault.lasts = draws.Ms(100, 4000);
+      fault.said = draws.Chance(70);
+      break;
+    case 3:
+      fault.kind = FaultKind::kPartition;
+      fault.side = 1u << fault.node;
+      fault.one_way = draws.Chance(40);
+      fault.lasts = draws.Ms(100, 4000);
+      break;
+    case 4:
+      fault.kind = FaultKind::kSlow;
+      fault.factor = draws.Int(10, 30);
+      fault.lasts = draws.Ms(500, 6000);
+      break;
+    case 5:
+      fault.kind = FaultKind::kStall;
+      fault.node = draws.Int(0, s.n_nodes() - 1);
+      fault.lasts = draws.Ms(500, 4000);
+      break;
+    case 6:
+      fault.kind = FaultKind::kRelayGone;
+      fault.lasts = draws.Ms(100, 3000);
+      break;
+    case 7:
+      fault.kind = FaultKind::kClockJump;
+      fault.lasts = draws.Ms(1000, 900'000);
+      break;
+    default:
+      fault.kind = FaultKind::kForge;
+      fault.factor = draws.Int(1, 20);
+      fault.lasts = draws.Ms(500, 4000);
+  }
+  return fault;
+}
+
+Fault DrawAny(Draws& draws, const Scenario& s) {
+  Fault fault{.node = draws.Int(0, s.n_nodes() - 1)};
+  fault.kind = static_cast<FaultKind>(draws.Int(0, static_cast<int>(FaultKind::kClaim)));
+  fault.lasts = draws.Ms(50, 12'000);
+  fault.said = draws.Chance(50);
+  fault.new_id = draws.Chance(60);
+  fault.one_way = draws.Chance(40);
+  fault.side = static_cast<uint32_t>(draws.Int(1, (1 << s.n_nodes()) - 2));
+  fault.factor = draws.Chance(20) ? draws.Int(50, 300) : draws.Int(1, 30);
+  const bool of_worker = fault.kind == FaultKind::kLie || fault.kind == FaultKind::kSlow;
+  if (of_worker) fault.node = AnyWorker(draws, s);
+  if (fault.kind == FaultKind::kSlow) fault.factor = draws.Int(10, 100);
+  if (fault.kind == FaultKind::kClockJump) fault.lasts = draws.Ms(1000, 1'200'000);
+  return fault;
+}
+
+}  // namespace
+
+Duration Scenario::quiet() const {
+  Duration quiet{};
+  for (const Fault& fault : faults) {
+    const bool jump = fault.kind == FaultKind::kClockJump;
+    quiet = std::max(quiet, fault.at + (jump ? Duration::zero() : fault.lasts));
+  }
+  return quiet;
+}
+
+Scenario DrawScenario(uint64_t seed) {
+  Draws draws(seed * 0x9e3779b97f4a7c15 + 1);
+  Scenario s{.seed = seed};
+  DrawCluster(draws, s);
+  s.whole = draws.Chance(55);
+  if (s.whole) {
+    s.n_workers = std::max(s.n_workers, 2);
+    s.loss = draws.Share(0.03);
+    s.duplicates = draws.Share(0.1);
+    s.link_losses = draws.Chance(20) ? draws.Share(0.003) : 0;
+    Duration at = draws.Ms(1000, 4000);
+    const int n = draws.Int(1, 3);
+    for (int i = 0; i < n; ++i) {
+      Fault fault = DrawSurvivable(draws, s);
+      fault.at = at;
+      s.faults.push_back(fault);
+      at = s.quiet() + draws.Ms(12'000, 16'000);
+    }
+  } else {
+    s.worker_kv_positions = draws.Chance(20) ? 256 : 2048;
+    s.loss = draws.Share(0.15);
+    s.duplicates = draws.Share(0.4);
+    s.link_losses = draws.Chance(30) ? draws.Share(0.02) : 0;
+    const int n = draws.Int(2, 10);
+    for (int i = 0; i < n; ++i) {
+      Fault fault = DrawAny(draws, s);
+      fault.at = draws.Ms(0, 20'000);
+      s.faults.push_back(fault);
+    }
+  }
+  std::ranges::stable_sort(s.faults, {}, &Fault::at);
+  DrawRequests(draws, s.quiet(), s);
+  std::ranges::stable_sort(s.requests, {}, &ScenarioRequest::at);
+  return s;
+}
+
+// --- Words ---
+
+const char* Name(FaultKind kind) {
+  constexpr const char* kNames[] = {"partition",  "kill", "slow",  "stall", "relay gone",
+                                    "clock jump", "lie",  "forge", "flood", "claim"};
+  return kNames[static_cast<int>(kind)];
+}
+
+std::string NodeName(const Scenario& s, int node) {
+  if (node == 0) return "coordinator";
+  if (node <= s.n_edges) return "edge-" + std::to_string(node);
+  return "worker-" + std::to_string(node - s.n_edges);
+}
+
+namespace {
+
+std::string SideWords(const Scenario& s, uint32_t side) {
+  std::string words;
+  for (int node = 0; node < s.n_nodes(); ++node) {
+    if ((side >> node & 1) != 0) words += (words.empty() ? "" : ", ") + NodeName(s, node);
+  }
+  return words;
+}
+
+std::string Words(const Scenario& s, const Fault& f) {
+  std::ostringstream out;
+  out << "at " << Seconds(f.at) << " s for " << Seconds(f.lasts) << " s: " << Name(f.kind);
+  switch (f.kind) {
+    case FaultKind::kPartition:
+      out << " of {" << SideWords(s, f.side) << "}"
+          << (f.one_way ? ", which hear nothing and are heard" : "");
+      break;
+    case FaultKind::kKill:
+      out << " of " << NodeName(s, f.node) << (f.said ? ", said" : ", silent")
+          << (f.new_id && f.node != 0 ? ", back under a new id" : ", back under its id");
+      break;
+    case FaultKind::kSlow:
+      out << ": " << NodeName(s, f.node) << " " << f.factor << " times";
+      break;
+    case FaultKind::kStall:
+    case FaultKind::kLie:
+      out << " of " << NodeName(s, f.node);
+      break;
+    case FaultKind::kForge:
+    case FaultKind::kFlood:
+      out << ", bursts of " << f.factor;
+      break;
+    case FaultKind::kRelayGone:
+    case FaultKind::kClockJump:
+    case FaultKind::kClaim:
+      break;
+  }
+  return out.str();
+}
+
+}  // namespace
+
+std::string ToString(const Scenario& s) {
+  std::ostringstream out;
+  out << "seed " << s.seed << ": " << s.n_edges << " edges, " << s.n_workers
+      << " workers, edges keep " << s.front << " + " << s.back << " of " << kScenarioLayers
+      << " layers, " << s.n_parallel << " sessions at a time, " << s.guesses << " guesses, "
+      << (s.sealed ? "sealed" : "not sealed") << ", KV of " << s.worker_kv_positions << "\n"
+      << "network: "
+      << (!s.relayed               ? "direct"
+          : s.relay_is_coordinator ? "through the coordinator"
+                                   : "through a relay")
+      << ", loss " << s.loss << ", duplicates " << s.duplicates << ", links lost " << s.link_losses
+      << ", delay up to " << Milliseconds(s.delay_max) << " ms, jobs up to "
+      << Milliseconds(s.job_max) << " ms\n"
+      << (s.whole ? "every answer must be whole\n" : "answers may end in errors\n");
+  for (const ScenarioRequest& r : s.requests) {
+    out << "  at " << Seconds(r.at) << " s: edge-" << r.edge + 1 << ", kind " << r.kind << ", "
+        << r.n_predict << " tokens";
+    if (r.cancel_after > Duration::zero()) {
+      out << ", cancelled after " << Seconds(r.cancel_after) << " s";
+    }
+    out << "\n";
+  }
+  for (const Fault& f : s.faults) out << "  " << Words(s, f) << "\n";
+  return out.str();
+}
+
+}  // namespace mortar

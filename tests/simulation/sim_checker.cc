@@ -1,0 +1,271 @@
+#include "tests/simulation/sim_checker.h"
+
+#include <cstring>
+#include <string_view>
+
+#include "tests/simulation/undisturbed.h"
+#include "tests/support/tiny_model.h"
+
+namespace mortar {
+namespace {
+
+// A loop takes at most so many messages a round; then it plans, before it asks for the next one.
+constexpr int kMessagesPerStep = 256;
+
+size_t Arrived(const EdgeSlot& slot) {
+  size_t n = 0;
+  for (size_t i = 0; i < slot.in_flight.size(); ++i) n += slot.in_flight[i].arrived ? 1 : 0;
+  return n;
+}
+
+struct Answered {
+  SessionId session;
+  uint32_t epoch = 0;
+};
+
+// Of what session and epoch an answer to an edge speaks; absent: it is none.
+std::optional<Answered> AnsweredBy(const AnyMessage& message) {
+  if (const auto* m = std::get_if<Activation>(&message)) {
+    return Answered{m->envelope.session, m->envelope.epoch};
+  }
+  if (const auto* m = std::get_if<NeedPrefix>(&message)) return Answered{m->session, m->epoch};
+  if (const auto* m = std::get_if<NeedRoute>(&message)) return Answered{m->session, m->epoch};
+  if (const auto* m = std::get_if<Rejected>(&message)) return Answered{m->session, m->epoch};
+  return std::nullopt;
+}
+
+}  // namespace
+
+void SimChecker::Broken(const std::string& what) {
+  if (broken_.empty()) broken_ = "at " + std::to_string(Seconds(clock_.Now() - Time{})) + " s: " + what;
+}
+
+void SimChecker::Forget(NodeId node) {
+  seen_.erase(node);
+  stale_.erase(node);
+  polled_in_a_row_.erase(node);
+  if (node == kCoordinatorNode) heard_.clear();
+}
+
+// --- What is sent ---
+
+void SimChecker::Sent(NodeId from, const AnyMessage& message) {
+  if (!view_.Has(from)) return;
+  CheckPrivate(from, message);
+  if (const auto* frame = std::get_if<Activation>(&message)) Ran(from, frame->envelope);
+  if (const auto worker = view_.workers.find(from); worker != view_.workers.end()) {
+    CheckLimits(*worker->second);
+  } else if (const auto edge = view_.edges.find(from); edge != view_.edges.end()) {
+    CheckLimits(*edge->second);
+  } else {
+    CheckLimits(*view_.coordinator);
+    const auto* route = std::get_if<Route>(&message);
+    if (route != nullptr && route->status.ok()) CheckGrant(route->grant);
+  }
+}
+
+void SimChecker::Ran(NodeId node, const Envelope& e) {
+  Seen& seen = seen_[node][e.session];
+  if (e.step <= seen.step) Broken("node " + ToString(node) + " ran an old step");
+  if (e.epoch < seen.epoch && e.step > seen.step_started) {
+    Broken("node " + ToString(node) + " ran a frame of a lower epoch");
+  }
+  seen.step = std::max(seen.step, e.step);
+  const auto worker = view_.workers.find(node);
+  if (worker == view_.workers.end()) return;
+  const auto place = worker->second->place_of.find(e.session);
+  if (place == worker->second->place_of.end()) return;
+  const WorkerSession& session = worker->second->places[static_cast<size_t>(place->second)];
+  if (session.applied_step == e.step && session.applied_have != static_cast<int>(e.base + e.n)) {
+    Broken("node " + ToString(node) + " has " + std::to_string(session.applied_have) +
+           " positions behind a frame that ends at " + std::to_string(e.base + e.n));
+  }
+}
+
+void SimChecker::CheckGrant(const RouteGrant& grant) {
+  for (const Hop& hop : grant.hops) {
+    // Half a second beside: a round of the loop, and what it had not looked at.
+    if (clock_.Now() - heard_[hop.node] > kStatusAgeMax + std::chrono::milliseconds(500)) {
+      Broken("a route leads over " + hop.name + ", of which the coordinator heard nothing for " +
+             std::to_string(Seconds(clock_.Now() - heard_[hop.node])) + " s");
+    }
+  }
+}
+
+namespace {
+
+// The canary as somebody might write it: its text, and its tokens in every width.
+std::vector<std::string> CanaryBytes() {
+  const std::string text = kCanary;
+  std::vector<std::string> all = {text};
+  const auto as = [&]<typename T>(T) {
+    std::string bytes;
+    for (const char c : text) {
+      const T token = static_cast<T>(kTinySpecialTokens + static_cast<uint8_t>(c));
+      bytes.append(reinterpret_cast<const char*>(&token), sizeof token);
+    }
+    all.push_back(bytes);
+  };
+  as(uint16_t{});
+  as(int32_t{});
+  as(int64_t{});
+  as(float{});
+  return all;
+}
+
+bool HoldsCanary(std::string_view bytes) {
+  static const std::vector<std::string> kBytes = CanaryBytes();
+  for (const std::string& canary : kBytes) {
+    if (memmem(bytes.data(), bytes.size(), canary.data(), canary.size()) != nullptr) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void SimChecker::CheckPrivate(NodeId from, const AnyMessage& message) {
+  const auto words = writer_.Write(from, kNoNode, message);
+  bool holds = HoldsCanary({reinterpret_cast<const char*>(words.data()), words.size_bytes()});
+  if (const auto* frame = std::get_if<Activation>(&message)) {
+    holds |= HoldsCanary(
+        {reinterpret_cast<const char*>(frame->rows.data()), frame->rows.bytes()});
+  }
+  if (holds) Broken("node " + ToString(from) + " sent text or tokens of the owner");
+}
+
+// --- What was taken ---
+
+void SimChecker::Polled(NodeId node, const Incoming* next) {
+  int& in_a_row = polled_in_a_row_[node];
+  in_a_row = next == nullptr ? 0 : in_a_row + 1;
+  if (const auto worker = view_.workers.find(node); worker != view_.workers.end()) {
+    CheckHave(node, *worker->second);
+  } else if (const auto edge = view_.edges.find(node); edge != view_.edges.end()) {
+    CheckStale(node, *edge->second);
+    if (next != nullptr && in_a_row % kMessagesPerStep != 0) {
+      NoteStale(node, *edge->second, next->message);
+    }
+  } else if (node == kCoordinatorNode && view_.coordinator != nullptr) {
+    const Time now = clock_.Now();
+    const Duration stood_still = now - coordinator_turned_;
+    coordinator_turned_ = now;
+    for (auto& [of, heard] : heard_) {
+      if (stood_still > kStallMax) heard += stood_still;
+    }
+    if (next != nullptr) heard_[next->from] = now;
+  }
+}
+
+void SimChecker::CheckHave(NodeId node, const WorkerState& s) {
+  auto& known = seen_[node];
+  std::erase_if(known, [&](const auto& entry) { return !s.place_of.contains(entry.first); });
+  for (const auto& [id, index] : s.place_of) {
+    const WorkerSession& session = s.places[static_cast<size_t>(index)];
+    Seen& seen = known[id];
+    if (session.epoch > seen.epoch) {
+      seen.epoch = session.epoch;
+      seen.step_started = session.applied_step;
+    }
+    int have = session.applied_have;
+    for (size_t i = 0; i < session.frames.size(); ++i) {
+      const Envelope& e = session.frames[i].envelope;
+      have = static_cast<int>(e.base + e.n);
+    }
+    if (session.have != have) {
+      Broken("node " + ToString(node) + " says that it has " + std::to_string(session.have) +
+             " positions of a session, its newest frame ends at " + std::to_string(have));
+    }
+  }
+}
+
+void SimChecker::CheckStale(NodeId node, const EdgeState& s) {
+  const std::optional<Stale> stale = std::exchange(stale_[node], std::nullopt);
+  if (!stale) return;
+  const EdgeSlot& slot = s.slots[stale->slot];
+  if (slot.phase != SlotPhase::kRunning || slot.epoch != stale->epoch ||
+      Arrived(slot) != stale->arrived) {
+    Broken("edge " + ToString(node) + " heeded an answer of another epoch than its newest");
+  }
+}
+
+void SimChecker::NoteStale(NodeId node, const EdgeState& s, const AnyMessage& answer) {
+  const std::optional<Answered> answered = AnsweredBy(answer);
+  for (size_t i = 0; answered && i < s.slots.size(); ++i) {
+    const EdgeSlot& slot = s.slots[i];
+    const bool found = slot.phase == SlotPhase::kRunning && slot.session == answered->session;
+    if (!found || slot.epoch == answered->epoch) continue;
+    stale_[node] = Stale{.slot = i, .epoch = slot.epoch, .arrived = Arrived(slot)};
+  }
+}
+
+// --- Limits ---
+
+void SimChecker::CheckLimits(const WorkerState& s) {
+  int queued = 0;
+  int pages = s.pages_free;
+  for (const WorkerSession& session : s.places) {
+    queued += static_cast<int>(session.frames.size());
+    pages += session.pages;
+    if (session.frames.size() > static_cast<size_t>(kFramesInFlightMax) ||
+        session.queued_bytes > kRowBytesInFlightMax) {
+      Broken("a worker queues " + std::to_string(session.frames.size()) + " frames of a session");
+    }
+  }
+  if (queued != s.frames_queued) Broken("a worker's count of queued frames is wrong");
+  if (s.pages_free < 0) Broken("a worker promised more pages than it has");
+  if (s.place_of.size() > s.places.size() || s.opened.size() > kOpenedMax ||
+      s.ended.ids.size() > kEndedSessionsRemembered ||
+      s.ended_unknown.ids.size() > kUnknownEndsRemembered) {
+    Broken("a worker's tables are beyond their limits");
+  }
+}
+
+void SimChecker::CheckLimits(const EdgeState& s) {
+  for (const EdgeSlot& slot : s.slots) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < slot.in_flight.size(); ++i) {
+      bytes += slot.in_flight[i].bytes(s.options.model.n_embd);
+    }
+    if (slot.in_flight.size() > static_cast<size_t>(kFramesInFlightMax) ||
+        slot.bytes_in_flight > kRowBytesInFlightMax || bytes != slot.bytes_in_flight) {
+      Broken("an edge has " + std::to_string(slot.in_flight.size()) + " frames and " +
+             std::to_string(bytes) + " bytes in flight, counted as " +
+             std::to_string(slot.bytes_in_flight));
+    }
+  }
+  if (s.pages_free < 0 || s.waiting.size() > kRequestsWaitingMax ||
+      s.ended.size() > kEndedSessionsKept) {
+    Broken("an edge's tables are beyond their limits");
+  }
+}
+
+void SimChecker::CheckLimits(const CoordinatorState& s) {
+  if (s.members.size() > static_cast<size_t>(kNodesMax) ||
+      s.waiting.size() > kRouteRequestsWaitingMax) {
+    Broken("a coordinator's tables are beyond their limits");
+  }
+}
+
+void SimChecker::Over(int worker_pages) {
+  for (const auto& [id, s] : view_.workers) {
+    const bool loaded = s->load == LoadPhase::kReady;
+    if (!s->place_of.empty() || s->places_ending != 0 || s->frames_queued != 0 ||
+        !s->running.empty() || (loaded && s->pages_free != worker_pages)) {
+      Broken("worker " + s->options.name + " still has " + std::to_string(s->place_of.size()) +
+             " sessions, " + std::to_string(s->places_ending) + " that end, " +
+             std::to_string(s->pages_free) + " of " + std::to_string(worker_pages) +
+             " pages free");
+    }
+  }
+  for (const auto& [id, s] : view_.edges) {
+    bool free = s->waiting.empty() && s->pages_free == s->options.kv_pages;
+    for (const EdgeSlot& slot : s->slots) free &= slot.phase == SlotPhase::kFree;
+    if (!free) Broken("edge " + s->options.name + " still has sessions or pages");
+  }
+  if (!view_.coordinator->waiting.empty()) {
+    Broken("the coordinator still has " + std::to_string(view_.coordinator->waiting.size()) +
+           " requests for routes");
+  }
+}
+
+}  // namespace mortar

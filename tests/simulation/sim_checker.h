@@ -1,0 +1,91 @@
+// What no network, fault or liar may bring about, looked at whenever a node sends or asks for its
+// next message: tokens alone would not show it, since whatever goes wrong is tried again in the end.
+//
+//   rule                                      | looked for when
+//   ------------------------------------------+----------------------------------------------------
+//   no hop runs an old step, or a frame of an | a node sends a frame
+//   epoch lower than one that it adopted      |
+//   what a hop has is what the newest frame   | a worker sends a frame, or has taken a message
+//   that it accepted ends with                |
+//   an edge heeds its newest epoch alone      | an edge has taken an answer
+//   a grant leads over nodes alone that the   | a coordinator sends a route
+//   coordinator heard of in time              |
+//   neither text nor tokens cross             | anybody sends anything
+//   queues and tables are within their limits | anybody sends anything
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/clock.h"
+#include "coordinator/state.h"
+#include "edge/state.h"
+#include "protocol/transport.h"
+#include "protocol/wire.h"
+#include "worker/state.h"
+
+namespace mortar {
+
+// The states of the honest processes that live. Liars are not in it.
+struct SimView {
+  const CoordinatorState* coordinator = nullptr;
+  std::map<NodeId, const EdgeState*> edges;
+  std::map<NodeId, const WorkerState*> workers;
+  bool Has(NodeId node) const {
+    return edges.contains(node) || workers.contains(node) ||
+           (node == kCoordinatorNode && coordinator != nullptr);
+  }
+};
+
+class SimChecker {
+ public:
+  // Both outlive it.
+  SimChecker(const SimView& view, const Clock& clock) : view_(view), clock_(clock) {}
+
+  void Sent(NodeId from, const AnyMessage& message);
+  void Polled(NodeId node, const Incoming* next);
+  // A process of this id begins or ends: what was known of it is no more.
+  void Forget(NodeId node);
+  // All that are over must have left nothing behind.
+  void Over(int worker_pages);
+  // The first promise that was broken is kept.
+  void Broken(const std::string& what);
+  const std::string& broken() const { return broken_; }  // empty: none
+
+ private:
+  // What is known of one session at one node.
+  struct Seen {
+    uint64_t step = 0;          // newest that it sent on
+    uint32_t epoch = 0;         // newest that it adopted
+    uint64_t step_started = 0;  // newest that it had begun to run then
+  };
+  // An edge's session while it takes an answer of another epoch.
+  struct Stale {
+    size_t slot = 0;
+    uint32_t epoch = 0;
+    size_t arrived = 0;
+  };
+  void Ran(NodeId node, const Envelope& e);
+  void CheckHave(NodeId node, const WorkerState& s);
+  void CheckStale(NodeId node, const EdgeState& s);
+  void NoteStale(NodeId node, const EdgeState& s, const AnyMessage& answer);
+  void CheckGrant(const RouteGrant& grant);
+  void CheckPrivate(NodeId from, const AnyMessage& message);
+  void CheckLimits(const WorkerState& s);
+  void CheckLimits(const EdgeState& s);
+  void CheckLimits(const CoordinatorState& s);
+
+  const SimView& view_;
+  const Clock& clock_;
+  std::map<NodeId, std::map<SessionId, Seen>> seen_;
+  std::map<NodeId, std::optional<Stale>> stale_;
+  std::map<NodeId, int> polled_in_a_row_;
+  std::map<NodeId, Time> heard_;  // of each node, by the coordinator
+  Time coordinator_turned_{};
+  WireWriter writer_;
+  std::string broken_;
+};
+
+}  // namespace mortar

@@ -1,0 +1,36 @@
+// One scenario from beginning to end: people ask, faults come and go, a checker looks on, and in the
+// end every node must serve again and hold nothing of what is over.
+#pragma once
+
+#include <string>
+
+#include "tests/simulation/scenario.h"
+#include "tests/simulation/sim_network.h"
+#include "tests/simulation/undisturbed.h"
+
+namespace mortar {
+
+// A request has ended, with its tokens or an error, so long after it was made or the last fault was
+// over: a session without progress retries six times, each after a deadline of kSimStepDeadline, or
+// on a new route, for which it waits kRouteGiveUp at most.
+inline constexpr Duration kRequestEndsWithin = std::chrono::seconds(120);
+// So long after the last fault a cluster serves as before: members that are gone were missed
+// (kStatusAgeMax), layers loaded, and sessions that hold back go on.
+inline constexpr Duration kHealedWithin = std::chrono::seconds(15);
+
+struct SimResult {
+  std::string broken;  // the promise that was broken; empty: none
+  SimCounters network;
+  int whole = 0;      // requests that gave all their tokens
+  int errors = 0;     // that ended in an error
+  int cancelled = 0;  // by whoever asked
+  int left = 0;       // whose edge died
+  int retries = 0;
+  int guesses_held = 0;
+  Duration simulated{};
+};
+
+// `trace`: every message goes to stdout, with what became of it.
+SimResult RunScenario(Undisturbed& undisturbed, const Scenario& scenario, bool trace);
+
+}  // namespace mortar
