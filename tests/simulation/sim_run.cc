@@ -13,6 +13,8 @@
 namespace mortar {
 namespace {
 
+constexpr Duration kBurstInterval = std::chrono::milliseconds(250);
+
 // A request and what became of it.
 struct Asked {
   ScenarioRequest what;
@@ -68,6 +70,8 @@ class Run {
       if (fault.kind == FaultKind::kClockJump) continue;
       due_.emplace(fault.at + fault.lasts, [this, fault] { End(fault); });
     }
+    // A network that is much worse than any is one of the faults.
+    if (!s_.whole) due_.emplace(s_.quiet(), [this] { network_.Calm(); });
   }
 
   SimResult ToTheEnd();
@@ -230,9 +234,10 @@ void Run::End(const Fault& fault) {
 
 void Run::Misbehave() {
   if (lying_worker_ != nullptr) lying_worker_->Step(clock_.Now());
-  if (lying_edge_ == nullptr || Elapsed() - misbehaved_ < std::chrono::milliseconds(50)) return;
-  misbehaved_ = Elapsed();
+  if (lying_edge_ == nullptr) return;
   lying_edge_->Listen();
+  if (Elapsed() - misbehaved_ < kBurstInterval) return;
+  misbehaved_ = Elapsed();
   lying_edge_->Forge(forge_);
   lying_edge_->Flood(flood_);
 }
