@@ -14,6 +14,15 @@ MUTANTS = {
     "lower_epoch": ("++s.counters.old_epoch;\n    return false;", "++s.counters.old_epoch;"),
     "need_prefix": ("++s.counters.need_prefix;\n    return Owe(",
                     "++s.counters.need_prefix;\n    if (have < 0) return Owe("),
+    "truncation": ("session.have = end;", "session.have = std::max(session.have, end);"),
+    # edge/session.cc
+    "replay_off_by_one": ("slot.sent = std::min(from, slot.answered);",
+                          "slot.sent = std::min(from + 1, slot.answered);"),
+    "answer_epoch": ("if (found && slot.epoch == epoch) return &slot;",
+                     "if (found) return &slot;"),
+    # coordinator/plan.cc
+    "lost_worker": ("if (now - m.heard > kStatusAgeMax) out",
+                    "if (now - m.heard > 1000 * kStatusAgeMax) out"),
 }
 
 

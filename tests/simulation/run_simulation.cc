@@ -119,7 +119,8 @@ int Main(int argc, char** argv) {
   Totals totals;
   bool kept = true;
   std::random_device random;
-  const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(flags->minutes.value_or(0));
+  const auto end =
+      std::chrono::steady_clock::now() + std::chrono::minutes(flags->minutes.value_or(0));
   const auto more = [&] {
     if (flags->seeds) return static_cast<uint64_t>(totals.runs) < *flags->seeds;
     return std::chrono::steady_clock::now() < end;

@@ -28,9 +28,9 @@ const char* Name(FaultKind kind);
 
 struct Fault {
   FaultKind kind = FaultKind::kKill;
-  Duration at{};     // from the beginning
-  Duration lasts{};  // kClockJump: how far
-  int node = 0;      // whom it befalls: 0 the coordinator, then the edges, then the workers
+  Duration at{};         // from the beginning
+  Duration lasts{};      // kClockJump: how far
+  int node = 0;          // whom it befalls: 0 the coordinator, then the edges, then the workers
   uint32_t side = 0;     // kPartition: a bit for each node, in that order
   bool one_way = false;  // kPartition
   bool said = true;      // kKill: the others hear that its connections went
@@ -54,9 +54,9 @@ struct Scenario {
   int back = 2;
   int n_parallel = 2;
   int worker_kv_positions = 2048;
-  int guesses = 0;           // at most so many a step
-  bool sealed = false;       // nodes have keys
-  bool relayed = false;      // links between edges and workers lead through a relay
+  int guesses = 0;       // at most so many a step
+  bool sealed = false;   // nodes have keys
+  bool relayed = false;  // links between edges and workers lead through a relay
   bool relay_is_coordinator = false;
   double loss = 0;
   double duplicates = 0;

@@ -37,7 +37,8 @@ std::optional<Answered> AnsweredBy(const AnyMessage& message) {
 }  // namespace
 
 void SimChecker::Broken(const std::string& what) {
-  if (broken_.empty()) broken_ = "at " + std::to_string(Seconds(clock_.Now() - Time{})) + " s: " + what;
+  if (broken_.empty())
+    broken_ = "at " + std::to_string(Seconds(clock_.Now() - Time{})) + " s: " + what;
 }
 
 void SimChecker::Forget(NodeId node) {
@@ -66,11 +67,11 @@ void SimChecker::Sent(NodeId from, const AnyMessage& message) {
 
 void SimChecker::Ran(NodeId node, const Envelope& e) {
   Seen& seen = seen_[node][e.session];
-  if (e.step <= seen.step) Broken("node " + ToString(node) + " ran an old step");
+  if (seen.step && e.step <= *seen.step) Broken("node " + ToString(node) + " ran an old step");
   if (e.epoch < seen.epoch && e.step > seen.step_started) {
     Broken("node " + ToString(node) + " ran a frame of a lower epoch");
   }
-  seen.step = std::max(seen.step, e.step);
+  seen.step = std::max(seen.step.value_or(0), e.step);
   const auto worker = view_.workers.find(node);
   if (worker == view_.workers.end()) return;
   const auto place = worker->second->place_of.find(e.session);
@@ -127,8 +128,7 @@ void SimChecker::CheckPrivate(NodeId from, const AnyMessage& message) {
   const auto words = writer_.Write(from, kNoNode, message);
   bool holds = HoldsCanary({reinterpret_cast<const char*>(words.data()), words.size_bytes()});
   if (const auto* frame = std::get_if<Activation>(&message)) {
-    holds |= HoldsCanary(
-        {reinterpret_cast<const char*>(frame->rows.data()), frame->rows.bytes()});
+    holds |= HoldsCanary({reinterpret_cast<const char*>(frame->rows.data()), frame->rows.bytes()});
   }
   if (holds) Broken("node " + ToString(from) + " sent text or tokens of the owner");
 }
@@ -253,8 +253,7 @@ void SimChecker::Over(int worker_pages) {
         !s->running.empty() || (loaded && s->pages_free != worker_pages)) {
       Broken("worker " + s->options.name + " still has " + std::to_string(s->place_of.size()) +
              " sessions, " + std::to_string(s->places_ending) + " that end, " +
-             std::to_string(s->pages_free) + " of " + std::to_string(worker_pages) +
-             " pages free");
+             std::to_string(s->pages_free) + " of " + std::to_string(worker_pages) + " pages free");
     }
   }
   for (const auto& [id, s] : view_.edges) {

@@ -1,5 +1,6 @@
 // What no network, fault or liar may bring about, looked at whenever a node sends or asks for its
-// next message: tokens alone would not show it, since whatever goes wrong is tried again in the end.
+// next message: tokens alone would not show it, since whatever goes wrong is tried again in the
+// end.
 //
 //   rule                                      | looked for when
 //   ------------------------------------------+----------------------------------------------------
@@ -57,9 +58,9 @@ class SimChecker {
  private:
   // What is known of one session at one node.
   struct Seen {
-    uint64_t step = 0;          // newest that it sent on
-    uint32_t epoch = 0;         // newest that it adopted
-    uint64_t step_started = 0;  // newest that it had begun to run then
+    std::optional<uint64_t> step;  // newest that it sent on
+    uint32_t epoch = 0;            // newest that it adopted
+    uint64_t step_started = 0;     // newest that it had begun to run then
   };
   // An edge's session while it takes an answer of another epoch.
   struct Stale {

@@ -62,8 +62,7 @@ void SpoilOne(std::mt19937_64& random, AnyMessage& message) {
 // --- An edge ---
 
 void LyingEdge::Join() {
-  Send(kCoordinatorNode,
-       Hello{.role = Role::kEdge, .name = "edge-of-bad-will", .model = model_});
+  Send(kCoordinatorNode, Hello{.role = Role::kEdge, .name = "edge-of-bad-will", .model = model_});
 }
 
 void LyingEdge::Listen() {

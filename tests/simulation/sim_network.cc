@@ -165,9 +165,8 @@ void SimNetwork::Queue(NodeId from, NodeId to, uint64_t number, AnyMessage messa
   Link& link = links_[{from, to}];
   ++link.waiting;
   link.waiting_bytes += HeldBytes(message);
-  places_[to].inbox.emplace(
-      clock_.Now() + delay,
-      OnItsWay{from, number, IsRelayed(from, to), std::move(message)});
+  places_[to].inbox.emplace(clock_.Now() + delay,
+                            OnItsWay{from, number, IsRelayed(from, to), std::move(message)});
 }
 
 // --- Faults ---

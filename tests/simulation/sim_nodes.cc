@@ -4,8 +4,8 @@
 
 #include "common/check.h"
 #include "tests/integration/embedded_cluster.h"
-#include "tests/support/known_drafter.h"
 #include "tests/simulation/undisturbed.h"
+#include "tests/support/known_drafter.h"
 
 namespace mortar {
 
@@ -59,8 +59,7 @@ void SimNodes::StartCoordinator(Process& process) {
                              .sizes = {},
                              .cut = LayerCut{s.front, s.back}};
   process.coordinator = std::make_unique<Coordinator>(
-      std::move(options),
-      Coordinator::Parts{*process.transport, parts_.clock, random_, log_});
+      std::move(options), Coordinator::Parts{*process.transport, parts_.clock, random_, log_});
   process.loop = process.coordinator.get();
   parts_.view.coordinator = &process.coordinator->state();
 }
@@ -81,8 +80,7 @@ void SimNodes::StartEdge(Process& process, int node) {
   const int n_layers = model_.n_layers;
   process.engine = *Engine::Load(
       *parts_.file, {{true, {0, s.front}, false}, {false, {n_layers - s.back, n_layers}, true}},
-      TinyEngineOptions(kTinyContext * s.n_parallel,
-                        s.n_parallel * options.drafting.step_rows()),
+      TinyEngineOptions(kTinyContext * s.n_parallel, s.n_parallel * options.drafting.step_rows()),
       *kernels_, *process.pool);
   process.edge = *Edge::Create(options, {*process.transport, parts_.clock, *process.jobs, log_,
                                          *process.engine, *tokenizer_});
@@ -102,8 +100,8 @@ void SimNodes::StartWorker(Process& process, int node) {
                         *process.pool);
   };
   process.worker = std::make_unique<Worker>(
-      options, Worker::Parts{*process.transport, parts_.clock, *process.jobs, log_,
-                             std::move(load), parts_.scenario.sealed ? &process.keys : nullptr});
+      options, Worker::Parts{*process.transport, parts_.clock, *process.jobs, log_, std::move(load),
+                             parts_.scenario.sealed ? &process.keys : nullptr});
   process.loop = process.worker.get();
   parts_.view.workers[process.id] = &process.worker->state();
 }

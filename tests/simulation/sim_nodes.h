@@ -1,4 +1,5 @@
-// The processes of a simulated cluster: they begin, die and come back with nothing of what they knew.
+// The processes of a simulated cluster: they begin, die and come back with nothing of what they
+// knew.
 #pragma once
 
 #include <map>

@@ -21,7 +21,8 @@ struct Asked {
   bool probe = false;  // made when all is over: it must be whole whatever was before
   bool submitted = false;
   bool ended = false;
-  bool left = false;  // its edge died
+  bool gone = false;  // the process that it was made to: ids mean nothing any more
+  bool left = false;  // by it, before it had ended
   bool cancelled = false;
   RequestId id = 0;
   Duration submitted_at{};
@@ -156,8 +157,10 @@ void Run::KillNode(const Fault& fault) {
   if (nodes_.edge(fault.node) != nullptr) {
     TakeOutputs();  // what it gave before is its people's
     for (Asked& asked : asked_) {
-      if (asked.what.edge + 1 != fault.node || !asked.submitted || asked.ended) continue;
-      asked.ended = asked.left = true;
+      if (asked.what.edge + 1 != fault.node || !asked.submitted) continue;
+      asked.gone = true;
+      asked.left |= !asked.ended;
+      asked.ended = true;
     }
   }
   nodes_.Kill(fault.node, fault.said);
@@ -271,7 +274,7 @@ void Run::TakeOutputs() {
       const std::optional<EdgeOutput> output = edge->PollOutput();
       if (!output) break;
       for (Asked& asked : asked_) {
-        const bool of_it = asked.what.edge + 1 == node && asked.submitted && !asked.left;
+        const bool of_it = asked.what.edge + 1 == node && asked.submitted && !asked.gone;
         if (of_it && asked.id == output->request) Take(asked, *output);
       }
     }
@@ -282,8 +285,7 @@ void Run::Take(Asked& asked, const EdgeOutput& output) {
   const std::string name = "request of kind " + std::to_string(asked.what.kind);
   if (const auto* token = std::get_if<TokenOut>(&output.what)) {
     const std::vector<Token>& expected = undisturbed_.TokensOf(asked.what.kind);
-    if (asked.ended || asked.tokens >= expected.size() ||
-        token->token != expected[asked.tokens]) {
+    if (asked.ended || asked.tokens >= expected.size() || token->token != expected[asked.tokens]) {
       checker_.Broken(name + ": token " + std::to_string(asked.tokens) +
                       " is not that of an undisturbed run");
     }
@@ -323,8 +325,8 @@ void Run::CheckTime() {
   for (const Asked& asked : asked_) {
     if (!asked.submitted || asked.ended) continue;
     if (Elapsed() - std::max(asked.submitted_at, s_.quiet()) > kRequestEndsWithin) {
-      checker_.Broken("request of kind " + std::to_string(asked.what.kind) + " has not ended after " +
-                      std::to_string(asked.tokens) + " tokens");
+      checker_.Broken("request of kind " + std::to_string(asked.what.kind) +
+                      " has not ended after " + std::to_string(asked.tokens) + " tokens");
     }
   }
 }
@@ -361,8 +363,8 @@ void Run::Heal() {
 void Run::Probe() {
   Turn(Elapsed() + kHealedWithin, [] { return false; });
   for (int edge = 0; edge < s_.n_edges; ++edge) {
-    asked_.push_back({.what = {.at = Elapsed(), .edge = edge, .kind = 0, .n_predict = 6},
-                      .probe = true});
+    asked_.push_back(
+        {.what = {.at = Elapsed(), .edge = edge, .kind = 0, .n_predict = 6}, .probe = true});
   }
   Turn(Duration::max(), [this] { return AllEnded(); });
 }

@@ -1,5 +1,5 @@
-// One scenario from beginning to end: people ask, faults come and go, a checker looks on, and in the
-// end every node must serve again and hold nothing of what is over.
+// One scenario from beginning to end: people ask, faults come and go, a checker looks on, and in
+// the end every node must serve again and hold nothing of what is over.
 #pragma once
 
 #include <string>

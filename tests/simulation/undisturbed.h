@@ -11,7 +11,7 @@
 
 namespace mortar {
 
-inline constexpr int kRequestKinds = 12;   // prompts of several lengths; greedy and sampled
+inline constexpr int kRequestKinds = 12;    // prompts of several lengths; greedy and sampled
 inline constexpr int kScenarioTokens = 40;  // at most, of an answer
 
 // The prompt is a text that begins with kCanary, a token for each byte.
