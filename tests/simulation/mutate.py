@@ -19,7 +19,7 @@ MUTANTS = {
     "replay_off_by_one": ("slot.sent = std::min(from, slot.answered);",
                           "slot.sent = std::min(from + 1, slot.answered);"),
     "answer_epoch": ("if (found && slot.epoch == epoch) return &slot;",
-                     "if (found) return &slot;"),
+                     "if (found && epoch <= slot.epoch) return &slot;"),
     # coordinator/plan.cc
     "lost_worker": ("if (now - m.heard > kStatusAgeMax) out",
                     "if (now - m.heard > 1000 * kStatusAgeMax) out"),

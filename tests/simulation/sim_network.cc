@@ -9,6 +9,8 @@
 namespace mortar {
 namespace {
 
+constexpr Duration kCalmDelayMax = std::chrono::milliseconds(20);
+
 // Bytes that a queued message holds. Those without rows are bounded by their number.
 size_t HeldBytes(const AnyMessage& message) {
   const auto* frame = std::get_if<Activation>(&message);
@@ -218,6 +220,7 @@ void SimNetwork::RelayGone(Time until) {
 
 void SimNetwork::Calm() {
   options_.loss = options_.duplicates = options_.link_losses = 0;
+  options_.delay_max = std::min<Duration>(options_.delay_max, kCalmDelayMax);
   relay_gone_until_ = {};
   for (auto& [ends, link] : links_) link.blocked_until = {};
   for (auto& [node, place] : places_) place.slowness = 1;

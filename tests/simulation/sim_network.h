@@ -73,7 +73,7 @@ class SimNetwork {
   // Nothing passes the relay before `until`, and what was on its way through it is lost.
   void RelayGone(Time until);
   void SetStalled(NodeId node, bool stalled) { places_[node].stalled = stalled; }
-  // Nothing is lost, doubled or cut off from now on.
+  // Nothing is lost, doubled, cut off or long on its way from now on.
   void Calm();
   // Its jobs take so many times as long, from the next one on.
   void SetSlowness(NodeId node, double factor) { places_[node].slowness = factor; }

@@ -71,8 +71,8 @@ class Run {
       if (fault.kind == FaultKind::kClockJump) continue;
       due_.emplace(fault.at + fault.lasts, [this, fault] { End(fault); });
     }
-    // A network that is much worse than any is one of the faults.
-    if (!s_.whole) due_.emplace(s_.quiet(), [this] { network_.Calm(); });
+    // What a bad network takes is over with the last fault, or answers have no time to end in.
+    due_.emplace(s_.quiet(), [this] { network_.Calm(); });
   }
 
   SimResult ToTheEnd();
