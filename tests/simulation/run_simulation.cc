@@ -14,16 +14,17 @@ namespace mortar {
 namespace {
 
 constexpr char kUsage[] =
-    "usage: ./dev sim [--preset PRESET] [--seed N [--trace]] [--seeds N] [--minutes M]\n"
+    "usage: ./dev sim [--preset PRESET] [--seed N [--trace]] [--seeds N [--from F]] [--minutes M]\n"
     "  --seed N     the scenario of seed N, twice: it must repeat itself\n"
     "  --trace      every message of it, with what became of it\n"
-    "  --seeds N    the first N seeds, from 1\n"
+    "  --seeds N    N seeds, from 1 or F on\n"
     "  --minutes M  seeds in random order for M minutes\n";
 
 struct Flags {
   std::optional<uint64_t> seed;
   std::optional<uint64_t> seeds;
   std::optional<uint64_t> minutes;
+  std::optional<uint64_t> from;
   bool trace = false;
 };
 
@@ -38,6 +39,7 @@ std::optional<Flags> Parse(int argc, char** argv) {
     std::optional<uint64_t>* value = name == "--seed"      ? &flags.seed
                                      : name == "--seeds"   ? &flags.seeds
                                      : name == "--minutes" ? &flags.minutes
+                                     : name == "--from"    ? &flags.from
                                                            : nullptr;
     if (value == nullptr || ++i == argc) return std::nullopt;
     char* end = nullptr;
@@ -45,7 +47,8 @@ std::optional<Flags> Parse(int argc, char** argv) {
     if (end == argv[i] || *end != '\0' || argv[i][0] == '-') return std::nullopt;
   }
   const int modes = flags.seed.has_value() + flags.seeds.has_value() + flags.minutes.has_value();
-  if (modes != 1 || (flags.trace && !flags.seed)) return std::nullopt;
+  if (modes != 1 || (flags.trace && !flags.seed) || (flags.from && !flags.seeds))
+    return std::nullopt;
   return flags;
 }
 
@@ -126,7 +129,8 @@ int Main(int argc, char** argv) {
     return std::chrono::steady_clock::now() < end;
   };
   while (kept && more()) {
-    const uint64_t seed = flags->seeds ? static_cast<uint64_t>(totals.runs) + 1 : random();
+    const uint64_t seed =
+        flags->seeds ? flags->from.value_or(1) + static_cast<uint64_t>(totals.runs) : random();
     kept = RunSeed(undisturbed, seed, totals);
   }
   totals.Print("\n");
