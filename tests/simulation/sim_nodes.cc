@@ -28,6 +28,8 @@ void SimNodes::Start(int node, bool new_id) {
   Process& process = At(node);
   if (process.loop != nullptr) return;
   const int n_edges = parts_.scenario.n_edges;
+  // A node's id follows from its key: it keeps both, or neither.
+  if (process.starts == 0 || new_id) process.keys = NewKeyPair();
   if (node == 0) {
     process.id = kCoordinatorNode;
   } else if (process.starts == 0 || new_id) {
@@ -38,7 +40,6 @@ void SimNodes::Start(int node, bool new_id) {
   parts_.checker.Forget(process.id);
   process.transport = parts_.network.Attach(process.id);
   if (parts_.scenario.sealed) {
-    process.keys = NewKeyPair();
     process.transport = WithKey(std::move(process.transport), process.keys.public_key);
   }
   process.jobs = parts_.network.NewJobs(process.id);
