@@ -118,8 +118,8 @@ class Cases:
         if key not in self.alone:
             answer = json.loads(run(
                 [self.options.mortar, "run", "-m", self.model(name), "-t", str(os.cpu_count()),
-                 "--raw", "--json", "-n", str(n), "--temp", "0", "-f", prompt, "-c",
-                 "512" if name == LLAMA_7B else "4608"]))
+                 "--front", "1", "--back", "1", "--raw", "--json", "-n", str(n), "--temp", "0",
+                 "-f", prompt, "-c", "512" if name == LLAMA_7B else "4608"]))
             self.alone[key] = answer["tokens"]
         return self.alone[key]
 
@@ -243,8 +243,8 @@ class Cases:
     def speed_alone(self, name, prompt, sessions, tokens):
         if sessions == 1:
             answer = json.loads(run(
-                [self.options.mortar, "run", "-m", self.model(name), "-t", "1", "--raw", "--json",
-                 "-n", str(tokens), "--temp", "0", "-c", "512", "-f", prompt]))
+                [self.options.mortar, "run", "-m", self.model(name), "-t", "1", "--front", "1",
+                 "--back", "1", "--raw", "--json", "-n", str(tokens), "--temp", "0", "-c", "512", "-f", prompt]))
             return answer["timings"]["decode_tok_s"]
         (bench,) = json.loads(run(
             [self.options.mortar, "bench", "-m", self.model(name), "-t", "1", "-p", "0", "-n",

@@ -75,12 +75,15 @@ TEST_F(WorkerSlices, DecodeThatWaitsTakesTurnsWithSlices) {
 
 TEST_F(WorkerSlices, PromptsOfSeveralSessionsShareASlice) {
   GiveFrame(Frame(kPrompt, 1, 1, 0, 4 + kDecodeRowsMax));
-  GiveFrame(Frame(3, 1, 1, 0, 60));
-  RunBatch(milliseconds(10));
-  RunBatch(milliseconds(10));
-  int rows = 0;
-  for (const int n : PlanNow().rows) rows += n;
-  EXPECT_EQ(rows, 10);
+  GiveFrame(Frame(4, 1, 1, 0, 60));
+  int slices = 0;
+  for (; state_.frames_queued > 0; ++slices) {
+    int rows = 0;
+    for (const int n : PlanNow().rows) rows += n;
+    EXPECT_EQ(rows, 10);
+    RunBatch(milliseconds(10));
+  }
+  EXPECT_EQ(slices, (4 + kDecodeRowsMax + 60) / 10);
 }
 
 TEST_F(WorkerSlices, WithoutASessionThatDecodesAFrameRunsWhole) {
@@ -115,8 +118,10 @@ TEST_F(WorkerSlices, ARowsTimeFollowsWhatPrefillTakesAndNotDecode) {
 
 TEST_F(WorkerSlices, ShortChunksOfAPromptThatFollowEachOtherAreNoDecode) {
   GiveFrame(Frame(kPrompt, 1, 1, 0, 4));
+  const WorkerPlan plan = PlanNow();
+  Give(BatchStarted{&plan.batch, &plan.rows});
   GiveFrame(Frame(kPrompt, 1, 2, 4, 4));
-  RunBatch(milliseconds(4));
+  Give(BatchDone{milliseconds(4)});
   GiveToken();
   EXPECT_THAT(RunBatch(milliseconds(5)), ElementsAre(PlaceOf(kDecoding)));
   EXPECT_THAT(RunBatch(milliseconds(4)), ElementsAre(PlaceOf(kPrompt)));
