@@ -87,14 +87,12 @@ bool Decodes(const EdgeSlot& slot) {
 
 // A token and its guesses leave when nothing else of their session is on its way; so do short
 // prompts.
-bool IsDecode(const EdgeSlot& slot, int n) {
-  return n <= kDecodeRowsMax && slot.in_flight.empty();
-}
+bool IsDecode(const EdgeSlot& slot, int n) { return n <= kDecodeRowsMax && slot.in_flight.empty(); }
 
 // What sessions that decode leave to prompts.
 struct Share {
-  bool bounded = false;   // another session decodes
-  size_t row_bytes = 0;   // of prompts in flight, all sessions together
+  bool bounded = false;  // another session decodes
+  size_t row_bytes = 0;  // of prompts in flight, all sessions together
 };
 
 Share ShareOf(const EdgeState& s, int index) {
@@ -109,8 +107,8 @@ Share ShareOf(const EdgeState& s, int index) {
   return share;
 }
 
-// The next chunk of a session within the flow limits, where prompts of other sessions take `planned`
-// bytes of rows in the same batch; n = 0 when there is none.
+// The next chunk of a session within the flow limits, where prompts of other sessions take
+// `planned` bytes of rows in the same batch; n = 0 when there is none.
 EdgeItem NextChunk(const EdgeState& s, Time now, int index, size_t planned = 0) {
   const EdgeSlot& slot = SlotAt(s, index);
   EdgeItem item{.slot = index, .request = slot.request, .epoch = slot.epoch};

@@ -232,8 +232,8 @@ void NoteRowTime(WorkerState& s, Duration time) {
   }
 }
 
-// The rest of a frame runs later; what there is of its rows waits with it. A frame of an older epoch
-// has left the queue meanwhile.
+// The rest of a frame runs later; what there is of its rows waits with it. A frame of an older
+// epoch has left the queue meanwhile.
 void KeepSlice(WorkerSession& session, RunningFrame& slice) {
   if (session.frames.empty()) return;
   QueuedFrame& frame = session.frames.front();

@@ -84,11 +84,11 @@ class Measurement {
     EdgeOptions options = EdgeOptionsOf(session, id, "measured");
     options.sealed = link.keys.has_value();
     options.n_parallel = static_cast<int>(sessions_.size());
-    ASSIGN_OR_RETURN(transport_, ZmqTransport::Create(std::move(link),
-                                                      {context_.clock, context_.log, pool_}));
-    ASSIGN_OR_RETURN(engine_, LoadEdgeEngine({model, *compute.kernels, *compute.pool}, session.cut,
-                                             {session.context, options.n_parallel,
-                                              session.kv_type, 1}));
+    ASSIGN_OR_RETURN(transport_,
+                     ZmqTransport::Create(std::move(link), {context_.clock, context_.log, pool_}));
+    ASSIGN_OR_RETURN(engine_,
+                     LoadEdgeEngine({model, *compute.kernels, *compute.pool}, session.cut,
+                                    {session.context, options.n_parallel, session.kv_type, 1}));
     ASSIGN_OR_RETURN(edge_, Edge::Create(options, {*transport_, context_.clock, jobs_, context_.log,
                                                    *engine_, *model.tokenizer}));
     driver_ = std::make_unique<LoopDriver>(

@@ -1,6 +1,6 @@
 // Writes a model with the shapes and the types of a known one, and random weights, for measuring
-// speed: write_bench_model NAME PATH. Without arguments: the names of those that `./dev bench engine`
-// measures.
+// speed: write_bench_model NAME PATH. Without arguments: the names of those that `./dev bench
+// engine` measures.
 #include <algorithm>
 #include <cstdio>
 #include <iterator>

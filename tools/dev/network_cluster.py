@@ -12,7 +12,7 @@ import subprocess
 import time
 
 START_MAX = 30  # seconds until a program has said that it is there
-LOAD_MAX = 60  # until it has read its layers: gigabytes, from whatever disk
+LOAD_MAX = 180  # until it has read its layers: gigabytes, from whatever disk
 ANSWER_MAX = 300  # seconds for one answer or one run of llama-bench, which loads over the link
 DIAL_INTERVAL = 0.05
 

@@ -1,5 +1,6 @@
-// Goal: what an edge sends of prompts while another of its sessions decodes is so little that a token
-// waits for no more than kSharedRowBytesInFlightMax on a link; alone, a prompt has the whole of it.
+// Goal: what an edge sends of prompts while another of its sessions decodes is so little that a
+// token waits for no more than kSharedRowBytesInFlightMax on a link; alone, a prompt has the whole
+// of it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -29,7 +30,8 @@ class EdgeShares : public EdgeTables {
   std::vector<int> SendAll() {
     std::vector<int> sizes;
     while (!PlanNow().front.empty()) {
-      for (const Activation& frame : RunFront()) sizes.push_back(static_cast<int>(frame.envelope.n));
+      for (const Activation& frame : RunFront())
+        sizes.push_back(static_cast<int>(frame.envelope.n));
     }
     return sizes;
   }

@@ -1,6 +1,6 @@
-// Goal: while a session decodes, prefill runs in slices of kSliceTime, and a frame that ran in slices
-// leaves as if it had run at once: its rows have the same bits, and whatever happens between two
-// slices is dealt with as between two frames.
+// Goal: while a session decodes, prefill runs in slices of kSliceTime, and a frame that ran in
+// slices leaves as if it had run at once: its rows have the same bits, and whatever happens between
+// two slices is dealt with as between two frames.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -165,8 +165,8 @@ class SlicedFrame : public testing::Test {
     options.context_max = 64;
     options.kv_positions_max = 128;
     options.rows_max = 64;
-    engine_ = *Engine::Load(*file_, {{false, {1, 3}, false}}, options, **SelectKernels(""),
-                            *compute_);
+    engine_ =
+        *Engine::Load(*file_, {{false, {1, 3}, false}}, options, **SelectKernels(""), *compute_);
   }
 
   // The rows that leave for a frame which runs in slices of `sizes`.
