@@ -244,7 +244,8 @@ class Cases:
         if sessions == 1:
             answer = json.loads(run(
                 [self.options.mortar, "run", "-m", self.model(name), "-t", "1", "--front", "1",
-                 "--back", "1", "--raw", "--json", "-n", str(tokens), "--temp", "0", "-c", "512", "-f", prompt]))
+                 "--back", "1", "--raw", "--json", "-n", str(tokens), "--temp", "0", "-c", "512",
+                 "-f", prompt]))
             return answer["timings"]["decode_tok_s"]
         (bench,) = json.loads(run(
             [self.options.mortar, "bench", "-m", self.model(name), "-t", "1", "-p", "0", "-n",
@@ -263,7 +264,8 @@ class Cases:
         sizes = [hop["layers"][1] - hop["layers"][0] for hop in plan["hops"]
                  if hop["role"] == "worker"]
         with network.cluster(len(sizes), ["-c", "512", "-np", "1"],
-                             ["--layers", ",".join(map(str, sizes))], loaded=True) as edge:
+                             ["--layers", ",".join(map(str, sizes))]) as edge:
+            network.load(edge, ["-c", "512", "-f", prompt])
             forget_pages(path)
             outcome = run_limited(network.edge_command(edge, 16, ["-c", "512", "-f", prompt]),
                                   EDGE_MEMORY, EDGE_SECONDS)

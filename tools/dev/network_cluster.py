@@ -147,14 +147,13 @@ class Network:
         stack.enter_context(program(
             [self.options.mortar, "worker", "--name", name, "--coordinator", coordinator,
              "--listen", here, "--advertise", self.far(stack, here, name), "-m", self.model, "-t",
-             self.threads, "--log-level", "info"] + list(flags)
+             self.threads] + list(flags)
             + self.keys.listens(name) + self.keys.dials(),
             self.folder, name, r"joined the coordinator"))
 
     @contextlib.contextmanager
-    def cluster(self, workers, worker_flags=("-c", "2048"), coordinator_flags=(), loaded=False):
-        """Yields the flags of an edge that is far from all of them; with `loaded` when all workers
-        have their layers, which takes long of a large model."""
+    def cluster(self, workers, worker_flags=("-c", "2048"), coordinator_flags=()):
+        """Yields the flags of an edge that is far from all of them."""
         with contextlib.ExitStack() as stack:
             found = stack.enter_context(program(
                 [self.options.mortar, "coordinator", "--listen", "tcp://127.0.0.1:0",
@@ -163,11 +162,8 @@ class Network:
                 self.folder, "coordinator", r"coordinator at (tcp://[^\s,]+)"))
             coordinator = found.group(1)
             far = self.far(stack, coordinator, "coordinator")
-            names = ["a", "b"][:workers]
-            for name in names:
+            for name in ["a", "b"][:workers]:
                 self.worker(stack, name, coordinator if name == "a" else far, worker_flags)
-            for name in names if loaded else []:
-                wait_for_log(self.folder, name, r"\bloaded\b", LOAD_MAX)
             yield (["--coordinator", far, "--keys", self.keys.file("edge")] + self.keys.dials())
 
     def edge_command(self, edge, tokens, flags):
@@ -180,9 +176,20 @@ class Network:
         text = [] if prompt is None else ["-p", prompt]
         return json.loads(run(self.edge_command(edge, tokens, text + list(flags))))
 
+    def load(self, edge, flags):
+        """Returns when the workers have their layers, which they are told with the first route: of
+        a large model that may take longer than an edge waits."""
+        deadline = time.monotonic() + LOAD_MAX
+        while True:
+            try:
+                return self.answer(edge, None, 1, flags)
+            except Failed:
+                if time.monotonic() > deadline:
+                    raise
+
     def sessions(self, edges, wanted, flags=()):
-        """Runs one edge for each of `edges`, with the sessions [(prompt file, tokens, after how many
-        tokens of the first)] of each, all at once. Returns what each session of each says."""
+        """Runs one edge for each of `edges`, with the sessions [(prompt file, tokens, after how
+        many tokens of the first)] of each, all at once. Returns what each session of each says."""
         with contextlib.ExitStack() as stack:
             started = [self.start_sessions(stack, at, edge, one, flags)
                        for at, (edge, one) in enumerate(zip(edges, wanted))]

@@ -189,15 +189,15 @@ def case_lines(rows, when, load):
 
 CASES_INTRO = [
     CASES_TITLE, "",
-    "Several sessions on one link, many edges, and an edge with little memory: `./dev bench network "
-    "--cases NAME`. Links are 30 ms and 100 Mbit/s if nothing else is said, keys are on, each process "
-    "computes with `-t 1`, `small-edge` with all cores, since there one computes at a time. Models "
-    "other than SmolLM2 have random weights: `wide-q4_0` has rows of 8 KiB and little to compute, so "
-    "that its link is what is scarce. All tokens are those of one process. Delays are those of the "
-    "worst token, the median of three runs; ratios the median of three. Compute is what the layers of "
-    "the busiest node take, transfer the bytes of the fullest hop over its rate. The prediction is "
-    "that of `mortar plan` from the speed of `mortar bench`. The load is the machine's average of a "
-    "minute, the case's own among it.", "",
+    "Several sessions on one link, many edges, and an edge with little memory: `./dev bench "
+    "network --cases NAME`. Links are 30 ms and 100 Mbit/s if nothing else is said, keys are on, "
+    "each process computes with `-t 1`, of `small-edge` with all cores, since there one computes "
+    "at a time. Models other than SmolLM2 have random weights: `wide-q4_0` has rows of 8 KiB and "
+    "little to compute, so that its link is what is scarce. All tokens are those of one process. "
+    "Delays are those of the worst token, the median of three runs; ratios the median of three. "
+    "Compute is what the layers of the busiest node take, transfer the bytes of the fullest hop "
+    "over its rate. The prediction is that of `mortar plan` from the speed of `mortar bench`. The "
+    "load is the machine's average of a minute, the case's own among it.", "",
     "| case | what | measured | bar | verdict | when |", "| --- | --- | --- | --- | --- | --- |"]
 
 

@@ -1,4 +1,4 @@
-# Goal: a program that is given so much memory has no more: it is told apart whether it runs, ends by
+# Goal: a program that is given so much memory has no more: it is told whether it runs, ends by
 # itself, does not end, or is killed for want of memory. Needs root and control groups, as CI has.
 import os
 import sys
