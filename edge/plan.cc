@@ -11,7 +11,9 @@
 //   engine idle, else first frames have answers  | a batch of the back layers
 //   engine idle, else positions are to be sent   | a batch of the front layers: decode first, one
 //                                                | chunk a session, round robin, rows_max, within
-//                                                | its frames_max and bytes_granted; behind the
+//                                                | its frames_max and bytes_granted, and of
+//                                                | prompts while another session decodes within
+//                                                | kSharedRowBytesInFlightMax together; behind the
 //                                                | log's last token its guesses, as many as fit;
 //                                                | one chunk of prefill before decode after
 //                                                | kDecodeStreakMax batches without it
@@ -79,8 +81,35 @@ StepTokens GuessesOfFrame(const EdgeState& s, const EdgeSlot& slot) {
   return guesses;
 }
 
-// The next chunk of a session within the flow limits; n = 0 when there is none.
-EdgeItem NextChunk(const EdgeState& s, Time now, int index) {
+bool Decodes(const EdgeSlot& slot) {
+  return slot.phase == SlotPhase::kRunning && slot.timings.output_tokens > 0;
+}
+
+// A token and its guesses leave when nothing else of their session is on its way; so do short
+// prompts.
+bool IsDecode(const EdgeSlot& slot, int n) { return n <= kDecodeRowsMax && slot.in_flight.empty(); }
+
+// What sessions that decode leave to prompts.
+struct Share {
+  bool bounded = false;  // another session decodes
+  size_t row_bytes = 0;  // of prompts in flight, all sessions together
+};
+
+Share ShareOf(const EdgeState& s, int index) {
+  Share share;
+  for (size_t i = 0; i < s.slots.size(); ++i) {
+    const EdgeSlot& slot = s.slots[i];
+    if (static_cast<int>(i) != index && Decodes(slot)) share.bounded = true;
+    const bool prompt = slot.in_flight.size() > 1 ||
+                        (!slot.in_flight.empty() && slot.in_flight.front().n > kDecodeRowsMax);
+    if (prompt) share.row_bytes += slot.bytes_in_flight;
+  }
+  return share;
+}
+
+// The next chunk of a session within the flow limits, where prompts of other sessions take
+// `planned` bytes of rows in the same batch; n = 0 when there is none.
+EdgeItem NextChunk(const EdgeState& s, Time now, int index, size_t planned = 0) {
   const EdgeSlot& slot = SlotAt(s, index);
   EdgeItem item{.slot = index, .request = slot.request, .epoch = slot.epoch};
   if (slot.phase != SlotPhase::kRunning || slot.front_running || now < slot.held_until ||
@@ -89,15 +118,21 @@ EdgeItem NextChunk(const EdgeState& s, Time now, int index) {
   }
   const int n_tokens = static_cast<int>(slot.tokens.size());
   if (slot.sent >= n_tokens) return item;
+  const size_t row_bytes = FrameInFlight{.n = 1}.bytes(s.options.model.n_embd);
   int n = std::min(slot.chunk_rows, n_tokens - slot.sent);
   if (slot.guesses.n > 0 && slot.sent == slot.answered) {
     item.guesses = GuessesOfFrame(s, slot);
     n += item.guesses.n;
+  } else if (n > 1) {
+    const Share share = ShareOf(s, index);
+    if (share.bounded) {
+      n = std::min(n, std::max(1, static_cast<int>(kSharedFrameRowBytesMax / row_bytes)));
+      const size_t others = share.row_bytes + planned;
+      const size_t together = others + static_cast<size_t>(n) * row_bytes;
+      if (others > 0 && together > kSharedRowBytesInFlightMax) return item;
+    }
   }
-  const FrameInFlight frame{.base = slot.sent, .n = n};
-  if (slot.bytes_in_flight + frame.bytes(s.options.model.n_embd) > slot.bytes_granted) {
-    return item;
-  }
+  if (slot.bytes_in_flight + static_cast<size_t>(n) * row_bytes > slot.bytes_granted) return item;
   item.base = slot.sent;
   item.n = n;
   item.wanted = item.guesses.n > 0 ? RowsWanted::kAll : Wanted(s, slot, slot.sent + n);
@@ -107,12 +142,14 @@ EdgeItem NextChunk(const EdgeState& s, Time now, int index) {
 // Adds chunks of the class wanted, until rows or `items_max` run out. Returns the rows.
 int AddChunks(const EdgeState& s, Time now, bool decode, int items_max, int rows, EdgePlan& plan) {
   const int n_slots = static_cast<int>(s.slots.size());
+  size_t planned = 0;
   for (int i = 0; i < n_slots && items_max > 0; ++i) {
-    EdgeItem item = NextChunk(s, now, (s.next_slot + i) % n_slots);
-    if (item.n == 0 || (item.n <= kDecodeRowsMax) != decode) continue;
+    EdgeItem item = NextChunk(s, now, (s.next_slot + i) % n_slots, planned);
+    if (item.n == 0 || IsDecode(SlotAt(s, item.slot), item.n) != decode) continue;
     if (rows + item.n > s.options.rows_max) continue;
     rows += item.n;
     --items_max;
+    if (!decode) planned += FrameInFlight{.n = item.n}.bytes(s.options.model.n_embd);
     plan.front.push_back(std::move(item));
   }
   return rows;
@@ -120,7 +157,8 @@ int AddChunks(const EdgeState& s, Time now, bool decode, int items_max, int rows
 
 bool PrefillWaits(const EdgeState& s, Time now) {
   for (size_t i = 0; i < s.slots.size(); ++i) {
-    if (NextChunk(s, now, static_cast<int>(i)).n > kDecodeRowsMax) return true;
+    const EdgeItem item = NextChunk(s, now, static_cast<int>(i));
+    if (item.n > 0 && !IsDecode(s.slots[i], item.n)) return true;
   }
   return false;
 }

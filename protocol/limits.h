@@ -25,6 +25,11 @@ inline constexpr size_t kRowBytesInFlightMax = size_t{1} << 20;
 inline constexpr size_t kFrameRowBytesMax = size_t{256} << 10;
 // Workers of one route. The envelope has room for one fewer: the receiver is no remaining hop.
 inline constexpr int kHopsMax = 8;
+// The same two bounds on what an edge sends of prompts while another session of it decodes: links
+// are queues without lanes, and at 100 Mbit/s so much takes 21 ms each way and 5 ms a frame. All
+// its prompts together, since they share the link.
+inline constexpr size_t kSharedRowBytesInFlightMax = size_t{256} << 10;
+inline constexpr size_t kSharedFrameRowBytesMax = size_t{64} << 10;
 
 // Positions of one frame for rows of n_embd floats. Zero when a single row is too large.
 inline constexpr int FrameRowsMax(int n_embd) {
@@ -43,6 +48,14 @@ inline constexpr int kDecodeRowsMax = 16;
 // Decode batches in a row while prefill waits; then one prefill frame runs, so that many
 // decoding sessions cannot hold a new one off for ever.
 inline constexpr int kDecodeStreakMax = 8;
+// While sessions decode, a worker runs prefill in slices that take about so long, one in every
+// second batch: what a token may wait for at a worker. A frame that takes longer is cut by rows.
+inline constexpr Duration kSliceTime = std::chrono::milliseconds(10);
+// Rows of a slice at least: with fewer, a product reads weights more often than it computes.
+inline constexpr int kSliceRowsMin = 8;
+// A worker that had a decode frame within this time has a session that decodes: longer than a
+// token takes over the slowest link that people would use.
+inline constexpr Duration kDecodeRecent = std::chrono::milliseconds(500);
 // Ended sessions that a worker remembers, so that a late frame cannot bring one back.
 inline constexpr size_t kEndedSessionsRemembered = 1024;
 // Silence after which a worker frees a session: its edge is gone or has long given up.

@@ -172,43 +172,90 @@ void On(WorkerState& s, Time, LoadDone& e) {
 // Whether a frame of prefill could have been in the batch.
 bool PrefillWaits(const WorkerState& s) {
   return std::any_of(s.places.begin(), s.places.end(), [](const WorkerSession& session) {
-    return !session.frames.empty() && session.frames.front().envelope.n > kDecodeRowsMax;
+    return !session.frames.empty() && !session.frames.front().decode;
   });
+}
+
+// The next `rows` rows of a session's oldest frame, which leaves the queue with its last ones.
+RunningFrame TakeSlice(WorkerState& s, int place, int rows) {
+  WorkerSession& session = s.places[static_cast<size_t>(place)];
+  QueuedFrame& frame = session.frames.front();
+  RunningFrame slice{.place = place,
+                     .envelope = frame.envelope,
+                     .first = frame.done,
+                     .n = rows,
+                     .rows_in = frame.rows,
+                     .rows_out = std::move(frame.rows_out)};
+  frame.done += rows;
+  CHECK(rows > 0 && frame.done <= static_cast<int>(frame.envelope.n));
+  session.running = true;
+  session.applied_step = frame.envelope.step;
+  session.applied_have = static_cast<int>(frame.envelope.base) + frame.done;
+  if (slice.ends_frame()) {
+    --s.frames_queued;
+    session.queued_bytes -= frame.rows.bytes();
+    session.frames.pop_front();
+  }
+  return slice;
 }
 
 void On(WorkerState& s, Time, BatchStarted& e) {
   CHECK(!s.busy && s.running.empty());
   s.busy = true;
   bool prefill = false;
-  for (const int place : *e.places) {
-    WorkerSession& session = s.places[static_cast<size_t>(place)];
-    QueuedFrame frame = session.frames.pop_front();
-    --s.frames_queued;
-    session.queued_bytes -= frame.rows.bytes();
-    session.running = true;
-    session.applied_step = frame.envelope.step;
-    session.applied_have = static_cast<int>(frame.envelope.base + frame.envelope.n);
-    prefill |= frame.envelope.n > kDecodeRowsMax;
-    s.counters.rows += frame.envelope.n;
-    s.running.push_back({.place = place,
-                         .envelope = frame.envelope,
-                         .rows_in = std::move(frame.rows),
-                         .rows_out = {}});
+  for (size_t i = 0; i < e.places->size(); ++i) {
+    const int place = (*e.places)[i];
+    const QueuedFrame& frame = s.places[static_cast<size_t>(place)].frames.front();
+    prefill |= !frame.decode;
+    const int left = static_cast<int>(frame.envelope.n) - frame.done;
+    s.running.push_back(TakeSlice(s, place, e.rows == nullptr ? left : (*e.rows)[i]));
+    s.counters.rows += static_cast<uint64_t>(s.running.back().n);
     s.next_place = (place + 1) % static_cast<int>(s.places.size());
   }
+  s.prefill_runs = prefill;
   const bool starved = !prefill && PrefillWaits(s);
   s.decode_streak = starved ? std::min(s.decode_streak + 1, kDecodeStreakMax) : 0;
   ++s.counters.batches;
 }
 
+// How long a row takes, from the batch that ran: with prefill the newest counts for a quarter. Of
+// decode alone, whose rows take longer, it is a first guess.
+void NoteRowTime(WorkerState& s, Duration time) {
+  int rows = 0;
+  for (const RunningFrame& frame : s.running) rows += frame.n;
+  if (rows == 0) return;
+  const Duration row = time / rows;
+  if (s.row_time <= Duration{}) {
+    s.row_time = row;
+  } else if (s.prefill_runs) {
+    s.row_time += (row - s.row_time) / 4;
+  }
+}
+
+// The rest of a frame runs later; what there is of its rows waits with it. A frame of an older
+// epoch has left the queue meanwhile.
+void KeepSlice(WorkerSession& session, RunningFrame& slice) {
+  if (session.frames.empty()) return;
+  QueuedFrame& frame = session.frames.front();
+  const Envelope& e = frame.envelope;
+  if (e.epoch != slice.envelope.epoch || e.step != slice.envelope.step) return;
+  frame.rows_out = std::move(slice.rows_out);
+}
+
 void On(WorkerState& s, Time, BatchDone& e) {
   s.busy = false;
+  NoteRowTime(s, e.time);
   for (RunningFrame& frame : s.running) {
     WorkerSession& session = s.places[static_cast<size_t>(frame.place)];
     session.running = false;
     session.sent.compute_ns += static_cast<uint64_t>(e.time.count());
     // An ended session's rows interest nobody.
-    if (!session.ending) Deliver(s, frame);
+    if (session.ending) continue;
+    if (frame.ends_frame()) {
+      Deliver(s, frame);
+    } else {
+      KeepSlice(session, frame);
+    }
   }
   s.running.clear();
 }

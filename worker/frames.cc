@@ -172,7 +172,15 @@ int OpenSession(WorkerState& s, NodeId from, const Envelope& e) {
   return place;
 }
 
-void Accept(WorkerState& s, WorkerSession& session, Activation&& frame) {
+// One token and its drafts: the next one is sent when this one is answered, chunks of a prompt
+// follow each other. The first of short chunks counts as one too.
+bool IsDecode(const WorkerSession& session, const Envelope& e) {
+  return e.n <= static_cast<uint32_t>(kDecodeRowsMax) && session.frames.empty() && !session.running;
+}
+
+void Accept(WorkerState& s, Time now, WorkerSession& session, Activation&& frame) {
+  const bool decode = IsDecode(session, frame.envelope);
+  if (decode) s.decode_heard = now;
   const int end = static_cast<int>(frame.envelope.base + frame.envelope.n);
   const int pages_more = std::max(0, PagesFor(end) - session.pages);
   s.pages_free -= pages_more;
@@ -180,7 +188,8 @@ void Accept(WorkerState& s, WorkerSession& session, Activation&& frame) {
   session.have = end;
   session.accepted_step = frame.envelope.step;
   session.queued_bytes += frame.rows.bytes();
-  session.frames.push_back({.envelope = frame.envelope, .rows = std::move(frame.rows)});
+  session.frames.push_back(
+      {.envelope = frame.envelope, .rows = std::move(frame.rows), .decode = decode});
   ++s.frames_queued;
   ++s.counters.frames;
 }
@@ -230,7 +239,7 @@ void TakeFrame(WorkerState& s, Time now, NodeId from, Activation& frame) {
     session = &s.places[static_cast<size_t>(place)];
     session->heard = now;
   }
-  Accept(s, *session, std::move(frame));
+  Accept(s, now, *session, std::move(frame));
 }
 
 // The frame's rows go on: to the next hop all of them, back to the edge those it wants.

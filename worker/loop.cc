@@ -200,13 +200,13 @@ void Worker::Rest::StartRelease(Time now) {
 }
 
 void Worker::Rest::StartBatch(Time now) {
-  Apply(state, now, BatchStarted{&plan.batch});
+  Apply(state, now, BatchStarted{&plan.batch, &plan.rows});
   for (const RunningFrame& frame : state.running) {
     // Cannot fail: the frame was accepted with its pages counted.
+    const int base = static_cast<int>(frame.envelope.base);
     CHECK(engine->kv()
-              .Reserve(tables[static_cast<size_t>(frame.place)],
-                       static_cast<int>(frame.envelope.base),
-                       static_cast<int>(frame.envelope.base + frame.envelope.n))
+              .Reserve(tables[static_cast<size_t>(frame.place)], base + frame.first,
+                       base + frame.end())
               .ok());
   }
   batch_job.Prepare(*engine, state.running, tables);

@@ -6,51 +6,76 @@
 //   joined, and a change or the interval is over | NodeStatus
 //   engine idle, sessions have ended             | release their pages
 //   engine idle, else a placement is wanted      | load
-//   engine idle, else frames are queued          | a batch: frames of n <= kDecodeRowsMax first,
-//                                                | one frame a session, round robin, rows_max;
-//                                                | prefill when no decode waits, and one prefill
-//                                                | frame after kDecodeStreakMax decode batches
+//   engine idle, else frames are queued          | a batch: frames of decode first, one frame a
+//                                                | session, round robin, rows_max; prefill when
+//                                                | no decode waits, and one prefill frame after
+//                                                | kDecodeStreakMax decode batches
+//   the same, while a session decodes            | prefill in slices of kSliceTime, one in every
+//                                                | second batch while decode waits
 //   a session was silent for kSessionIdleMax     | it expires (looked for with each status)
+#include <algorithm>
+
 #include "engine/batch/kv_pages.h"
 #include "worker/state.h"
 
 namespace mortar {
 namespace {
 
-bool IsDecode(const WorkerSession& session) {
-  return session.frames.front().envelope.n <= static_cast<uint32_t>(kDecodeRowsMax);
+// Adds the next rows of a session's oldest frame, at most `rows_max` of them. Returns how many.
+int AddFrame(const WorkerState& s, int place, int rows_max, WorkerPlan& plan) {
+  const QueuedFrame& frame = s.places[static_cast<size_t>(place)].frames.front();
+  const int n = std::min(static_cast<int>(frame.envelope.n) - frame.done, rows_max);
+  plan.batch.push_back(place);
+  plan.rows.push_back(n);
+  return n;
 }
 
-// Adds sessions whose oldest frame is of the class wanted, until rows or `frames_max` run out.
-int AddFrames(const WorkerState& s, bool decode, int frames_max, int rows, WorkerPlan& plan) {
+// Adds sessions whose oldest frame is of decode until the batch is full. Returns the rows.
+int AddDecode(const WorkerState& s, int rows, WorkerPlan& plan) {
   const int n_places = static_cast<int>(s.places.size());
-  int added = 0;
-  for (int i = 0; i < n_places && added < frames_max; ++i) {
+  for (int i = 0; i < n_places; ++i) {
     const int place = (s.next_place + i) % n_places;
     const WorkerSession& session = s.places[static_cast<size_t>(place)];
-    if (session.frames.empty() || IsDecode(session) != decode) continue;
+    if (session.frames.empty() || !session.frames.front().decode) continue;
     const int n = static_cast<int>(session.frames.front().envelope.n);
     if (rows + n > s.options.rows_max) continue;
-    plan.batch.push_back(place);
-    rows += n;
-    ++added;
+    rows += AddFrame(s, place, n, plan);
   }
   return rows;
 }
 
-void PlanBatch(const WorkerState& s, WorkerPlan& plan) {
+// The same of prefill, at most `frames_max` frames. They run whole, as long as they fit, or in
+// slices while a session decodes.
+int AddPrefill(const WorkerState& s, Time now, int frames_max, WorkerPlan& plan) {
   const int n_places = static_cast<int>(s.places.size());
-  if (s.decode_streak >= kDecodeStreakMax) {
-    // Prefill has waited long enough, if any waits: it goes first this once.
-    const int rows = AddFrames(s, /*decode=*/false, 1, 0, plan);
-    AddFrames(s, /*decode=*/true, n_places, rows, plan);
-    return;
+  const int rows_max = PrefillRowsMax(s, now);
+  int rows = 0;
+  for (int i = 0; i < n_places && frames_max > 0 && rows < rows_max; ++i) {
+    const int place = (s.next_place + i) % n_places;
+    const WorkerSession& session = s.places[static_cast<size_t>(place)];
+    if (session.frames.empty() || session.frames.front().decode) continue;
+    const int left =
+        static_cast<int>(session.frames.front().envelope.n) - session.frames.front().done;
+    if (rows_max == s.options.rows_max && rows + left > rows_max) continue;
+    rows += AddFrame(s, place, rows_max - rows, plan);
+    --frames_max;
   }
-  AddFrames(s, /*decode=*/true, n_places, 0, plan);
-  if (plan.batch.empty()) AddFrames(s, /*decode=*/false, n_places, 0, plan);
+  return rows;
 }
 
-void PlanEngine(const WorkerState& s, WorkerPlan& plan) {
+void PlanBatch(const WorkerState& s, Time now, WorkerPlan& plan) {
+  const int n_places = static_cast<int>(s.places.size());
+  const bool slices = PrefillRowsMax(s, now) < s.options.rows_max;
+  if (s.decode_streak >= (slices ? 1 : kDecodeStreakMax)) {
+    // Prefill has waited long enough, if any waits: it goes first this once.
+    AddDecode(s, AddPrefill(s, now, 1, plan), plan);
+    return;
+  }
+  AddDecode(s, 0, plan);
+  if (plan.batch.empty()) AddPrefill(s, now, n_places, plan);
+}
+
+void PlanEngine(const WorkerState& s, Time now, WorkerPlan& plan) {
   if (s.busy) return;
   if (s.places_ending > 0) {
     for (size_t i = 0; i < s.places.size(); ++i) {
@@ -59,11 +84,18 @@ void PlanEngine(const WorkerState& s, WorkerPlan& plan) {
   } else if (s.wanted) {
     plan.load = true;
   } else if (s.frames_queued > 0) {
-    PlanBatch(s, plan);
+    PlanBatch(s, now, plan);
   }
 }
 
 }  // namespace
+
+int PrefillRowsMax(const WorkerState& s, Time now) {
+  const bool decodes = s.decode_heard && now - *s.decode_heard < kDecodeRecent;
+  if (!decodes || s.row_time <= Duration{}) return s.options.rows_max;
+  return static_cast<int>(std::clamp<int64_t>(
+      kSliceTime / s.row_time, std::min(kSliceRowsMin, s.options.rows_max), s.options.rows_max));
+}
 
 void Plan(const WorkerState& s, Time now, WorkerPlan& plan) {
   plan.send_hello =
@@ -73,8 +105,9 @@ void Plan(const WorkerState& s, Time now, WorkerPlan& plan) {
   plan.load = false;
   plan.release.clear();
   plan.batch.clear();
+  plan.rows.clear();
   plan.expired.clear();
-  PlanEngine(s, plan);
+  PlanEngine(s, now, plan);
   if (!plan.send_status) return;  // often enough to look for the silent
   for (const auto& [id, place] : s.place_of) {
     const WorkerSession& session = s.places[static_cast<size_t>(place)];

@@ -32,8 +32,10 @@
 //   otherwise                             | accepted: pages taken, have = base + n, queued
 //   End, Cancel of its edge               | its queue goes, its pages are freed and zeroed; Ended
 //                                         | with what was done for it
-//   BatchStarted                          | its frames run; positions count as applied
-//   BatchDone                             | rows forwarded to the next hop, or answered to the edge
+//   BatchStarted                          | its frames run, or the next slices of them; positions
+//                                         | count as applied
+//   BatchDone                             | rows of whole frames forwarded to the next hop, or
+//                                         | answered to the edge
 //   PagesReleased                         | pages are free again; the session's place too
 //   Expired                               | as End, for a session that was silent
 #pragma once
@@ -67,7 +69,10 @@ enum class WorkerPhase { kJoining, kJoined, kRefused };
 
 struct QueuedFrame {
   Envelope envelope;
-  Rows rows;  // [n, n_embd]
+  Rows rows;            // [n, n_embd]
+  bool decode = false;  // a token, with its drafts: goes before prefill, and as a whole
+  int done = 0;         // of its rows have run, when it runs in slices
+  Rows rows_out{};      // of those, and with room for the others
 };
 
 // One session's place. Places are reused; `used` says whether it holds a session.
@@ -91,12 +96,17 @@ struct WorkerSession {
   Time heard{};
 };
 
-// A frame of the running batch. `rows_out` is set when the batch ends.
+// A frame of the running batch, or a slice of one. `rows_out` is set when the batch ends.
 struct RunningFrame {
   int place = 0;
-  Envelope envelope;
-  Rows rows_in;
-  Rows rows_out;
+  Envelope envelope;  // of the whole frame
+  int first = 0;      // of its rows that run
+  int n = 0;          // that run
+  Rows rows_in;       // of the whole frame
+  Rows rows_out;      // of the whole frame, those that leave this worker; empty before its first
+
+  int end() const { return first + n; }
+  bool ends_frame() const { return end() == static_cast<int>(envelope.n); }
 };
 
 // Ends of sessions that a worker never had, remembered because End may overtake the first frame.
@@ -150,6 +160,9 @@ struct WorkerState {
   int frames_queued = 0;        // over all sessions
   int next_place = 0;           // where the round robin goes on
   int decode_streak = 0;  // decode batches in a row while prefill waits; at most kDecodeStreakMax
+  bool prefill_runs = false;         // the running batch has prefill, or the last one had
+  std::optional<Time> decode_heard;  // when a decode frame came last
+  Duration row_time{};               // of a batch with prefill, for each row; zero: not known
   std::vector<RunningFrame> running;
   std::vector<Outgoing> outbox;         // what apply owes; the loop sends and empties it
   std::vector<Introduction> introduce;  // the same for the transport
@@ -190,6 +203,7 @@ struct LoadDone {
 };
 struct BatchStarted {
   const std::vector<int>* places = nullptr;  // whose oldest frame runs, in this order
+  const std::vector<int>* rows = nullptr;    // how many of its rows; null: all
 };
 struct BatchDone {  // rows_out of state.running are set
   Duration time{};  // of the batch
@@ -217,9 +231,12 @@ struct WorkerPlan {
   bool load = false;
   std::vector<int> release;  // places whose pages go back
   std::vector<int> batch;    // places whose oldest frame runs; rows together within rows_max
+  std::vector<int> rows;     // how many of its rows, of those that have not run
   std::vector<int> expired;
 };
 void Plan(const WorkerState& state, Time now, WorkerPlan& plan);
+// Rows of prefill that a batch may have now: as many as run in kSliceTime while a session decodes.
+int PrefillRowsMax(const WorkerState& state, Time now);
 
 NodeStatus StatusOf(const WorkerState& state);
 // What a session that is here, or was opened, is sealed with; null when there is none.

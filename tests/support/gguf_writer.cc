@@ -105,7 +105,7 @@ GgufWriter::Tensor& GgufWriter::FindTensor(std::string_view name) {
   return *found;
 }
 
-std::vector<uint8_t> GgufWriter::Bytes() const {
+std::vector<uint8_t> GgufWriter::HeadBytes() const {
   std::vector<uint8_t> out;
   for (const char c : magic) out.push_back(static_cast<uint8_t>(c));
   AppendNumber(version, out);
@@ -125,6 +125,11 @@ std::vector<uint8_t> GgufWriter::Bytes() const {
     AppendNumber(tensor.offset.value_or(free_offset), out);
     free_offset = AlignUp(free_offset + tensor.data.size(), alignment);
   }
+  return out;
+}
+
+std::vector<uint8_t> GgufWriter::Bytes() const {
+  std::vector<uint8_t> out = HeadBytes();
   // The data lies in order whatever the offsets claim. The last tensor is not padded.
   for (const Tensor& tensor : tensors) {
     out.resize(AlignUp(out.size(), alignment));
@@ -133,11 +138,20 @@ std::vector<uint8_t> GgufWriter::Bytes() const {
   return out;
 }
 
+// As Bytes() has it, without a copy of the whole: models may have gigabytes.
 void GgufWriter::WriteTo(const std::string& path) const {
-  const std::vector<uint8_t> bytes = Bytes();
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file.write(reinterpret_cast<const char*>(bytes.data()),
-             static_cast<std::streamsize>(bytes.size()));
+  uint64_t written = 0;
+  const auto write = [&](const std::vector<uint8_t>& bytes) {
+    file.write(reinterpret_cast<const char*>(bytes.data()),
+               static_cast<std::streamsize>(bytes.size()));
+    written += bytes.size();
+  };
+  write(HeadBytes());
+  for (const Tensor& tensor : tensors) {
+    write(std::vector<uint8_t>(AlignUp(written, alignment) - written));
+    write(tensor.data);
+  }
   file.close();
   CHECK(file.good());
 }

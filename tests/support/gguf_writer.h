@@ -61,6 +61,7 @@ struct GgufWriter {
   Key& FindKey(std::string_view name);
   Tensor& FindTensor(std::string_view name);
 
+  std::vector<uint8_t> HeadBytes() const;  // what stands before the tensors' data
   std::vector<uint8_t> Bytes() const;
   void WriteTo(const std::string& path) const;  // CHECKs that the file could be written
 };

@@ -1,9 +1,13 @@
 // Writes a model with the shapes and the types of a known one, and random weights, for measuring
-// speed: write_bench_model NAME PATH. Without arguments: the names.
+// speed: write_bench_model NAME PATH. Without arguments: the names of those that `./dev bench
+// engine` measures.
+#include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tests/support/tiny_model.h"
 
@@ -83,13 +87,36 @@ std::vector<BenchModel> BenchModels() {
           {"llama-3.2-1b-q8_0", Mix::kQ8_0, llama}};
 }
 
+// For `./dev bench network`: 4 GB of layers, and rows so wide that links take longer than layers.
+std::vector<BenchModel> NetworkModels() {
+  const TinyModelOptions llama = {.n_embd = 4096,
+                                  .n_ff = 11008,
+                                  .n_layers = 32,
+                                  .n_heads = 32,
+                                  .n_kv_heads = 32,
+                                  .n_vocab = 32000,
+                                  .n_ctx = 4096,
+                                  .tied_head = false,
+                                  .architecture = "llama"};
+  const TinyModelOptions wide = {.n_embd = 2048,
+                                 .n_ff = 256,
+                                 .n_layers = 3,
+                                 .n_heads = 16,
+                                 .n_kv_heads = 2,
+                                 .n_ctx = 8192,
+                                 .architecture = "llama"};
+  return {{"llama-2-7b-q4_0", Mix::kQ4_0, llama}, {"wide-q4_0", Mix::kQ4_0, wide}};
+}
+
 int WriteNames() {
   for (const BenchModel& model : BenchModels()) std::printf("%s\n", model.name);
   return 0;
 }
 
 int Write(std::string_view name, const std::string& path) {
-  for (BenchModel& model : BenchModels()) {
+  std::vector<BenchModel> models = BenchModels();
+  std::ranges::move(NetworkModels(), std::back_inserter(models));
+  for (BenchModel& model : models) {
     if (name != model.name) continue;
     const Mix mix = model.mix;
     const int n_layers = model.shape.n_layers;
@@ -101,7 +128,7 @@ int Write(std::string_view name, const std::string& path) {
     return 0;
   }
   std::fprintf(stderr, "unknown model; known are");
-  for (const BenchModel& model : BenchModels()) std::fprintf(stderr, " %s", model.name);
+  for (const BenchModel& model : models) std::fprintf(stderr, " %s", model.name);
   std::fprintf(stderr, "\n");
   return 2;
 }

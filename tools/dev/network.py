@@ -1,8 +1,9 @@
 """Speed behind emulated links, beside llama.cpp's RPC server behind the same ones.
 
-usage: network.py MORTAR LINK_PROXY LLAMA_FOLDER LLAMA_FLAGS MODEL [--pairs N] [--tokens N]
-       [--links RTT,RTT] [--threads T] [--write]
+usage: network.py MORTAR LINK_PROXY LLAMA_FOLDER LLAMA_FLAGS MODEL [--cases NAME,NAME] [--pairs N]
+       [--tokens N] [--links RTT,RTT] [--threads T] [--models FOLDER] [--write]
 
+The case `speed` is this file's, the others are network_cases.py's. Of `speed`:
 Of each pair every setting runs once at every link, with programs that are started for it: two
 nodes, three with direct links, three with relayed ends, and llama.cpp with the best of its
 settings, chosen by one run of each. The exit code is 1 where a bar is missed (network_table.py).
@@ -13,8 +14,11 @@ import os
 import signal
 import sys
 import tempfile
+import time
 
 import network_table
+from memory_limit import NoLimits
+from network_cases import CASES, Cases
 from network_cluster import Failed, Network, run
 from network_table import COMPARED, LINKS, LLAMA_AS_TOLD, SLOPE_MAX
 
@@ -118,6 +122,11 @@ def parse():
     parser = argparse.ArgumentParser(prog="./dev bench network")
     for name in ("mortar", "link_proxy", "llama", "llama_flags", "model"):
         parser.add_argument(name, help=argparse.SUPPRESS)
+    known_cases = ["speed"] + list(CASES)
+    parser.add_argument("--cases", default=",".join(known_cases),
+                        help="what is measured, of %(default)s")
+    parser.add_argument("--models", default=".",
+                        help="where models with random weights are, or are written")
     parser.add_argument("--pairs", type=int, default=3, help="runs of each setting (default 3)")
     parser.add_argument("--tokens", type=int, default=64, help="of an answer (default 64)")
     known = [link[0] for link in LINKS]
@@ -127,6 +136,13 @@ def parse():
     parser.add_argument("--write", action="store_true",
                         help="also write docs/benchmarks-network.md")
     options = parser.parse_args()
+    options.cases = options.cases.split(",")
+    for case in options.cases:
+        if case not in known_cases:
+            parser.error(f"--cases: {case} is none of {', '.join(known_cases)}")
+    beside = os.path.dirname(options.link_proxy)  # they are built together
+    options.edge_sessions = os.path.join(beside, "edge_sessions")
+    options.write_model = os.path.join(beside, "write_bench_model")
     options.links = options.links.split(",")
     for link in options.links:
         if link not in map(str, known):
@@ -137,20 +153,44 @@ def parse():
     return options
 
 
+def say(text):
+    print(f"  {text}", file=sys.stderr)
+
+
+def measure_cases(options, folder):
+    """(rows, lines of the table) of the cases that were asked for, each printed when it is done."""
+    rows, lines = [], []
+    cases = Cases(options, folder, say)
+    for name in options.cases:
+        if name == "speed":
+            continue
+        print(f"case {name}", file=sys.stderr)
+        measured = CASES[name](cases)
+        new = network_table.case_lines(measured, time.strftime("%Y-%m-%d"), os.getloadavg()[0])
+        print("\n".join(new), flush=True)
+        rows += measured
+        lines += new
+    return rows, lines
+
+
 def main():
     options = parse()
     # So that all programs are ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    speed, missed = None, []
     with tempfile.TemporaryDirectory() as folder:
         try:
-            results = Bench(options, folder).measure()
-        except Failed as failed:
+            if "speed" in options.cases:
+                results = Bench(options, folder).measure()
+                speed = network_table.page(options, results)
+                print("\n".join(speed))
+                missed += [what for what, _, _, holds in network_table.bars(results) if not holds]
+            rows, lines = measure_cases(options, folder)
+        except (Failed, NoLimits) as failed:
             sys.exit(f"error: {failed}")
-    lines = network_table.page(options, results)
-    print("\n".join(lines))
+    missed += [f"{row.case}: {row.what}" for row in rows if not row.holds]
     if options.write:
-        network_table.write("docs/benchmarks-network.md", lines)
-    missed = [what for what, _, _, holds in network_table.bars(results) if not holds]
+        network_table.write("docs/benchmarks-network.md", speed, lines)
     for what in missed:
         print(f"error: missed: {what}", file=sys.stderr)
     return 1 if missed else 0

@@ -12,6 +12,7 @@ import subprocess
 import time
 
 START_MAX = 30  # seconds until a program has said that it is there
+LOAD_MAX = 180  # until it has read its layers: gigabytes, from whatever disk
 ANSWER_MAX = 300  # seconds for one answer or one run of llama-bench, which loads over the link
 DIAL_INTERVAL = 0.05
 
@@ -53,13 +54,30 @@ def program(command, folder, name, expected):
     try:
         yield wait_for(process, path, name, expected)
     finally:
-        process.stdin.close()
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
+
+
+def end(process):
+    process.stdin.close()
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def wait_for_log(folder, name, expected, seconds):
+    """Returns when a program has said it; that it ended is noticed by whoever uses it."""
+    deadline = time.monotonic() + seconds
+    text = ""
+    while time.monotonic() < deadline:
+        with open(os.path.join(folder, f"{name}.log"), encoding="utf-8", errors="replace") as log:
+            text = log.read()
+        if re.search(expected, text, re.MULTILINE):
+            return
+        time.sleep(0.02)
+    raise Failed(f"{name} did not say '{expected}' within {seconds} s: {text.strip()[-200:]}")
 
 
 def wait_for(process, path, name, expected):
@@ -102,16 +120,21 @@ class Keys:
 
 
 class Network:
-    """Starts what a measurement needs: with `link`, (round trip in ms, Mbit/s), between nodes."""
+    """Starts what a measurement needs: with `link`, (round trip in ms, Mbit/s), between nodes, or
+    None: loopback as it is."""
 
-    def __init__(self, options, folder, link):
+    def __init__(self, options, folder, link, model=None, threads=None):
         self.options = options
         self.folder = folder
         self.link = link
+        self.model = model or options.model
+        self.threads = str(threads or options.threads)
         self.keys = Keys(options.mortar, folder)
 
     def far(self, stack, target, name):
         """Where `target` is dialled from elsewhere."""
+        if self.link is None:
+            return target
         rtt, rate = self.link
         found = stack.enter_context(program(
             [self.options.link_proxy, "--target", target, "--delay-ms", str(rtt / 2),
@@ -119,36 +142,89 @@ class Network:
             r"link at (tcp://\S+)"))
         return found.group(1)
 
-    def worker(self, stack, name, coordinator):
+    def worker(self, stack, name, coordinator, flags):
         here = f"tcp://127.0.0.1:{free_port()}"
         stack.enter_context(program(
             [self.options.mortar, "worker", "--name", name, "--coordinator", coordinator,
-             "--listen", here, "--advertise", self.far(stack, here, name), "-m",
-             self.options.model, "-t", str(self.options.threads), "-c", "2048"]
+             "--listen", here, "--advertise", self.far(stack, here, name), "-m", self.model, "-t",
+             self.threads] + list(flags)
             + self.keys.listens(name) + self.keys.dials(),
             self.folder, name, r"joined the coordinator"))
 
     @contextlib.contextmanager
-    def cluster(self, workers):
+    def cluster(self, workers, worker_flags=("-c", "2048"), coordinator_flags=()):
         """Yields the flags of an edge that is far from all of them."""
         with contextlib.ExitStack() as stack:
             found = stack.enter_context(program(
                 [self.options.mortar, "coordinator", "--listen", "tcp://127.0.0.1:0",
-                 "--workers", str(workers)] + self.keys.listens("coordinator"),
+                 "--workers", str(workers)] + list(coordinator_flags)
+                + self.keys.listens("coordinator"),
                 self.folder, "coordinator", r"coordinator at (tcp://[^\s,]+)"))
             coordinator = found.group(1)
             far = self.far(stack, coordinator, "coordinator")
-            self.worker(stack, "a", coordinator)
-            if workers == 2:
-                self.worker(stack, "b", far)
+            for name in ["a", "b"][:workers]:
+                self.worker(stack, name, coordinator if name == "a" else far, worker_flags)
             yield (["--coordinator", far, "--keys", self.keys.file("edge")] + self.keys.dials())
 
+    def edge_command(self, edge, tokens, flags):
+        return ([self.options.mortar, "edge", "-m", self.model, "-t", self.threads, "--front", "1",
+                 "--back", "1", "--raw", "--json", "-n", str(tokens), "--temp", "0"] + edge
+                + list(flags))
+
     def answer(self, edge, prompt, tokens, flags=()):
-        """What the edge says of one answer."""
-        return json.loads(run(
-            [self.options.mortar, "edge", "-m", self.options.model, "-t",
-             str(self.options.threads), "--front", "1", "--back", "1", "--raw", "--json", "-n",
-             str(tokens), "--temp", "0", "-p", prompt] + edge + list(flags)))
+        """What the edge says of one answer; a prompt of None is in the flags."""
+        text = [] if prompt is None else ["-p", prompt]
+        return json.loads(run(self.edge_command(edge, tokens, text + list(flags))))
+
+    def load(self, edge, flags):
+        """Returns when the workers have their layers, which they are told with the first route: of
+        a large model that may take longer than an edge waits."""
+        deadline = time.monotonic() + LOAD_MAX
+        while True:
+            try:
+                return self.answer(edge, None, 1, flags)
+            except Failed:
+                if time.monotonic() > deadline:
+                    raise
+
+    def sessions(self, edges, wanted, flags=()):
+        """Runs one edge for each of `edges`, with the sessions [(prompt file, tokens, after how
+        many tokens of the first)] of each, all at once. Returns what each session of each says."""
+        with contextlib.ExitStack() as stack:
+            started = [self.start_sessions(stack, at, edge, one, flags)
+                       for at, (edge, one) in enumerate(zip(edges, wanted))]
+            for at in range(len(started)):
+                wait_for_log(self.folder, f"sessions-{at}", r"^ready$", LOAD_MAX)
+            for process, _ in started:
+                process.stdin.write(b"go\n")
+                process.stdin.flush()
+            return [self.take_sessions(process, at, path)
+                    for at, (process, path) in enumerate(started)]
+
+    def start_sessions(self, stack, at, edge, wanted, flags):
+        path = os.path.join(self.folder, f"sessions-{at}.txt")
+        with open(path, "w", encoding="utf-8") as file:
+            file.writelines(f"{prompt} {tokens} {after}\n" for prompt, tokens, after in wanted)
+        out = os.path.join(self.folder, f"sessions-{at}.json")
+        with open(out, "wb") as result, open(
+                os.path.join(self.folder, f"sessions-{at}.log"), "wb") as log:
+            process = subprocess.Popen(
+                [self.options.edge_sessions, path, "edge", "-m", self.model, "-t", self.threads,
+                 "--front", "1", "--back", "1"] + edge + list(flags),
+                stdin=subprocess.PIPE, stdout=result, stderr=log)
+        stack.callback(end, process)
+        return process, out
+
+    def take_sessions(self, process, at, path):
+        try:
+            code = process.wait(ANSWER_MAX)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"edge_sessions: no end after {ANSWER_MAX} s") from None
+        if code != 0:
+            with open(os.path.join(self.folder, f"sessions-{at}.log"), encoding="utf-8") as log:
+                raise Failed(f"edge_sessions ended with {code}: {log.read().strip()[-200:]}")
+        with open(path, encoding="utf-8") as result:
+            return json.load(result)["sessions"]
 
     def llama(self, flags, tokens):
         """Tokens/s of llama.cpp with a server at the link's other end."""

@@ -1,4 +1,5 @@
 """What network.py measured, as Markdown, and which bars it misses."""
+import collections
 import os
 import statistics
 import time
@@ -10,6 +11,9 @@ COMPARED = (30, 100)  # the link at which llama.cpp's ratio and that of drafts c
 # Nodes in the way of a token, and what a token may take for each ms of round trip: 1, 1.5 and 2
 # ways there and back, and a little.
 SLOPE_MAX = {"edge → A": 1.05, "edge → A → B": 1.6, "edge → A → B, relayed ends": 2.6}
+# Of a case that is no matter of speed alone (network_cases.py).
+Row = collections.namedtuple("Row", "case what measured bar holds")
+CASES_TITLE = "## Sessions that share"
 LLAMA_AS_TOLD = "-ngl 99"  # by its README: all layers and the head at the server
 LLAMA_RATIO_MIN = 1.4
 DRAFTS_RATIO_MIN = 2.0
@@ -176,7 +180,50 @@ def page(options, results):
             + drafts_table(results) if results["drafts"] else [])
 
 
-def write(path, lines):
+def case_lines(rows, when, load):
+    """Of the table of cases."""
+    return [f"| `{row.case}` | {row.what} | {row.measured} | {row.bar} | "
+            f"{'holds' if row.holds else '**missed**'} | {when}, load {load:.1f} |"
+            for row in rows]
+
+
+CASES_INTRO = [
+    CASES_TITLE, "",
+    "Several sessions on one link, many edges, and an edge with little memory: `./dev bench "
+    "network --cases NAME`. Links are 30 ms and 100 Mbit/s if nothing else is said, keys are on, "
+    "each process computes with `-t 1`, of `small-edge` with all cores, since there one computes "
+    "at a time. Models other than SmolLM2 have random weights: `wide-q4_0` has rows of 8 KiB and "
+    "little to compute, so that its link is what is scarce. All tokens are those of one process. "
+    "Delays are those of the worst token, the median of three runs; ratios the median of three. "
+    "Compute is what the layers of the busiest node take, transfer the bytes of the fullest hop "
+    "over its rate. The prediction is that of `mortar plan` from the speed of `mortar bench`. The "
+    "load is the machine's average of a minute, the case's own among it.", "",
+    "| case | what | measured | bar | verdict | when |", "| --- | --- | --- | --- | --- | --- |"]
+
+
+def page_parts(text):
+    """A page as (speed, lines of the table of cases); what there is not is empty."""
+    speed, _, cases = text.partition(CASES_TITLE)
+    return speed.rstrip(), [line for line in cases.splitlines() if line.startswith("| `")]
+
+
+def merged(old, new):
+    """Lines of the table of cases: those of a case that was measured anew take its place."""
+    measured = {line.split("`")[1] for line in new}
+    return [line for line in old if line.split("`")[1] not in measured] + new
+
+
+def write(path, speed, cases):
+    """Writes the parts that were measured, `speed` None or lines, `cases` lines; others stay."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            old_speed, old_cases = page_parts(file.read())
+    except FileNotFoundError:
+        old_speed, old_cases = "", []
+    if speed is not None:
+        old_speed = ("# Benchmarks over a network\n\nWritten by `./dev bench network --write` on "
+                     f"{time.strftime('%Y-%m-%d')}.\n\n" + "\n".join(speed))
+    lines = merged(old_cases, cases)
+    text = old_speed + ("\n\n" + "\n".join(CASES_INTRO + lines) if lines else "") + "\n"
     with open(path, "w", encoding="utf-8") as file:
-        file.write("# Benchmarks over a network\n\nWritten by `./dev bench network --write` on "
-                   f"{time.strftime('%Y-%m-%d')}.\n\n" + "\n".join(lines) + "\n")
+        file.write(text)

@@ -77,7 +77,7 @@ class WorkerTables : public testing::Test {
   // Runs the batch that is planned, as the loop does, with rows out as the envelopes want.
   std::vector<int> RunBatch(Duration time = {}) {
     const WorkerPlan plan = PlanNow();
-    Give(BatchStarted{&plan.batch});
+    Give(BatchStarted{&plan.batch, &plan.rows});
     for (RunningFrame& frame : state_.running) frame.rows_out = frame.rows_in;
     Give(BatchDone{time});
     return plan.batch;
