@@ -1,8 +1,10 @@
 // How each event changes a coordinator's state: the table in state.h, row by row.
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <utility>
 
+#include "coordinator/replan.h"
 #include "coordinator/state.h"
 #include "protocol/handshake.h"
 
@@ -21,14 +23,13 @@ void Refuse(CoordinatorState& s, NodeId node, absl::Status why) {
 }
 
 void Remove(CoordinatorState& s, NodeId node) {
+  if (FindMember(s, node) == nullptr) return;
   std::erase_if(s.members, [&](const Member& m) { return m.node == node; });
+  s.member_index.clear();
+  for (size_t i = 0; i < s.members.size(); ++i) s.member_index[s.members[i].node] = i;
   std::erase_if(s.waiting, [&](const WaitingRequest& w) { return w.edge == node; });
-  if (s.placement) {
-    const auto uses = [&](const PlacedHop& hop) { return hop.node == node; };
-    if (std::any_of(s.placement->hops.begin(), s.placement->hops.end(), uses)) {
-      s.placement.reset();
-    }
-  }
+  if (s.placement && !DropHost(*s.placement, node)) s.placement.reset();
+  s.replanning.facts_changed = true;
   s.placement_problem = absl::OkStatus();  // without this node it may be possible
   if (s.members.empty()) {
     s.model.reset();
@@ -56,6 +57,7 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId, Hello& hello) {
   if (!fits.ok()) return Refuse(s, from, std::move(fits));
   Member* member = Find(s, from);
   if (member == nullptr) {
+    s.member_index[from] = s.members.size();
     s.members.push_back({.node = from});
     member = &s.members.back();
     s.placement_problem = absl::OkStatus();  // with this node it may be possible
@@ -99,20 +101,27 @@ absl::Status CheckStatus(const Member& member, const ModelId& model, const NodeS
   return CheckBricks(status.bricks, model.n_layers);
 }
 
-// Others take the layers of a worker that could not load them.
+// Others take the layers of a worker that could not load them, its replicas where it has any.
 void NoteFailedLoad(CoordinatorState& s, Member& member) {
   const NodeStatus& status = *member.status;
   if (!s.placement || status.placement != s.placement_id || status.phase != LoadPhase::kFailed) {
     return;
   }
-  for (const PlacedHop& hop : s.placement->hops) {
-    if (hop.node != member.node) continue;
-    member.load_failure =
-        FailedPrecondition("worker " + member.name + " could not load layers " +
-                           ToString(hop.layers) + ": " + Message(status.load_status));
-    s.placement.reset();
-    return;
-  }
+  const LayerRange layers = LayersOf(*s.placement, member.node);
+  if (layers.empty()) return;
+  member.load_failure =
+      FailedPrecondition("worker " + member.name + " could not load layers " + ToString(layers) +
+                         ": " + Message(status.load_status));
+  if (!DropHost(*s.placement, member.node)) s.placement.reset();
+}
+
+// Whether a status says something that could move layers.
+void NoteFacts(CoordinatorState& s, const Member& member, const NodeStatus& status) {
+  if (member.role != Role::kWorker) return;
+  const double planned = member.planned_ns_per_byte;
+  const bool changed = !member.status || member.status->memory_bytes != status.memory_bytes ||
+                       std::abs(status.ns_per_byte - planned) > kSpeedChange * planned;
+  s.replanning.facts_changed = s.replanning.facts_changed || changed;
 }
 
 void On(CoordinatorState& s, Time now, NodeId from, SessionId, NodeStatus& status) {
@@ -124,6 +133,9 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId, NodeStatus& statu
     return Refuse(s, from, std::move(fits));
   }
   if (!member->status) s.placement_problem = absl::OkStatus();
+  if (status.stamp != 0) Owe(s, from, Echo{status.stamp});
+  NoteFacts(s, *member, status);
+  member->granted_before = std::exchange(member->granted, 0);
   member->heard = now;
   member->status = std::move(status);
   NoteFailedLoad(s, *member);
@@ -171,7 +183,17 @@ void On(CoordinatorState& s, Time now, Received& e) {
 
 void On(CoordinatorState& s, Time, MemberLost& e) { Remove(s, e.node); }
 
-void On(CoordinatorState& s, Time, Placed& e) {
+// From now on what members say is compared with what they have said by now.
+void NoteLooked(CoordinatorState& s, Time now) {
+  s.replanning.looked = now;
+  s.replanning.facts_changed = false;
+  for (Member& m : s.members) m.planned_ns_per_byte = m.status ? m.status->ns_per_byte : 0;
+}
+
+void On(CoordinatorState& s, Time now, Placed& e) {
+  s.replanning = Replanning{};
+  s.replanning.placed = now;
+  NoteLooked(s, now);
   ++s.placement_id;
   s.cut = e.cut;
   s.placement = std::move(e.plan);
@@ -194,6 +216,15 @@ void On(CoordinatorState& s, Time, RouteAnswered& e) {
   std::erase_if(s.waiting, [&](const WaitingRequest& w) {
     return w.edge == e.edge && w.request.request == e.request;
   });
+  for (const NodeId host : e.hosts) {
+    if (Member* member = Find(s, host); member != nullptr) ++member->granted;
+  }
+}
+
+void On(CoordinatorState& s, Time now, Looked& e) {
+  NoteLooked(s, now);
+  s.replanning.better = std::move(e.better);
+  s.replanning.better_since = now;
 }
 
 void On(CoordinatorState& s, Time now, Ticked&) {
@@ -208,10 +239,8 @@ void On(CoordinatorState& s, Time now, Ticked&) {
 }  // namespace
 
 const Member* FindMember(const CoordinatorState& state, NodeId node) {
-  for (const Member& member : state.members) {
-    if (member.node == node) return &member;
-  }
-  return nullptr;
+  const auto found = state.member_index.find(node);
+  return found == state.member_index.end() ? nullptr : &state.members[found->second];
 }
 
 void Apply(CoordinatorState& state, Time now, CoordinatorEvent event) {

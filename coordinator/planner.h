@@ -1,6 +1,6 @@
 // Which nodes a route should use, and who hosts how much: from measured speeds, memory and ways.
-// A pure function of values, as `mortar plan` has them; a coordinator's own placement does not ask
-// it yet (placement.h).
+// A pure function of values: of what a file says (`mortar plan`), or of what nodes have measured
+// (measured.h).
 //
 // The model of one token: the edge reads its layers and the head, each node of the route its
 // layers, at so many ns a byte (decode is bound by memory); rows cross from stop to stop, which
@@ -49,6 +49,7 @@ struct PlannerNode {
   LayerRange layers_only{};   // hosts exactly these; empty: any
   int zone = 0;               // row of PlannerInput::zones
   double access_ns = 0;       // a token's rows, from its zone to it and back
+  std::optional<uint64_t> kv_bytes_per_layer{};  // of its own; absent: PlannerInput's
 };
 
 struct PlannerEdge {

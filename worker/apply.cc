@@ -83,6 +83,9 @@ void On(WorkerState& s, Time, NodeId from, Placement& placement) {
     s.introduce.push_back(
         {.node = placement.next, .endpoint = placement.next_endpoint, .key = placement.next_key});
   }
+  for (const Introduction& other : placement.next_others) {
+    if (!other.endpoint.empty()) s.introduce.push_back(other);
+  }
   absl::Status fits = CheckPlacement(s, placement);
   if (!fits.ok()) {
     s.wanted.reset();
@@ -103,6 +106,10 @@ void On(WorkerState& s, Time, NodeId from, Placement& placement) {
         NeedRoute{.session = session.id, .epoch = session.epoch, .step = session.accepted_step});
     EndSession(s, static_cast<int>(i));
   }
+}
+
+void On(WorkerState& s, Time now, NodeId from, Echo& echo) {
+  if (from == kCoordinatorNode) s.round_trip.Take(now, echo.stamp);
 }
 
 template <typename Other>
@@ -161,6 +168,7 @@ void On(WorkerState& s, Time, LoadDone& e) {
     s.layers = e.layers;
     s.pages_free = e.pages;
     s.positions_max = e.positions_max;
+    s.weight_bytes = e.weight_bytes;
   }
   if (superseded) return;
   s.load = !e.status.ok()     ? LoadPhase::kFailed
@@ -201,8 +209,13 @@ void On(WorkerState& s, Time, BatchStarted& e) {
   ++s.counters.batches;
 }
 
-void On(WorkerState& s, Time, BatchDone& e) {
+void On(WorkerState& s, Time now, BatchDone& e) {
   s.busy = false;
+  // One token alone: it is the reading of weights that takes its time.
+  if (s.running.size() == 1 && s.running[0].envelope.n == 1 &&
+      s.running[0].envelope.base < kSpeedPositionsMax) {
+    s.speed.Add(now, e.time, s.weight_bytes);
+  }
   for (RunningFrame& frame : s.running) {
     WorkerSession& session = s.places[static_cast<size_t>(frame.place)];
     session.running = false;
@@ -237,6 +250,7 @@ WorkerState NewWorkerState(WorkerOptions options) {
   CHECK(options.sessions_max >= 1 && options.sessions_max <= kWorkerSessionsMax);
   WorkerState state;
   state.options = std::move(options);
+  state.speed = SpeedMeter(state.options.ns_per_byte);
   state.places.resize(static_cast<size_t>(state.options.sessions_max));
   return state;
 }
