@@ -25,9 +25,10 @@ Time to first token counts from the entry of main.)",
 mortar run --raw -p "The capital of France is" -n 24 --temp 0
 mortar run -f question.txt --workers 2 --front 3 --back 1 --json)"},
     {kCoordinator, "coordinator", "who is there, who hosts what, which route a session takes",
-     R"(Nodes dial it. It shares the layers between the edges' own out over its workers once
---workers of them have joined, grants routes, and forwards frames between nodes that cannot
-dial one another. It sees no tensor and no token. Ends at SIGINT or SIGTERM.)",
+     R"(Nodes dial it. It places the layers between the edges' own on its workers once --workers of
+them have joined, so that a token is fastest by what they have measured, grants routes, and
+forwards frames between nodes that cannot dial one another. It sees no tensor and no token. Ends
+at SIGINT or SIGTERM.)",
      R"(mortar coordinator
 mortar coordinator --listen tcp://127.0.0.1:4750 --workers 2 --layers 20,6)"},
     {kWorker, "worker", "host layers for the sessions of many edges",
@@ -54,8 +55,8 @@ mortar keys revoke PUBLIC-KEY
 mortar keys list --json)"},
     {kCluster, "cluster", "answer one prompt through the ranks of an MPI job",
      R"(Started by OpenMPI's mpirun: rank 0 is coordinator and edge, all others are workers, which
-host equal parts of the layers between, in the order of ranks. Rank 0 alone reads the prompt, from
-a file (-f) or standard input, and alone writes the answer; -p only while all ranks are on one
+host the layers between so that a token is fastest, or with --place even equal parts of them, in
+the order of ranks. Rank 0 alone reads the prompt, from a file (-f) or standard input, and alone writes the answer; -p only while all ranks are on one
 machine. As root mpirun wants --allow-run-as-root, for more ranks than cores --oversubscribe.)",
      R"(mpirun -n 2 --bind-to none mortar cluster -p "Why is the sky blue?"
 mpirun -n 3 --host a,b,c --bind-to none mortar cluster --expect-ranks 3 -f question.txt --json)"},

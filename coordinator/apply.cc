@@ -98,6 +98,11 @@ absl::Status CheckStatus(const Member& member, const ModelId& model, const NodeS
                            std::to_string(status.back_layers) + " of " +
                            std::to_string(model.n_layers) + " layers");
   }
+  const LayerRange only = status.layers_only;
+  if (only.begin < 0 || only.begin > only.end || only.end > model.n_layers) {
+    return InvalidArgument("layers " + ToString(only) + " alone, in a model of " +
+                           std::to_string(model.n_layers));
+  }
   return CheckBricks(status.bricks, model.n_layers);
 }
 

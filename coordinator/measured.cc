@@ -16,6 +16,9 @@ constexpr double kNever = std::numeric_limits<double>::infinity();
 // Of a node that says no size: more than any machine has.
 constexpr uint64_t kMemoryUnsaid = uint64_t{1} << 50;
 
+// So that sums of what a worker makes up do not overflow.
+constexpr uint64_t kLayerBytesMax = uint64_t{1} << 50;
+
 // The planner's nodes are the workers that can take part, under the same index.
 struct Prepared {
   PlannerInput input;
@@ -34,8 +37,8 @@ std::vector<uint64_t> LayerBytes(const MeasuredCluster& cluster) {
   for (const LayerBrick& brick : *largest->bricks) {
     // Several layers in one brick have equal parts of it.
     for (int i = brick.layers.begin; i < brick.layers.end; ++i) {
-      bytes[static_cast<size_t>(i)] =
-          brick.weight_bytes / static_cast<uint64_t>(brick.layers.size());
+      bytes[static_cast<size_t>(i)] = std::min(
+          brick.weight_bytes / static_cast<uint64_t>(brick.layers.size()), kLayerBytesMax);
     }
   }
   return bytes;
