@@ -22,6 +22,13 @@ void Refuse(CoordinatorState& s, NodeId node, absl::Status why) {
   Owe(s, node, Goodbye{.status = std::move(why)});
 }
 
+// A decision that counts on a node is worth nothing without it.
+void ForgetBetter(CoordinatorState& s, NodeId node) {
+  s.replanning.facts_changed = true;
+  auto& better = s.replanning.better;
+  if (better && !LayersOf(*better, node).empty()) better.reset();
+}
+
 void Remove(CoordinatorState& s, NodeId node) {
   if (FindMember(s, node) == nullptr) return;
   std::erase_if(s.members, [&](const Member& m) { return m.node == node; });
@@ -29,7 +36,7 @@ void Remove(CoordinatorState& s, NodeId node) {
   for (size_t i = 0; i < s.members.size(); ++i) s.member_index[s.members[i].node] = i;
   std::erase_if(s.waiting, [&](const WaitingRequest& w) { return w.edge == node; });
   if (s.placement && !DropHost(*s.placement, node)) s.placement.reset();
-  s.replanning.facts_changed = true;
+  ForgetBetter(s, node);
   s.placement_problem = absl::OkStatus();  // without this node it may be possible
   if (s.members.empty()) {
     s.model.reset();
@@ -114,10 +121,10 @@ void NoteFailedLoad(CoordinatorState& s, Member& member) {
   }
   const LayerRange layers = LayersOf(*s.placement, member.node);
   if (layers.empty()) return;
-  member.load_failure =
-      FailedPrecondition("worker " + member.name + " could not load layers " + ToString(layers) +
-                         ": " + Message(status.load_status));
+  member.load_failure = FailedPrecondition("worker " + member.name + " could not load layers " +
+                                           ToString(layers) + ": " + Message(status.load_status));
   if (!DropHost(*s.placement, member.node)) s.placement.reset();
+  ForgetBetter(s, member.node);
 }
 
 // Whether a status says something that could move layers.
@@ -228,8 +235,8 @@ void On(CoordinatorState& s, Time, RouteAnswered& e) {
 
 void On(CoordinatorState& s, Time now, Looked& e) {
   NoteLooked(s, now);
+  if (!s.replanning.better) s.replanning.better_since = now;
   s.replanning.better = std::move(e.better);
-  s.replanning.better_since = now;
 }
 
 void On(CoordinatorState& s, Time now, Ticked&) {

@@ -37,8 +37,8 @@ std::vector<uint64_t> LayerBytes(const MeasuredCluster& cluster) {
   for (const LayerBrick& brick : *largest->bricks) {
     // Several layers in one brick have equal parts of it.
     for (int i = brick.layers.begin; i < brick.layers.end; ++i) {
-      bytes[static_cast<size_t>(i)] = std::min(
-          brick.weight_bytes / static_cast<uint64_t>(brick.layers.size()), kLayerBytesMax);
+      bytes[static_cast<size_t>(i)] =
+          std::min(brick.weight_bytes / static_cast<uint64_t>(brick.layers.size()), kLayerBytesMax);
     }
   }
   return bytes;

@@ -117,8 +117,7 @@ absl::StatusOr<std::vector<Assignment>> PlaceEvenly(LayerRange middle,
 }  // namespace
 
 absl::StatusOr<PlacedHop> PlaceHop(const WorkerOffer& worker, LayerRange layers, std::string why) {
-  PlacedHop hop{
-      .node = worker.node, .name = worker.name, .layers = layers, .why = std::move(why)};
+  PlacedHop hop{.node = worker.node, .name = worker.name, .layers = layers, .why = std::move(why)};
   std::vector<LayerBrick> inside;
   for (const LayerBrick& brick : worker.bricks) {
     if (!Inside(brick.layers, layers)) continue;

@@ -35,11 +35,11 @@ struct PlacedHost {
 struct PlacedHop {
   NodeId node;
   std::string name;
-  LayerRange layers;                 // never empty
-  std::vector<LayerBrick> bricks{};  // those that make up `layers`, ascending
-  uint64_t weight_bytes = 0;         // of the bricks
-  std::string why;                   // for people: how these layers came to this worker
-  double token_ns = 0;               // of a token, in these layers; 0: not known
+  LayerRange layers;                   // never empty
+  std::vector<LayerBrick> bricks{};    // those that make up `layers`, ascending
+  uint64_t weight_bytes = 0;           // of the bricks
+  std::string why;                     // for people: how these layers came to this worker
+  double token_ns = 0;                 // of a token, in these layers; 0: not known
   std::vector<PlacedHost> replicas{};  // at most kStopHostsMax - 1: a session takes one of all
 };
 

@@ -21,9 +21,7 @@ namespace mortar {
 namespace {
 
 // Whether it has said what it can host, and did not fail to.
-bool Offers(const Member& m) {
-  return m.role == Role::kWorker && m.status && m.load_failure.ok();
-}
+bool Offers(const Member& m) { return m.role == Role::kWorker && m.status && m.load_failure.ok(); }
 
 int OffersIn(const CoordinatorState& s) {
   return static_cast<int>(std::ranges::count_if(s.members, Offers));
@@ -160,8 +158,8 @@ void PlanRoutes(const CoordinatorState& s, Time now, std::vector<CoordinatorActi
     RouteAnswered answered{.edge = w.edge, .request = w.request.request};
     if (status.ok()) route.grant = Grant(s, w, balance);
     for (const Hop& hop : route.grant.hops) answered.hosts.push_back(hop.node);
-    out.push_back({.send = Outgoing{.to = w.edge, .message = std::move(route)},
-                   .then = std::move(answered)});
+    out.push_back(
+        {.send = Outgoing{.to = w.edge, .message = std::move(route)}, .then = std::move(answered)});
   }
 }
 
@@ -177,8 +175,8 @@ absl::Status RouteStatus(const CoordinatorState& s, const RouteRequest& request)
     // Without a placement nobody could take over from it.
     for (const Member& m : s.members) RETURN_IF_ERROR(m.load_failure);
     RETURN_IF_ERROR(s.placement_problem);
-    return Unavailable(std::to_string(OffersIn(s)) + " of " +
-                       std::to_string(WorkersExpected(s)) + " workers are here");
+    return Unavailable(std::to_string(OffersIn(s)) + " of " + std::to_string(WorkersExpected(s)) +
+                       " workers are here");
   }
   if (!(LayerCut{request.front_layers, request.back_layers} == *s.cut)) {
     return FailedPrecondition("the edge keeps " + std::to_string(request.front_layers) + " + " +

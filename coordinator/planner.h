@@ -44,11 +44,11 @@ inline constexpr size_t kExplainedMax = 16;
 
 struct PlannerNode {
   std::string name;
-  double ns_per_byte = 0;     // of weights that a token reads
-  uint64_t memory_bytes = 0;  // for weights and KV
-  LayerRange layers_only{};   // hosts exactly these; empty: any
-  int zone = 0;               // row of PlannerInput::zones
-  double access_ns = 0;       // a token's rows, from its zone to it and back
+  double ns_per_byte = 0;                        // of weights that a token reads
+  uint64_t memory_bytes = 0;                     // for weights and KV
+  LayerRange layers_only{};                      // hosts exactly these; empty: any
+  int zone = 0;                                  // row of PlannerInput::zones
+  double access_ns = 0;                          // a token's rows, from its zone to it and back
   std::optional<uint64_t> kv_bytes_per_layer{};  // of its own; absent: PlannerInput's
 };
 

@@ -30,17 +30,6 @@ bool HasSessions(const CoordinatorState& s, const LayerPlan& better) {
   return false;
 }
 
-// A decision is worth nothing once somebody in it is gone.
-bool AllAreHere(const CoordinatorState& s, const LayerPlan& plan) {
-  for (const PlacedHop& hop : plan.hops) {
-    for (const PlacedHost& host : HostsOf(hop)) {
-      const Member* member = FindMember(s, host.node);
-      if (member == nullptr || !member->status || !member->load_failure.ok()) return false;
-    }
-  }
-  return true;
-}
-
 }  // namespace
 
 absl::StatusOr<MeasuredCluster> MeasuredClusterOf(const CoordinatorState& s, LayerCut cut) {
@@ -98,11 +87,9 @@ bool Disturbs(const LayerPlan& plan, const LayerPlan& better) {
 std::optional<CoordinatorEvent> PlanReplacement(const CoordinatorState& s, Time now) {
   if (!s.options.measured || !s.options.sizes.empty() || !s.placement) return std::nullopt;
   const Replanning& r = s.replanning;
-  if (r.better && !AllAreHere(s, *r.better)) return Looked{};
-  if (!r.better) {
-    if (!r.facts_changed || now - r.looked < kReplanInterval) return std::nullopt;
-    return Looked{BetterPlacement(s)};
-  }
+  // Also while a better one waits: who was slow may be fast again.
+  if (r.facts_changed && now - r.looked >= kReplanInterval) return Looked{BetterPlacement(s)};
+  if (!r.better) return std::nullopt;
   if (Disturbs(*s.placement, *r.better)) {
     if (now - r.placed < kPlacementKeptMin) return std::nullopt;
     const Time due = std::max(r.better_since, r.placed + kPlacementKeptMin);

@@ -10,9 +10,9 @@
 //                                              | and then when nobody whose share changes has a
 //                                              | session; after kReplanWaitMax all the same
 //
-// A worker whose share stays the same keeps its sessions, whatever the placement is called. One whose
-// share changes answers NeedRoute to its sessions, and their edges send their tokens again over the
-// new route: the same path as for a worker that died, with the same tokens.
+// A worker whose share stays the same keeps its sessions, whatever the placement is called. One
+// whose share changes answers NeedRoute to its sessions, and their edges send their tokens again
+// over the new route: the same path as for a worker that died, with the same tokens.
 #pragma once
 
 #include <optional>

@@ -24,7 +24,8 @@
 //   Goodbye, MemberLost   | member gone, with its requests; its stop goes on without it, and a
 //                         | placement in which it has no other host is void
 //   Placed                | the placement, under a new id; every hop must be told
-//   Looked                | a better placement waits until it may replace the one that is there
+//   Looked                | a better placement waits until it may replace the one that is there,
+//                         | from when there first was one; or none does any more
 //   PlacementImpossible   | why, for whoever asks for a route
 //   PlacementSent         | not again before kHelloInterval has passed
 //   RouteAnswered         | the request no longer waits; its hosts have a session more
@@ -93,7 +94,7 @@ struct WaitingRequest {
 struct Replanning {
   Time placed{};
   Time looked{};
-  bool facts_changed = false;       // since then
+  bool facts_changed = false;         // since then
   std::optional<LayerPlan> better{};  // waits until it may be placed
   Time better_since{};
 };

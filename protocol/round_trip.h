@@ -1,6 +1,7 @@
-// How long a message takes from a node's loop to the coordinator's and back. A status carries a stamp
-// of the node's own clock, the coordinator gives it back (Echo). Loops, their sleep and their jobs
-// are part of a token's way too, but whoever is busy just then is not: so the least of the last few.
+// How long a message takes from a node's loop to the coordinator's and back. A status carries a
+// stamp of the node's own clock, the coordinator gives it back (Echo). Loops, their sleep and their
+// jobs are part of a token's way too, but whoever is busy just then is not: so the least of the
+// last few.
 #pragma once
 
 #include <algorithm>

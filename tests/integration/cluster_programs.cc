@@ -48,8 +48,8 @@ json TokensOf(const ProgramResult& result) {
   return result.Json()["tokens"];
 }
 
-// Evenly, unless the test says otherwise: on one machine the fastest route is the shortest, and these
-// tests are about routes of several workers.
+// Evenly, unless the test says otherwise: on one machine the fastest route is the shortest, and
+// these tests are about routes of several workers.
 void ClusterTest::StartCoordinator(int workers, const std::string& listen, const Arguments& flags) {
   const bool says = std::ranges::find(flags, "--place") != flags.end();
   const Arguments place = says ? Arguments{} : Arguments{"--place", "even"};

@@ -1,5 +1,6 @@
-// A process that runs a part of the time alone: as a machine so much slower would. SIGSTOP and SIGCONT
-// in turn, in periods of some milliseconds, so that a token of ten spans one or more of them.
+// A process that runs a part of the time alone: as a machine so much slower would. SIGSTOP and
+// SIGCONT in turn, in periods of some milliseconds, so that a token of ten spans one or more of
+// them.
 #pragma once
 
 #include <signal.h>

@@ -1,5 +1,5 @@
-// Goal: several workers that host the same layers: sessions are shared out over them, whoever is left
-// goes on when one dies, without loading anything, and the tokens are those of the plain loop.
+// Goal: several workers that host the same layers: sessions are shared out over them, whoever is
+// left goes on when one dies, without loading anything, and the tokens are those of the plain loop.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -33,7 +33,8 @@ GenerateRequest SampledRequest(int n_prompt, int n_predict, uint64_t seed) {
 
 // Two stops of two workers each: four layers lie between, and two of them fit a worker.
 ClusterOptions TwoStopsOfTwo() {
-  return {.n_workers = 4, .n_parallel = 4, .ns_per_byte = {1e6, 1e6, 1e6, 1e6}, .layers_that_fit = 2};
+  return {
+      .n_workers = 4, .n_parallel = 4, .ns_per_byte = {1e6, 1e6, 1e6, 1e6}, .layers_that_fit = 2};
 }
 
 TEST(EmbeddedReplicas, SessionsAreSharedOutAndHaveTheirTokens) {

@@ -1,7 +1,7 @@
-// Goal: of two workers, one at a quarter of the other's speed, the measured placement reaches 95 % of
-// the best split that brute force over `--layers A,B` finds: where all layers fit the fast one, and
-// where they do not. All figures are printed. It needs a machine that does nothing else and is run by
-// name alone, `./dev test heterogeneous`; some five minutes.
+// Goal: of two workers, one at a quarter of the other's speed, the measured placement reaches 95 %
+// of the best split that brute force over `--layers A,B` finds: where all layers fit the fast one,
+// and where they do not. All figures are printed. It needs a machine that does nothing else and is
+// run by name alone, `./dev test heterogeneous`; some five minutes.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -33,11 +33,12 @@ class Heterogeneous : public ClusterTest {
   Figure Measure(const Arguments& coordinator, int fast_layers_max) {
     StartCoordinator(2, "tcp://127.0.0.1:0", coordinator);
     workers_.clear();
-    const std::string memory = std::to_string(static_cast<int>((fast_layers_max + 0.5) * kLayerMiB));
+    const std::string memory =
+        std::to_string(static_cast<int>((fast_layers_max + 0.5) * kLayerMiB));
     StartWorker({"--name", "fast", "-c", "512", "--memory", memory + "M"});
-    workers_.push_back(std::make_unique<NodeProgram>(Arguments{
-        "worker", "--coordinator", endpoint_, "-m", TestModelPath(), "-t", "1", "-c", "512",
-        "--name", "slow"}));
+    workers_.push_back(std::make_unique<NodeProgram>(Arguments{"worker", "--coordinator", endpoint_,
+                                                               "-m", TestModelPath(), "-t", "1",
+                                                               "-c", "512", "--name", "slow"}));
     const DutyCycle quarter(workers_.back()->process(), std::chrono::milliseconds(1),
                             std::chrono::milliseconds(3));
     workers_.back()->Line("joined");
@@ -62,9 +63,8 @@ class Heterogeneous : public ClusterTest {
                 fast_layers_max, measured.ms_per_token, measured.layers.c_str());
     double best = 0;
     for (int a = 1; a < kMiddle && a <= fast_layers_max; ++a) {
-      const Figure split =
-          Measure({"--layers", std::to_string(a) + "," + std::to_string(kMiddle - a)},
-                  fast_layers_max);
+      const Figure split = Measure(
+          {"--layers", std::to_string(a) + "," + std::to_string(kMiddle - a)}, fast_layers_max);
       std::printf("  --layers %d,%d: %.2f ms\n", a, kMiddle - a, split.ms_per_token);
       std::fflush(stdout);
       if (best == 0 || split.ms_per_token < best) best = split.ms_per_token;

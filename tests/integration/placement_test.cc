@@ -1,6 +1,7 @@
-// Goal: workers as programs say how fast they are and what room they have, and the coordinator places
-// layers by it: replicas where all fit, a chain where they do not, nothing on a worker that is slower
-// by far; a twin of a worker that is killed goes on with the same tokens, and nobody loads anything.
+// Goal: workers as programs say how fast they are and what room they have, and the coordinator
+// places layers by it: replicas where all fit, a chain where they do not, nothing on a worker that
+// is slower by far; a twin of a worker that is killed goes on with the same tokens, and nobody
+// loads anything.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -134,7 +134,7 @@ class Network:
         with contextlib.ExitStack() as stack:
             found = stack.enter_context(program(
                 [self.options.mortar, "coordinator", "--listen", "tcp://127.0.0.1:0",
-                 "--workers", str(workers)] + self.keys.listens("coordinator"),
+                 "--workers", str(workers), "--place", "even"] + self.keys.listens("coordinator"),
                 self.folder, "coordinator", r"coordinator at (tcp://[^\s,]+)"))
             coordinator = found.group(1)
             far = self.far(stack, coordinator, "coordinator")

@@ -1,14 +1,15 @@
 // Goal: a coordinator places layers by what its workers say they have measured, replicas included,
-// and evenly where one of them says nothing; ten thousand workers take it less than a second; a stop
-// with a host left stays, and sessions are shared out by speed.
+// and evenly where one of them says nothing; ten thousand workers take it less than a second; a
+// stop with a host left stays, and sessions are shared out by speed.
 #include "coordinator/measured.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <malloc.h>
 
-#include <chrono>
 #include <cstdio>
+#include <ctime>
+#include <map>
 
 #include "tests/support/sanitized.h"
 #include "tests/unit/coordinator/measured_tables.h"
@@ -30,9 +31,11 @@ TEST_F(MeasuredTables, ANodeThatMakesATokenSlowerIsASpareAndItIsSaidWhy) {
   ASSERT_EQ(state_.placement->hops.size(), 1u);
   EXPECT_THAT(HostsAt(0), ElementsAre(kWorkerB)) << "four times as slow is no replica";
   EXPECT_EQ(HopAt(0).layers, (LayerRange{2, 10}));
-  EXPECT_THAT(HopAt(0).why, HasSubstr("8 layers: 8.000 ms of a token at 1.00 GB/s, 0.500 ms there"));
+  EXPECT_THAT(HopAt(0).why,
+              HasSubstr("8 layers: 8.000 ms of a token at 1.00 GB/s, 0.500 ms there"));
   EXPECT_TRUE(state_.placement->measured);
-  EXPECT_THAT(state_.placement->why, HasSubstr("1 node: 0.000 ms at the edge, 8.000 ms at the nodes"));
+  EXPECT_THAT(state_.placement->why,
+              HasSubstr("1 node: 0.000 ms at the edge, 8.000 ms at the nodes"));
   ASSERT_EQ(state_.placement->notes.size(), 1u);
   EXPECT_THAT(state_.placement->notes[0], HasSubstr("worker n60 is spare: it would make a token "
                                                     "slower"));
@@ -263,13 +266,13 @@ TEST(Measured, TenThousandWorkersAnd126LayersTakeLessThanASecond) {
                                .memory_bytes = uint64_t{48} << 30,
                                .kv_bytes_per_layer = uint64_t{64} << 20});
   }
-  const auto start = std::chrono::steady_clock::now();
+  // Of the one thread that computes it: what else the machine does is not its time.
+  const std::clock_t start = std::clock();
   const auto plan = PlaceMeasured(cluster);
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  const double took = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
   ASSERT_TRUE(plan.ok()) << plan.status();
-  std::printf("%d workers, %d layers: %.3f s; %s\n", kWorkers, kLayers, took.count(),
-              plan->why.c_str());
-  EXPECT_LT(took.count(), kSanitized ? 60 : 1);
+  std::printf("%d workers, %d layers: %.3f s; %s\n", kWorkers, kLayers, took, plan->why.c_str());
+  EXPECT_LT(took, kSanitized ? 60 : 1);
   LayerRange last{2, 2};
   for (const PlacedHop& hop : plan->hops) {
     EXPECT_EQ(hop.layers.begin, last.end);
@@ -278,6 +281,39 @@ TEST(Measured, TenThousandWorkersAnd126LayersTakeLessThanASecond) {
     EXPECT_LE(HostsOf(hop).size(), static_cast<size_t>(kStopHostsMax));
   }
   EXPECT_EQ(last.end, kLayers - 2);
+}
+
+// What a loop does with as many members as it may have: join, place, tell, and look for better.
+TEST_F(MeasuredTables, AFullClusterIsPlacedAndLookedAtInLessThanASecondEach) {
+  model_.n_layers = 126;
+  state_.options.workers_expected = kNodesMax;
+  NodeStatus status;
+  for (int i = 0; i < model_.n_layers; ++i) {
+    status.bricks.push_back({.layers = {i, i + 1}, .digest = {}, .weight_bytes = 800 * kLayer});
+  }
+  for (int i = 0; i < kNodesMax; ++i) {
+    const NodeId node{1000 + static_cast<uint64_t>(i)};
+    status.ns_per_byte = 0.05 + (i * 7919 % 1000) / 5000.0;
+    status.round_trip_ns = 100'000 + static_cast<uint64_t>(i % 100) * 10'000;
+    status.memory_bytes = uint64_t{48} << 30;
+    JoinMeasured(node, status);
+  }
+  const auto seconds_of = [&](const char* what, auto&& act) {
+    const std::clock_t start = std::clock();
+    act();
+    const double took = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+    std::printf("%d workers, 126 layers, %s: %.3f s\n", kNodesMax, what, took);
+    EXPECT_LT(took, kSanitized ? 60 : 1);
+  };
+  seconds_of("placed", [&] { RunPlan(); });
+  ASSERT_TRUE(state_.placement.has_value()) << state_.placement_problem;
+  EXPECT_TRUE(state_.placement->measured);
+  seconds_of("told", [&] { EXPECT_EQ(RunPlan().size(), static_cast<size_t>(kNodesMax)); });
+  Pass(kReplanInterval);
+  status.ns_per_byte = 0.01;
+  Give(NodeId{1000}, status);
+  seconds_of("looked at", [&] { RunPlan(); });
+  EXPECT_FALSE(state_.replanning.facts_changed);
 }
 
 // Nothing is kept of a session that was granted: the edge owns it, and its hops hold its KV.

@@ -134,8 +134,24 @@ TEST_F(Replan, ADecisionIsForgottenWhenOneOfItsNodesGoes) {
   EXPECT_FALSE(PlacedWithin(kPlacementKeptMin + seconds(5)));
   ASSERT_TRUE(state_.replanning.better.has_value());
   Give(kWorkerB, Goodbye{Unavailable("gone")});
+  EXPECT_FALSE(state_.replanning.better.has_value());
   EXPECT_FALSE(PlacedWithin(kReplanWaitMax + seconds(60)));
   EXPECT_THAT(HostsAt(0), ElementsAre(kWorkerA));
+  // And thought over again: another one that is as good takes its place.
+  JoinMeasured(kWorkerC, Measured(1));
+  Say(kWorkerA, Measured(4), 0);
+  EXPECT_TRUE(PlacedWithin(kReplanInterval + seconds(2)));
+  EXPECT_THAT(HostsAt(0), ElementsAre(kWorkerC));
+}
+
+TEST_F(Replan, ANodeThatIsFastAgainInTimeKeepsItsLayers) {
+  Start({{kWorkerA, Measured(1)}, {kWorkerB, Measured(4)}});
+  Say(kWorkerA, Measured(8));
+  EXPECT_FALSE(PlacedWithin(seconds(30)));
+  EXPECT_TRUE(state_.replanning.better.has_value());
+  Say(kWorkerA, Measured(1));
+  EXPECT_FALSE(PlacedWithin(kPlacementKeptMin + kReplanWaitMax));
+  EXPECT_FALSE(state_.replanning.better.has_value());
 }
 
 TEST_F(Replan, AReplicaThatHasBecomeSlowLeavesTheStop) {
