@@ -67,6 +67,7 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId, Hello& hello) {
     s.member_index[from] = s.members.size();
     s.members.push_back({.node = from});
     member = &s.members.back();
+    member->joined = now;
     s.placement_problem = absl::OkStatus();  // with this node it may be possible
   }
   member->role = hello.role;
@@ -131,8 +132,11 @@ void NoteFailedLoad(CoordinatorState& s, Member& member) {
 void NoteFacts(CoordinatorState& s, const Member& member, const NodeStatus& status) {
   if (member.role != Role::kWorker) return;
   const double planned = member.planned_ns_per_byte;
+  const double longer =
+      static_cast<double>(status.round_trip_ns) - static_cast<double>(member.planned_round_trip_ns);
   const bool changed = !member.status || member.status->memory_bytes != status.memory_bytes ||
-                       std::abs(status.ns_per_byte - planned) > kSpeedChange * planned;
+                       std::abs(status.ns_per_byte - planned) > kSpeedChange * planned ||
+                       std::abs(longer) > kWayChangeNs;
   s.replanning.facts_changed = s.replanning.facts_changed || changed;
 }
 
@@ -199,7 +203,10 @@ void On(CoordinatorState& s, Time, MemberLost& e) { Remove(s, e.node); }
 void NoteLooked(CoordinatorState& s, Time now) {
   s.replanning.looked = now;
   s.replanning.facts_changed = false;
-  for (Member& m : s.members) m.planned_ns_per_byte = m.status ? m.status->ns_per_byte : 0;
+  for (Member& m : s.members) {
+    m.planned_ns_per_byte = m.status ? m.status->ns_per_byte : 0;
+    m.planned_round_trip_ns = m.status ? m.status->round_trip_ns : 0;
+  }
 }
 
 void On(CoordinatorState& s, Time now, Placed& e) {

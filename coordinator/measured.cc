@@ -82,11 +82,15 @@ Prepared Prepare(const MeasuredCluster& cluster) {
 
 std::string WhyHosts(const MeasuredWorker& worker, LayerRange layers, double token_ns) {
   char text[160];
-  std::snprintf(text, sizeof text,
-                "%d %s: %.3f ms of a token at %.2f GB/s, %.3f ms there and back%s", layers.size(),
-                layers.size() == 1 ? "layer" : "layers", token_ns / 1e6, 1 / worker.ns_per_byte,
-                worker.access_ns / 1e6, worker.layers_only.empty() ? "" : ", hosts only these");
-  return text;
+  std::snprintf(text, sizeof text, "%d %s: %.3f ms of a token at %.2f GB/s", layers.size(),
+                layers.size() == 1 ? "layer" : "layers", token_ns / 1e6, 1 / worker.ns_per_byte);
+  std::string why = text;
+  if (worker.access_ns > 0) {
+    std::snprintf(text, sizeof text, ", %.3f ms there and back", worker.access_ns / 1e6);
+    why += text;
+  }
+  if (!worker.layers_only.empty()) why += ", hosts only these";
+  return why;
 }
 
 absl::StatusOr<PlacedHop> HopOf(const Prepared& prepared, const PlannedStop& stop) {

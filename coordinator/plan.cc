@@ -62,6 +62,15 @@ void PlanLost(const CoordinatorState& s, Time now, std::vector<CoordinatorAction
   }
 }
 
+// Whether a worker that says its speed has only just come, and its way is not known yet.
+bool AWayIsBeingMeasured(const CoordinatorState& s, Time now) {
+  if (!s.options.measured || !s.options.sizes.empty()) return false;
+  return std::ranges::any_of(s.members, [&](const Member& m) {
+    return Offers(m) && m.status->ns_per_byte > 0 && m.status->round_trip_ns == 0 &&
+           now - m.joined < kRoundTripWaitMax;
+  });
+}
+
 // By what the workers have measured, where that is wanted and known; else by sizes or evenly.
 absl::StatusOr<LayerPlan> PlaceNow(const CoordinatorState& s, LayerCut cut) {
   std::string why;
@@ -81,12 +90,13 @@ absl::StatusOr<LayerPlan> PlaceNow(const CoordinatorState& s, LayerCut cut) {
   return plan;
 }
 
-void PlanPlacement(const CoordinatorState& s, std::vector<CoordinatorAction>& out) {
+void PlanPlacement(const CoordinatorState& s, Time now, std::vector<CoordinatorAction>& out) {
   if (s.placement || !s.model || !s.placement_problem.ok()) return;
   const std::optional<LayerCut> cut = WantedCut(s);
   if (!cut) return;
   const bool needs_workers = cut->front < s.model->n_layers - cut->back;
   if (needs_workers && OffersIn(s) < WorkersExpected(s)) return;
+  if (AWayIsBeingMeasured(s, now)) return;
   absl::StatusOr<LayerPlan> plan = PlaceNow(s, *cut);
   if (plan.ok()) {
     out.push_back({.send = {}, .then = Placed{*cut, std::move(*plan)}});
@@ -192,7 +202,7 @@ std::vector<CoordinatorAction> Plan(const CoordinatorState& state, Time now) {
   std::vector<CoordinatorAction> actions;
   PlanLost(state, now, actions);
   if (!actions.empty()) return actions;  // the rest follows from who is left
-  PlanPlacement(state, actions);
+  PlanPlacement(state, now, actions);
   if (!actions.empty()) return actions;  // and from where the layers are
   if (auto event = PlanReplacement(state, now)) {
     actions.push_back({.send = {}, .then = *std::move(event)});

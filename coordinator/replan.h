@@ -27,6 +27,8 @@ namespace mortar {
 inline constexpr double kReplanWorth = 0.10;
 // Part by which a speed must have changed before anything is thought over again.
 inline constexpr double kSpeedChange = 0.05;
+// The same of a round trip, in ns: less is a loop that was busy.
+inline constexpr double kWayChangeNs = 1e6;
 
 // What the members have said; nothing, and why, when one of them has not said its speed.
 absl::StatusOr<MeasuredCluster> MeasuredClusterOf(const CoordinatorState& state, LayerCut cut);

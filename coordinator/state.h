@@ -56,6 +56,10 @@ inline constexpr Duration kReplanWaitMax = std::chrono::seconds(60);
 // Between two looks for a better one, which take up to a tenth of a second of the loop each.
 inline constexpr Duration kReplanInterval = std::chrono::seconds(10);
 
+// How long the first placement waits for round trips of workers that have just joined: each takes
+// one message there and back after their first status.
+inline constexpr Duration kRoundTripWaitMax = std::chrono::seconds(1);
+
 struct CoordinatorOptions {
   int workers_expected = 1;     // the first placement waits for so many
   std::vector<int> sizes;       // layers per worker; empty: measured or even
@@ -80,7 +84,10 @@ struct Member {
   // that and the one before.
   int granted = 0;
   int granted_before = 0;
-  double planned_ns_per_byte = 0;  // as it was when a placement was last thought over
+  Time joined{};
+  // As they were when a placement was last thought over.
+  double planned_ns_per_byte = 0;
+  uint64_t planned_round_trip_ns = 0;
 };
 
 struct WaitingRequest {

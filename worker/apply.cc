@@ -109,7 +109,11 @@ void On(WorkerState& s, Time, NodeId from, Placement& placement) {
 }
 
 void On(WorkerState& s, Time now, NodeId from, Echo& echo) {
-  if (from == kCoordinatorNode) s.round_trip.Take(now, echo.stamp);
+  if (from != kCoordinatorNode) return;
+  // The first one is said at once: the first placement waits for it.
+  const bool first = s.round_trip.ns() == 0;
+  s.round_trip.Take(now, echo.stamp);
+  s.status_owed = s.status_owed || (first && s.round_trip.ns() != 0);
 }
 
 template <typename Other>

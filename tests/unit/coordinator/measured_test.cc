@@ -76,6 +76,30 @@ TEST_F(MeasuredTables, WithoutASpeedOfEverybodyLayersArePlacedEvenlyAndItIsSaidW
   EXPECT_EQ(HopAt(0).layers, (LayerRange{2, 6}));
 }
 
+TEST_F(MeasuredTables, ThePlacementWaitsASecondForTheWaysOfThoseWhoHaveJustCome) {
+  state_.options.workers_expected = 2;
+  JoinMeasured(kWorkerA, Measured(1));
+  NodeStatus far = Measured(0.9);
+  far.round_trip_ns = 0;
+  JoinMeasured(kWorkerB, far);
+  RunPlan();
+  EXPECT_FALSE(state_.placement.has_value());
+  far.round_trip_ns = 30'000'000;
+  Give(kWorkerB, far);
+  RunPlan();
+  ASSERT_TRUE(state_.placement.has_value());
+  EXPECT_THAT(HostsAt(0), ElementsAre(kWorkerA)) << "it is faster, and 30 ms away";
+}
+
+TEST_F(MeasuredTables, AWorkerThatNeverSaysItsWayIsPlacedAllTheSame) {
+  NodeStatus silent = Measured(1);
+  silent.round_trip_ns = 0;
+  JoinMeasured(kWorkerA, silent);
+  Pass(kRoundTripWaitMax);
+  RunPlan();
+  EXPECT_TRUE(state_.placement.has_value());
+}
+
 TEST_F(MeasuredTables, SizesGivenAreKeptWhateverTheSpeeds) {
   state_.options.workers_expected = 2;
   state_.options.sizes = {5, 3};
