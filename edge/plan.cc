@@ -180,7 +180,7 @@ NodeStatus StatusOf(const EdgeState& s) {
   status.front_layers = s.options.front_layers;
   status.back_layers = s.options.back_layers;
   status.head_bytes = s.options.head_bytes;
-  status.ns_per_byte = s.speed.ns_per_byte();
+  status.ns_per_byte = std::min(s.speed.ns_per_byte(), kNsPerByteMax);
   status.round_trip_ns = s.round_trip.ns();
   return status;
 }

@@ -11,6 +11,8 @@
 //                                                | prefill when no decode waits, and one prefill
 //                                                | frame after kDecodeStreakMax decode batches
 //   a session was silent for kSessionIdleMax     | it expires (looked for with each status)
+#include <algorithm>
+
 #include "engine/batch/kv_pages.h"
 #include "worker/state.h"
 
@@ -96,7 +98,7 @@ NodeStatus StatusOf(const WorkerState& s) {
                     .positions_max = s.positions_max,
                     .front_layers = 0,
                     .back_layers = 0,
-                    .ns_per_byte = s.speed.ns_per_byte(),
+                    .ns_per_byte = std::min(s.speed.ns_per_byte(), kNsPerByteMax),
                     .round_trip_ns = s.round_trip.ns(),
                     .memory_bytes = s.options.memory_bytes,
                     .kv_bytes_per_layer = s.options.kv_bytes_per_layer};
