@@ -13,7 +13,9 @@
 #include "cli/cluster_edge.h"
 #include "cli/cluster_launch.h"
 #include "cli/cut.h"
+#include "cli/machine_memory.h"
 #include "cli/node_process.h"
+#include "cli/speed_probe.h"
 #include "cli/waited.h"
 #include "worker/loop.h"
 
@@ -40,6 +42,11 @@ struct Rank {
   }
 };
 
+// Sizes given are those of ranks, whatever their speed.
+bool PlacesMeasured(const Settings& settings) {
+  return settings.String("place") == "measured" && !settings.Has("layers");
+}
+
 absl::Status RunEdge(const Rank& rank) {
   const CommandContext& context = rank.context;
   RowsPool pool;
@@ -54,6 +61,7 @@ absl::Status RunEdge(const Rank& rank) {
                                            rank.NetworkParts(pool));
     return ClusterEdge::Start(
         {.workers = rank.workers(),
+         .measured = PlacesMeasured(context.settings),
          .awake_max = AwakeMax(context.settings),
          .session = in.session,
          .describe = [&](int worker) { return rank.launch.Describe(worker); }},
@@ -89,7 +97,10 @@ absl::Status ReadWorker(const Rank& rank, WorkerSetup& setup) {
   options.model = ModelIdOf(setup.model, kv_type);
   options.bricks = LayerBricksOf(setup.model.manifest);
   // In the order of ranks, which people chose, and not in that of joining, which is chance.
-  options.layers_only = RangesOf(cut)[static_cast<size_t>(rank.world.rank()) - 1];
+  if (!PlacesMeasured(settings)) {
+    options.layers_only = RangesOf(cut)[static_cast<size_t>(rank.world.rank()) - 1];
+  }
+  options.memory_bytes = AvailableMemory();
   options.sessions_max = kSessions;
   options.rows_max = kNodeRowsMax;
   options.starter_reports = true;
@@ -113,6 +124,10 @@ absl::Status RunWorker(const Rank& rank) {
   const CommandContext& context = rank.context;
   WorkerSetup setup;
   RETURN_IF_ERROR(rank.launch.Agree(ReadWorker(rank, setup)));
+  if (PlacesMeasured(context.settings)) {
+    SayWorkerSpeed({setup.model, *setup.compute.kernels, *setup.compute.pool}, setup.engine,
+                   context.clock, context.log, setup.options);
+  }
   RowsPool pool;
   MpiNetwork network(rank.world.rank(), rank.world.size(), setup.model.config.n_embd,
                      rank.NetworkParts(pool));

@@ -70,6 +70,7 @@ absl::Status ClusterEdge::State::Start() {
   CoordinatorOptions coordinator_options;
   coordinator_options.workers_expected = options.workers;
   coordinator_options.cut = session.cut;
+  coordinator_options.measured = options.measured;
   coordinator_options.starter_reports = true;
   coordinator = std::make_unique<Coordinator>(
       coordinator_options,
@@ -79,6 +80,7 @@ absl::Status ClusterEdge::State::Start() {
                                            session.drafting.step_rows()}));
   EdgeOptions edge_options = EdgeOptionsOf(session, model, "edge");
   edge_options.step_deadline = kStepDeadline;
+  SayEdgeBytes(parts.model, edge_options);
   ASSIGN_OR_RETURN(edge, Edge::Create(edge_options, {*edge_transport, parts.clock, jobs, parts.log,
                                                      *engine, *parts.model.tokenizer}));
   loops = std::make_unique<EdgeAndCoordinator>(*edge, *coordinator);

@@ -16,7 +16,8 @@ namespace mortar {
 
 struct ClusterEdgeOptions {
   int workers = 1;
-  Duration awake_max{};  // between jobs (common/loop_driver.h)
+  bool measured = false;  // layers are placed by speed
+  Duration awake_max{};   // between jobs (common/loop_driver.h)
   SessionOptions session;
   std::function<std::string(int rank)> describe;  // for errors: which process, where
 };

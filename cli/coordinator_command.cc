@@ -14,6 +14,7 @@ CoordinatorOptions ReadOptions(const Settings& settings) {
   for (const int64_t size : settings.OptionalInts("layers")) {
     options.sizes.push_back(static_cast<int>(size));
   }
+  options.measured = settings.String("place") == "measured";
   return options;
 }
 

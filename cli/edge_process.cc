@@ -45,6 +45,7 @@ absl::Status EdgeProcess::State::Start() {
                                           {session.context, kSessions, session.kv_type,
                                            session.drafting.step_rows()}));
   EdgeOptions edge_options = EdgeOptionsOf(session, model, options.name);
+  SayEdgeBytes(parts.model, edge_options);
   edge_options.has_relay = !options.link.relay.empty();
   edge_options.sealed = options.link.keys.has_value();
   ASSIGN_OR_RETURN(edge, Edge::Create(edge_options, {*transport, parts.clock, jobs, parts.log,

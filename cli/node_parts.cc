@@ -87,6 +87,20 @@ EdgeOptions EdgeOptionsOf(const SessionOptions& session, const ModelId& model,
   return options;
 }
 
+uint64_t KvBytesPerLayer(const ModelConfig& config, const NodeEngineOptions& options) {
+  const KvShape page{options.kv_type, config.n_kv_heads, config.head_dim};
+  const int pages = WholePages(options.context) / kKvPagePositions * options.sessions;
+  return page.layer_bytes() * static_cast<uint64_t>(pages);
+}
+
+void SayEdgeBytes(const HostedModel& model, EdgeOptions& options) {
+  const WeightShares shares = SharesOf(model.manifest, model.config.tied_head);
+  const int n_layers = model.config.n_layers;
+  options.back_bytes = shares.Of({n_layers - options.back_layers, n_layers});
+  // A tied head reads the embedding.
+  options.head_bytes = shares.head + (model.config.tied_head ? shares.embedding : 0);
+}
+
 absl::StatusOr<std::unique_ptr<Engine>> LoadEdgeEngine(const NodeCompute& compute,
                                                        const LayerCut& cut,
                                                        const NodeEngineOptions& options) {

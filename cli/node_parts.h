@@ -42,12 +42,18 @@ absl::StatusOr<SessionOptions> ReadSessionOptions(const Settings& settings,
 EdgeOptions EdgeOptionsOf(const SessionOptions& session, const ModelId& model,
                           const std::string& name);
 
+// Which weights a token reads at an edge of this model, for what it says of its speed.
+void SayEdgeBytes(const HostedModel& model, EdgeOptions& options);
+
 struct NodeEngineOptions {
   int context = 4096;  // positions of a session
   int sessions = 2;    // that have their KV at the same time
   KvType kv_type = KvType::kF16;
   int step_rows = 1;  // positions of a session's step that gives tokens (Drafting::step_rows)
 };
+
+// What a worker's layer takes for the KV of all sessions that it admits.
+uint64_t KvBytesPerLayer(const ModelConfig& config, const NodeEngineOptions& options);
 
 // All of these outlive the engine.
 struct NodeCompute {

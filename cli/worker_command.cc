@@ -1,13 +1,16 @@
 // worker: hosts the layers that a coordinator gives it, for the sessions of many edges.
 #include <optional>
 
+#include "cli/byte_size.h"
 #include "cli/cut.h"
 #include "cli/hosted_model.h"
 #include "cli/layer_text.h"
+#include "cli/machine_memory.h"
 #include "cli/model.h"
 #include "cli/node_keys.h"
 #include "cli/node_parts.h"
 #include "cli/node_process.h"
+#include "cli/speed_probe.h"
 #include "protocol/endpoint.h"
 #include "worker/loop.h"
 
@@ -23,6 +26,15 @@ absl::StatusOr<LayerRange> ReadLayers(const Settings& settings, int n_layers) {
   return UsageError(settings.Where("layers") + ": \"" + *text +
                     "\" is no run of layers; give FIRST-END within 0-" + std::to_string(n_layers) +
                     ", the end not included");
+}
+
+// --memory, or what the machine has free.
+absl::StatusOr<uint64_t> ReadMemory(const Settings& settings) {
+  const auto text = settings.OptionalString("memory");
+  if (!text) return AvailableMemory();
+  const auto bytes = ParseByteSize(*text, settings.Where("memory"));
+  if (!bytes.ok()) return UsageError(Message(bytes.status()));
+  return *bytes;
 }
 
 // --listen and --advertise: where this worker listens, and where others are told to dial it.
@@ -70,9 +82,12 @@ absl::Status WorkerCommand(const CommandContext& context) {
   ASSIGN_OR_RETURN(options.layers_only, ReadLayers(settings, model.config.n_layers));
   options.sessions_max = static_cast<int>(settings.Int("parallel"));
   options.rows_max = kNodeRowsMax;
+  ASSIGN_OR_RETURN(options.memory_bytes, ReadMemory(settings));
   NodeEngineOptions engine{.sessions = options.sessions_max, .kv_type = kv_type};
   ASSIGN_OR_RETURN(engine.context, ContextSize(settings, model.config.n_ctx_train));
   ASSIGN_OR_RETURN(const Compute compute, MakeCompute(settings));
+  SayWorkerSpeed({model, *compute.kernels, *compute.pool}, engine, context.clock, context.log,
+                 options);
 
   SystemRandom random;
   RowsPool pool;
@@ -81,12 +96,13 @@ absl::Status WorkerCommand(const CommandContext& context) {
   ASSIGN_OR_RETURN(const auto transport,
                    ZmqTransport::Create(link, {context.clock, context.log, pool}));
   PumpedJobs jobs;
-  Worker worker(options, {*transport, context.clock, jobs, context.log,
-                          [&](const Placement& placement) {
-                            return LoadWorkerEngine({model, *compute.kernels, *compute.pool},
-                                                    placement, engine);
-                          },
-                          link.keys ? &*link.keys : nullptr});
+  Worker worker(
+      options,
+      {*transport, context.clock, jobs, context.log,
+       [&](const Placement& placement) {
+         return LoadWorkerEngine({model, *compute.kernels, *compute.pool}, placement, engine);
+       },
+       link.keys ? &*link.keys : nullptr});
   LoopDriver driver(worker, &jobs, IdleOn(*transport, AwakeMax(settings), context.clock),
                     context.clock);
   const auto turn = [&] { driver.Turn(kIdleWaitMax); };

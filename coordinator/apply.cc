@@ -1,8 +1,10 @@
 // How each event changes a coordinator's state: the table in state.h, row by row.
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <utility>
 
+#include "coordinator/replan.h"
 #include "coordinator/state.h"
 #include "protocol/handshake.h"
 
@@ -20,15 +22,21 @@ void Refuse(CoordinatorState& s, NodeId node, absl::Status why) {
   Owe(s, node, Goodbye{.status = std::move(why)});
 }
 
+// A decision that counts on a node is worth nothing without it.
+void ForgetBetter(CoordinatorState& s, NodeId node) {
+  s.replanning.facts_changed = true;
+  auto& better = s.replanning.better;
+  if (better && !LayersOf(*better, node).empty()) better.reset();
+}
+
 void Remove(CoordinatorState& s, NodeId node) {
+  if (FindMember(s, node) == nullptr) return;
   std::erase_if(s.members, [&](const Member& m) { return m.node == node; });
+  s.member_index.clear();
+  for (size_t i = 0; i < s.members.size(); ++i) s.member_index[s.members[i].node] = i;
   std::erase_if(s.waiting, [&](const WaitingRequest& w) { return w.edge == node; });
-  if (s.placement) {
-    const auto uses = [&](const PlacedHop& hop) { return hop.node == node; };
-    if (std::any_of(s.placement->hops.begin(), s.placement->hops.end(), uses)) {
-      s.placement.reset();
-    }
-  }
+  if (s.placement && !DropHost(*s.placement, node)) s.placement.reset();
+  ForgetBetter(s, node);
   s.placement_problem = absl::OkStatus();  // without this node it may be possible
   if (s.members.empty()) {
     s.model.reset();
@@ -56,8 +64,10 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId, Hello& hello) {
   if (!fits.ok()) return Refuse(s, from, std::move(fits));
   Member* member = Find(s, from);
   if (member == nullptr) {
+    s.member_index[from] = s.members.size();
     s.members.push_back({.node = from});
     member = &s.members.back();
+    member->joined = now;
     s.placement_problem = absl::OkStatus();  // with this node it may be possible
   }
   member->role = hello.role;
@@ -96,23 +106,38 @@ absl::Status CheckStatus(const Member& member, const ModelId& model, const NodeS
                            std::to_string(status.back_layers) + " of " +
                            std::to_string(model.n_layers) + " layers");
   }
+  const LayerRange only = status.layers_only;
+  if (only.begin < 0 || only.begin > only.end || only.end > model.n_layers) {
+    return InvalidArgument("layers " + ToString(only) + " alone, in a model of " +
+                           std::to_string(model.n_layers));
+  }
   return CheckBricks(status.bricks, model.n_layers);
 }
 
-// Others take the layers of a worker that could not load them.
+// Others take the layers of a worker that could not load them, its replicas where it has any.
 void NoteFailedLoad(CoordinatorState& s, Member& member) {
   const NodeStatus& status = *member.status;
   if (!s.placement || status.placement != s.placement_id || status.phase != LoadPhase::kFailed) {
     return;
   }
-  for (const PlacedHop& hop : s.placement->hops) {
-    if (hop.node != member.node) continue;
-    member.load_failure =
-        FailedPrecondition("worker " + member.name + " could not load layers " +
-                           ToString(hop.layers) + ": " + Message(status.load_status));
-    s.placement.reset();
-    return;
-  }
+  const LayerRange layers = LayersOf(*s.placement, member.node);
+  if (layers.empty()) return;
+  member.load_failure = FailedPrecondition("worker " + member.name + " could not load layers " +
+                                           ToString(layers) + ": " + Message(status.load_status));
+  if (!DropHost(*s.placement, member.node)) s.placement.reset();
+  ForgetBetter(s, member.node);
+}
+
+// Whether a status says something that could move layers.
+void NoteFacts(CoordinatorState& s, const Member& member, const NodeStatus& status) {
+  if (member.role != Role::kWorker) return;
+  const double planned = member.planned_ns_per_byte;
+  const double longer =
+      static_cast<double>(status.round_trip_ns) - static_cast<double>(member.planned_round_trip_ns);
+  const bool changed = !member.status || member.status->memory_bytes != status.memory_bytes ||
+                       std::abs(status.ns_per_byte - planned) > kSpeedChange * planned ||
+                       std::abs(longer) > kWayChangeNs;
+  s.replanning.facts_changed = s.replanning.facts_changed || changed;
 }
 
 void On(CoordinatorState& s, Time now, NodeId from, SessionId, NodeStatus& status) {
@@ -124,6 +149,9 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId, NodeStatus& statu
     return Refuse(s, from, std::move(fits));
   }
   if (!member->status) s.placement_problem = absl::OkStatus();
+  if (status.stamp != 0) Owe(s, from, Echo{status.stamp});
+  NoteFacts(s, *member, status);
+  member->granted_before = std::exchange(member->granted, 0);
   member->heard = now;
   member->status = std::move(status);
   NoteFailedLoad(s, *member);
@@ -171,7 +199,20 @@ void On(CoordinatorState& s, Time now, Received& e) {
 
 void On(CoordinatorState& s, Time, MemberLost& e) { Remove(s, e.node); }
 
-void On(CoordinatorState& s, Time, Placed& e) {
+// From now on what members say is compared with what they have said by now.
+void NoteLooked(CoordinatorState& s, Time now) {
+  s.replanning.looked = now;
+  s.replanning.facts_changed = false;
+  for (Member& m : s.members) {
+    m.planned_ns_per_byte = m.status ? m.status->ns_per_byte : 0;
+    m.planned_round_trip_ns = m.status ? m.status->round_trip_ns : 0;
+  }
+}
+
+void On(CoordinatorState& s, Time now, Placed& e) {
+  s.replanning = Replanning{};
+  s.replanning.placed = now;
+  NoteLooked(s, now);
   ++s.placement_id;
   s.cut = e.cut;
   s.placement = std::move(e.plan);
@@ -194,6 +235,15 @@ void On(CoordinatorState& s, Time, RouteAnswered& e) {
   std::erase_if(s.waiting, [&](const WaitingRequest& w) {
     return w.edge == e.edge && w.request.request == e.request;
   });
+  for (const NodeId host : e.hosts) {
+    if (Member* member = Find(s, host); member != nullptr) ++member->granted;
+  }
+}
+
+void On(CoordinatorState& s, Time now, Looked& e) {
+  NoteLooked(s, now);
+  if (!s.replanning.better) s.replanning.better_since = now;
+  s.replanning.better = std::move(e.better);
 }
 
 void On(CoordinatorState& s, Time now, Ticked&) {
@@ -208,10 +258,8 @@ void On(CoordinatorState& s, Time now, Ticked&) {
 }  // namespace
 
 const Member* FindMember(const CoordinatorState& state, NodeId node) {
-  for (const Member& member : state.members) {
-    if (member.node == node) return &member;
-  }
-  return nullptr;
+  const auto found = state.member_index.find(node);
+  return found == state.member_index.end() ? nullptr : &state.members[found->second];
 }
 
 void Apply(CoordinatorState& state, Time now, CoordinatorEvent event) {

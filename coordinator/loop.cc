@@ -8,6 +8,22 @@ namespace {
 // One round takes at most so many messages, so that it plans even under a flood.
 constexpr int kMessagesPerStep = 256;
 
+void LogPlaced(const Logger& log, const LayerPlan& plan) {
+  log.Info("placement", {{"measured", plan.measured}, {"why", plan.why}});
+  for (const PlacedHop& hop : plan.hops) {
+    std::string replicas;
+    for (const PlacedHost& host : hop.replicas) {
+      replicas += (replicas.empty() ? "" : ", ") + host.name;
+    }
+    log.Info("placed", {{"worker", hop.name},
+                        {"layers", ToString(hop.layers)},
+                        {"weight_bytes", hop.weight_bytes},
+                        {"why", hop.why},
+                        {"replicas", replicas}});
+  }
+  for (const std::string& note : plan.notes) log.Info("not_placed", {{"why", note}});
+}
+
 void LogEvent(const Logger& log, const CoordinatorState& state, const CoordinatorEvent& event) {
   if (const auto* lost = std::get_if<MemberLost>(&event)) {
     const Member* member = FindMember(state, lost->node);
@@ -15,12 +31,9 @@ void LogEvent(const Logger& log, const CoordinatorState& state, const Coordinato
                               {"name", member == nullptr ? "" : member->name.c_str()},
                               {"silent_s", Seconds(kStatusAgeMax)}});
   } else if (const auto* placed = std::get_if<Placed>(&event)) {
-    for (const PlacedHop& hop : placed->plan.hops) {
-      log.Info("placed", {{"worker", hop.name},
-                          {"layers", ToString(hop.layers)},
-                          {"weight_bytes", hop.weight_bytes},
-                          {"why", hop.why}});
-    }
+    LogPlaced(log, placed->plan);
+  } else if (const auto* looked = std::get_if<Looked>(&event)) {
+    if (looked->better) log.Info("better_placement", {{"why", looked->better->why}});
   } else if (const auto* answered = std::get_if<RouteAnswered>(&event)) {
     log.Debug("route_answered",
               {{"edge", ToString(answered->edge)}, {"request", answered->request}});

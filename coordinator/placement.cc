@@ -20,33 +20,6 @@ bool Inside(LayerRange inner, LayerRange outer) {
   return !inner.empty() && inner.begin >= outer.begin && inner.end <= outer.end;
 }
 
-// Adds the bricks of `worker` that make up `layers`: one for each layer, whatever else it offers.
-absl::StatusOr<PlacedHop> MakeHop(const Assignment& a) {
-  PlacedHop hop{.node = a.worker->node, .name = a.worker->name, .layers = a.layers, .why = a.why};
-  std::vector<LayerBrick> inside;
-  for (const LayerBrick& brick : a.worker->bricks) {
-    if (!Inside(brick.layers, a.layers)) continue;
-    if (brick.sensitivity == Sensitivity::kPrivate) {
-      return FailedPrecondition("layers " + ToString(brick.layers) +
-                                " are private: they stay on their owner's edge");
-    }
-    inside.push_back(brick);
-  }
-  std::ranges::sort(inside, std::less{}, &LayerBrick::layers);
-  int covered = a.layers.begin;
-  for (const LayerBrick& brick : inside) {
-    if (brick.layers.begin != covered) continue;  // of a layer that another brick has brought
-    covered = brick.layers.end;
-    hop.weight_bytes += brick.weight_bytes;
-    hop.bricks.push_back(brick);
-  }
-  if (covered != a.layers.end) {
-    return FailedPrecondition("worker " + hop.name + " has no brick for layer " +
-                              std::to_string(covered) + " of its share " + ToString(a.layers));
-  }
-  return hop;
-}
-
 absl::StatusOr<std::vector<Assignment>> PlaceBySizes(LayerRange middle,
                                                      const std::vector<int>& sizes,
                                                      const std::vector<WorkerOffer>& workers) {
@@ -143,6 +116,73 @@ absl::StatusOr<std::vector<Assignment>> PlaceEvenly(LayerRange middle,
 
 }  // namespace
 
+absl::StatusOr<PlacedHop> PlaceHop(const WorkerOffer& worker, LayerRange layers, std::string why) {
+  PlacedHop hop{.node = worker.node, .name = worker.name, .layers = layers, .why = std::move(why)};
+  std::vector<LayerBrick> inside;
+  for (const LayerBrick& brick : worker.bricks) {
+    if (!Inside(brick.layers, layers)) continue;
+    if (brick.sensitivity == Sensitivity::kPrivate) {
+      return FailedPrecondition("layers " + ToString(brick.layers) +
+                                " are private: they stay on their owner's edge");
+    }
+    inside.push_back(brick);
+  }
+  std::ranges::sort(inside, std::less{}, &LayerBrick::layers);
+  int covered = layers.begin;
+  for (const LayerBrick& brick : inside) {
+    if (brick.layers.begin != covered) continue;  // of a layer that another brick has brought
+    covered = brick.layers.end;
+    hop.weight_bytes += brick.weight_bytes;
+    hop.bricks.push_back(brick);
+  }
+  if (covered != layers.end) {
+    return FailedPrecondition("worker " + hop.name + " has no brick for layer " +
+                              std::to_string(covered) + " of its share " + ToString(layers));
+  }
+  return hop;
+}
+
+absl::Status CheckBricksFit(const LayerPlan& plan) {
+  size_t n_bricks = 0;
+  for (const PlacedHop& hop : plan.hops) n_bricks += hop.bricks.size();
+  // So every Route and Placement fits a message of 512 KiB, whatever the workers offer: 4,096
+  // digests of 40 bytes with their pointers are 160 KiB, 4,096 bricks of 72 bytes are 288 KiB,
+  // eight hops' names and endpoints are less than 4 KiB, those of 31 next ones less than 11.
+  if (n_bricks <= kBricksMax) return absl::OkStatus();
+  return FailedPrecondition("the route has " + std::to_string(n_bricks) + " bricks, at most " +
+                            std::to_string(kBricksMax) + " are allowed");
+}
+
+std::vector<PlacedHost> HostsOf(const PlacedHop& hop) {
+  std::vector<PlacedHost> hosts{{hop.node, hop.name, hop.token_ns}};
+  hosts.insert(hosts.end(), hop.replicas.begin(), hop.replicas.end());
+  return hosts;
+}
+
+LayerRange LayersOf(const LayerPlan& plan, NodeId node) {
+  for (const PlacedHop& hop : plan.hops) {
+    if (hop.node == node) return hop.layers;
+    for (const PlacedHost& host : hop.replicas) {
+      if (host.node == node) return hop.layers;
+    }
+  }
+  return {};
+}
+
+bool DropHost(LayerPlan& plan, NodeId node) {
+  for (PlacedHop& hop : plan.hops) {
+    std::erase_if(hop.replicas, [&](const PlacedHost& host) { return host.node == node; });
+    if (hop.node != node) continue;
+    if (hop.replicas.empty()) return false;
+    PlacedHost& first = hop.replicas.front();
+    hop.node = first.node;
+    hop.name = std::move(first.name);
+    hop.token_ns = first.token_ns;
+    hop.replicas.erase(hop.replicas.begin());
+  }
+  return true;
+}
+
 std::vector<int> EvenSizes(int n_layers, int workers) {
   std::vector<int> sizes;
   for (int i = 0; i < workers; ++i) {
@@ -167,19 +207,11 @@ absl::StatusOr<LayerPlan> PlaceLayers(int n_layers, LayerCut cut, const std::vec
       return FailedPrecondition(std::to_string(assignments.size()) + " workers in a row, at most " +
                                 std::to_string(kHopsMax) + " are allowed");
     }
-    size_t n_bricks = 0;
     for (const Assignment& a : assignments) {
-      ASSIGN_OR_RETURN(PlacedHop hop, MakeHop(a));
-      n_bricks += hop.bricks.size();
+      ASSIGN_OR_RETURN(PlacedHop hop, PlaceHop(*a.worker, a.layers, a.why));
       plan.hops.push_back(std::move(hop));
     }
-    // So every Route and Placement fits a message of 512 KiB, whatever the workers offer: 4,096
-    // digests of 40 bytes with their pointers are 160 KiB, 4,096 bricks of 72 bytes are 288 KiB,
-    // and eight hops' names and endpoints are less than 4 KiB.
-    if (n_bricks > kBricksMax) {
-      return FailedPrecondition("the route has " + std::to_string(n_bricks) + " bricks, at most " +
-                                std::to_string(kBricksMax) + " are allowed");
-    }
+    RETURN_IF_ERROR(CheckBricksFit(plan));
   }
   for (const WorkerOffer& worker : workers) {
     const auto hosts = [&](const PlacedHop& hop) { return hop.node == worker.node; };

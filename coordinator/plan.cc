@@ -4,6 +4,7 @@
 //   --------------------------------------------------------+-----------------------------------
 //   a member's status is older than kStatusAgeMax           | MemberLost
 //   no placement, model and cut known, workers enough       | Placed, or PlacementImpossible
+//   another placement would be better by now                | Looked, and Placed when it may be
 //   a worker's status names another placement               | Placement to it, every
 //                                                           | kHelloInterval until it does
 //   a request waits and all hops are ready                  | Route with a grant
@@ -12,16 +13,25 @@
 #include <algorithm>
 #include <utility>
 
+#include "coordinator/balance.h"
+#include "coordinator/replan.h"
 #include "coordinator/state.h"
 
 namespace mortar {
 namespace {
 
-// Workers that have said what they can host and did not fail to, in joining order.
-std::vector<WorkerOffer> Offers(const CoordinatorState& s) {
+// Whether it has said what it can host, and did not fail to.
+bool Offers(const Member& m) { return m.role == Role::kWorker && m.status && m.load_failure.ok(); }
+
+int OffersIn(const CoordinatorState& s) {
+  return static_cast<int>(std::ranges::count_if(s.members, Offers));
+}
+
+// In joining order.
+std::vector<WorkerOffer> OffersOf(const CoordinatorState& s) {
   std::vector<WorkerOffer> offers;
   for (const Member& m : s.members) {
-    if (m.role != Role::kWorker || !m.status || !m.load_failure.ok()) continue;
+    if (!Offers(m)) continue;
     offers.push_back({.node = m.node,
                       .name = m.name,
                       .layers_only = m.status->layers_only,
@@ -52,16 +62,42 @@ void PlanLost(const CoordinatorState& s, Time now, std::vector<CoordinatorAction
   }
 }
 
-void PlanPlacement(const CoordinatorState& s, std::vector<CoordinatorAction>& out) {
+// Whether a worker that says its speed has only just come, and its way is not known yet.
+bool AWayIsBeingMeasured(const CoordinatorState& s, Time now) {
+  if (!s.options.measured || !s.options.sizes.empty()) return false;
+  return std::ranges::any_of(s.members, [&](const Member& m) {
+    return Offers(m) && m.status->ns_per_byte > 0 && m.status->round_trip_ns == 0 &&
+           now - m.joined < kRoundTripWaitMax;
+  });
+}
+
+// By what the workers have measured, where that is wanted and known; else by sizes or evenly.
+absl::StatusOr<LayerPlan> PlaceNow(const CoordinatorState& s, LayerCut cut) {
+  std::string why;
+  if (!s.options.sizes.empty()) {
+    why = s.placement_id == 0 ? "by the sizes given" : "evenly: the sizes were of other workers";
+  } else if (!s.options.measured) {
+    why = "evenly, as asked for";
+  } else {
+    const auto cluster = MeasuredClusterOf(s, cut);
+    if (cluster.ok()) return PlaceMeasured(*cluster);
+    why = "evenly: " + Message(cluster.status());
+  }
+  // Sizes name the workers of the first placement; a replacement is shared out evenly.
+  const std::vector<int> sizes = s.placement_id == 0 ? s.options.sizes : std::vector<int>{};
+  ASSIGN_OR_RETURN(LayerPlan plan, PlaceLayers(s.model->n_layers, cut, sizes, OffersOf(s)));
+  plan.why = std::move(why);
+  return plan;
+}
+
+void PlanPlacement(const CoordinatorState& s, Time now, std::vector<CoordinatorAction>& out) {
   if (s.placement || !s.model || !s.placement_problem.ok()) return;
   const std::optional<LayerCut> cut = WantedCut(s);
   if (!cut) return;
-  const std::vector<WorkerOffer> offers = Offers(s);
   const bool needs_workers = cut->front < s.model->n_layers - cut->back;
-  if (needs_workers && static_cast<int>(offers.size()) < WorkersExpected(s)) return;
-  // Sizes name the workers of the first placement; a replacement is shared out evenly.
-  const std::vector<int> sizes = s.placement_id == 0 ? s.options.sizes : std::vector<int>{};
-  absl::StatusOr<LayerPlan> plan = PlaceLayers(s.model->n_layers, *cut, sizes, offers);
+  if (needs_workers && OffersIn(s) < WorkersExpected(s)) return;
+  if (AWayIsBeingMeasured(s, now)) return;
+  absl::StatusOr<LayerPlan> plan = PlaceNow(s, *cut);
   if (plan.ok()) {
     out.push_back({.send = {}, .then = Placed{*cut, std::move(*plan)}});
   } else {
@@ -69,37 +105,50 @@ void PlanPlacement(const CoordinatorState& s, std::vector<CoordinatorAction>& ou
   }
 }
 
+Introduction IntroductionOf(const CoordinatorState& s, NodeId node) {
+  const Member& member = *FindMember(s, node);
+  return {.node = node, .endpoint = member.endpoint, .key = member.key};
+}
+
+// What a worker is told: its layers, and who may get its rows.
+Placement PlacementFor(const CoordinatorState& s, NodeId node) {
+  Placement message{.id = s.placement_id, .model = *s.model, .layers = {}, .bricks = {}};
+  message.layers = LayersOf(*s.placement, node);
+  if (message.layers.empty()) return message;
+  const auto& hops = s.placement->hops;
+  const auto own = std::ranges::find(hops, message.layers, &PlacedHop::layers);
+  message.bricks = own->bricks;
+  const auto next = own + 1;
+  if (next == hops.end()) return message;  // its rows go to the edge
+  const Introduction first = IntroductionOf(s, next->node);
+  message.next = first.node;
+  message.next_endpoint = first.endpoint;
+  message.next_key = first.key;
+  for (const PlacedHost& host : next->replicas) {
+    message.next_others.push_back(IntroductionOf(s, host.node));
+  }
+  return message;
+}
+
 void PlanTelling(const CoordinatorState& s, Time now, std::vector<CoordinatorAction>& out) {
   if (!s.placement) return;
   for (const Member& m : s.members) {
     if (m.role != Role::kWorker || !m.status || m.status->placement == s.placement_id) continue;
     if (m.placement_was_sent && now - m.placement_sent < kHelloInterval) continue;
-    Placement message{.id = s.placement_id, .model = *s.model, .layers = {}, .bricks = {}};
-    const auto& hops = s.placement->hops;
-    for (size_t i = 0; i < hops.size(); ++i) {
-      if (hops[i].node != m.node) continue;
-      message.layers = hops[i].layers;
-      message.bricks = hops[i].bricks;
-      if (i + 1 == hops.size()) continue;  // its rows go to the edge
-      message.next = hops[i + 1].node;
-      const Member& next = *FindMember(s, message.next);
-      message.next_endpoint = next.endpoint;
-      message.next_key = next.key;
-    }
-    out.push_back({.send = Outgoing{.to = m.node, .message = std::move(message)},
+    out.push_back({.send = Outgoing{.to = m.node, .message = PlacementFor(s, m.node)},
                    .then = PlacementSent{m.node}});
   }
 }
 
-RouteGrant Grant(const CoordinatorState& s, const WaitingRequest& w) {
+RouteGrant Grant(const CoordinatorState& s, const WaitingRequest& w, SessionBalance& balance) {
   RouteGrant grant{.session = w.session,
                    .edge = w.edge,
                    .model = *s.model,
                    .positions_max = w.request.positions_max};
   for (const PlacedHop& placed : s.placement->hops) {
-    const Member& member = *FindMember(s, placed.node);
-    Hop hop{.node = placed.node,
-            .name = placed.name,
+    const Member& member = balance.Take(placed, w.request);
+    Hop hop{.node = member.node,
+            .name = member.name,
             .layers = placed.layers,
             .bricks = {},
             .endpoint = member.endpoint,
@@ -111,30 +160,17 @@ RouteGrant Grant(const CoordinatorState& s, const WaitingRequest& w) {
 }
 
 void PlanRoutes(const CoordinatorState& s, Time now, std::vector<CoordinatorAction>& out) {
+  SessionBalance balance(s);
   for (const WaitingRequest& w : s.waiting) {
     absl::Status status = RouteStatus(s, w.request);
     if (absl::IsUnavailable(status) && now < w.deadline) continue;
     Route route{.request = w.request.request, .status = status, .grant = {}};
-    if (status.ok()) route.grant = Grant(s, w);
-    out.push_back({.send = Outgoing{.to = w.edge, .message = std::move(route)},
-                   .then = RouteAnswered{w.edge, w.request.request}});
+    RouteAnswered answered{.edge = w.edge, .request = w.request.request};
+    if (status.ok()) route.grant = Grant(s, w, balance);
+    for (const Hop& hop : route.grant.hops) answered.hosts.push_back(hop.node);
+    out.push_back(
+        {.send = Outgoing{.to = w.edge, .message = std::move(route)}, .then = std::move(answered)});
   }
-}
-
-// Whether a hop of the placement can take the session.
-absl::Status HopStatus(const CoordinatorState& s, const PlacedHop& hop,
-                       const RouteRequest& request) {
-  const NodeStatus& status = *FindMember(s, hop.node)->status;
-  if (status.placement != s.placement_id || status.phase != LoadPhase::kReady) {
-    return Unavailable("worker " + hop.name + " is loading layers " + ToString(hop.layers));
-  }
-  if (status.positions_max > 0 && request.positions_max > status.positions_max) {
-    return FailedPrecondition(
-        "worker " + hop.name + " keeps at most " + std::to_string(status.positions_max) +
-        " positions of a session, this one may take " + std::to_string(request.positions_max) +
-        ": shorten the prompt or -n, or start it with a larger -c");
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace
@@ -149,8 +185,8 @@ absl::Status RouteStatus(const CoordinatorState& s, const RouteRequest& request)
     // Without a placement nobody could take over from it.
     for (const Member& m : s.members) RETURN_IF_ERROR(m.load_failure);
     RETURN_IF_ERROR(s.placement_problem);
-    return Unavailable(std::to_string(Offers(s).size()) + " of " +
-                       std::to_string(WorkersExpected(s)) + " workers are here");
+    return Unavailable(std::to_string(OffersIn(s)) + " of " + std::to_string(WorkersExpected(s)) +
+                       " workers are here");
   }
   if (!(LayerCut{request.front_layers, request.back_layers} == *s.cut)) {
     return FailedPrecondition("the edge keeps " + std::to_string(request.front_layers) + " + " +
@@ -158,7 +194,7 @@ absl::Status RouteStatus(const CoordinatorState& s, const RouteRequest& request)
                               " layers, the cluster hosts what lies between " +
                               std::to_string(s.cut->front) + " + " + std::to_string(s.cut->back));
   }
-  for (const PlacedHop& hop : s.placement->hops) RETURN_IF_ERROR(HopStatus(s, hop, request));
+  for (const PlacedHop& hop : s.placement->hops) RETURN_IF_ERROR(StopStatus(s, hop, request));
   return absl::OkStatus();
 }
 
@@ -166,8 +202,12 @@ std::vector<CoordinatorAction> Plan(const CoordinatorState& state, Time now) {
   std::vector<CoordinatorAction> actions;
   PlanLost(state, now, actions);
   if (!actions.empty()) return actions;  // the rest follows from who is left
-  PlanPlacement(state, actions);
+  PlanPlacement(state, now, actions);
   if (!actions.empty()) return actions;  // and from where the layers are
+  if (auto event = PlanReplacement(state, now)) {
+    actions.push_back({.send = {}, .then = *std::move(event)});
+    return actions;
+  }
   PlanTelling(state, now, actions);
   PlanRoutes(state, now, actions);
   return actions;

@@ -1,6 +1,6 @@
 // Which nodes a route should use, and who hosts how much: from measured speeds, memory and ways.
-// A pure function of values, as `mortar plan` has them; a coordinator's own placement does not ask
-// it yet (placement.h).
+// A pure function of values: of what a file says (`mortar plan`), or of what nodes have measured
+// (measured.h).
 //
 // The model of one token: the edge reads its layers and the head, each node of the route its
 // layers, at so many ns a byte (decode is bound by memory); rows cross from stop to stop, which
@@ -44,11 +44,12 @@ inline constexpr size_t kExplainedMax = 16;
 
 struct PlannerNode {
   std::string name;
-  double ns_per_byte = 0;     // of weights that a token reads
-  uint64_t memory_bytes = 0;  // for weights and KV
-  LayerRange layers_only{};   // hosts exactly these; empty: any
-  int zone = 0;               // row of PlannerInput::zones
-  double access_ns = 0;       // a token's rows, from its zone to it and back
+  double ns_per_byte = 0;                        // of weights that a token reads
+  uint64_t memory_bytes = 0;                     // for weights and KV
+  LayerRange layers_only{};                      // hosts exactly these; empty: any
+  int zone = 0;                                  // row of PlannerInput::zones
+  double access_ns = 0;                          // a token's rows, from its zone to it and back
+  std::optional<uint64_t> kv_bytes_per_layer{};  // of its own; absent: PlannerInput's
 };
 
 struct PlannerEdge {

@@ -23,18 +23,6 @@ int StopAt(const RoutePlan& plan, size_t one_based) {
   return plan.stops[one_based - 1].hosts.front().node;
 }
 
-// A token's time when `node` stands in for the first host of a stop.
-double WithReplica(const RouteCosts& costs, const RoutePlan& plan, size_t stop, int node) {
-  const PlannedStop& at = plan.stops[stop];
-  const int before = StopAt(plan, stop);
-  const int behind = StopAt(plan, stop + 2);
-  const int first = at.hosts.front().node;
-  const double was =
-      costs.LinkNs(before, first) + at.hosts.front().compute_ns + costs.LinkNs(first, behind);
-  return plan.total_ns - was + costs.LinkNs(before, node) + costs.HostNs(node, at.layers) +
-         costs.LinkNs(node, behind);
-}
-
 // Tokens a ns, were all its hosts busy.
 double Capacity(const PlannedStop& stop) {
   double capacity = 0;
@@ -86,7 +74,7 @@ std::string WhyDropped(const PlannerInput& input, const RouteCosts& costs,
     return "it hosts only " + ToString(only) + ", outside " + ToString(middle) +
            " between the edge's layers";
   }
-  const double layer = costs.min_bytes() + static_cast<double>(input.kv_bytes_per_layer);
+  const double layer = costs.min_bytes() + static_cast<double>(costs.KvBytes(index));
   if (!only.empty() ? costs.HostNs(index, only) == kNever
                     : costs.Room(index, costs.min_bytes()) == 0) {
     char text[160];
@@ -107,6 +95,17 @@ std::string WhyDropped(const PlannerInput& input, const RouteCosts& costs,
 }
 
 }  // namespace
+
+double WithReplica(const RouteCosts& costs, const RoutePlan& plan, size_t stop, int node) {
+  const PlannedStop& at = plan.stops[stop];
+  const int before = StopAt(plan, stop);
+  const int behind = StopAt(plan, stop + 2);
+  const int first = at.hosts.front().node;
+  const double was =
+      costs.LinkNs(before, first) + at.hosts.front().compute_ns + costs.LinkNs(first, behind);
+  return plan.total_ns - was + costs.LinkNs(before, node) + costs.HostNs(node, at.layers) +
+         costs.LinkNs(node, behind);
+}
 
 void AddReplicas(const PlannerInput& input, const RouteCosts& costs, RoutePlan& plan) {
   const std::vector<bool> hosting = Hosting(input, plan);

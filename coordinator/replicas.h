@@ -5,6 +5,9 @@
 
 namespace mortar {
 
+// A token's time when `node` stands in for the first host of a stop.
+double WithReplica(const RouteCosts& costs, const RoutePlan& plan, size_t stop, int node);
+
 // Gives each stop of `plan` replicas of the nodes that are free, up to one for each session: the
 // fastest first, to the stop that has the least capacity and that the node can host without
 // making a token slower than kReplicaSlowdownMax. Then shares the sessions out, so that the

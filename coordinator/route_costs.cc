@@ -50,7 +50,7 @@ double RouteCosts::HostNs(int node, LayerRange layers) const {
   const PlannerNode& n = input_->nodes[static_cast<size_t>(node)];
   if (!n.layers_only.empty() && !(n.layers_only == layers)) return kNever;
   const uint64_t weights = Bytes(layers);
-  const uint64_t kv = input_->kv_bytes_per_layer * static_cast<uint64_t>(layers.size());
+  const uint64_t kv = KvBytes(node) * static_cast<uint64_t>(layers.size());
   if (weights + kv > n.memory_bytes) return kNever;
   return static_cast<double>(weights) * n.ns_per_byte;
 }
@@ -71,7 +71,7 @@ double RouteCosts::EdgeNs(int front) const {
 
 int RouteCosts::Room(int node, double bytes) const {
   const PlannerNode& n = input_->nodes[static_cast<size_t>(node)];
-  const double layer = bytes + static_cast<double>(input_->kv_bytes_per_layer);
+  const double layer = bytes + static_cast<double>(KvBytes(node));
   const double fit = static_cast<double>(n.memory_bytes) / std::max(layer, 1.0);
   return static_cast<int>(std::min(fit, static_cast<double>(end_ - begin_)));
 }

@@ -34,6 +34,11 @@ class RouteCosts {
   double HostNs(int node, LayerRange layers) const;
   // Of the edge that keeps [0, front), the last layers and the head; infinite without room.
   double EdgeNs(int front) const;
+  // What a layer's keys and values take at a node.
+  uint64_t KvBytes(int node) const {
+    return input_->nodes[static_cast<size_t>(node)].kv_bytes_per_layer.value_or(
+        input_->kv_bytes_per_layer);
+  }
   // Layers of `bytes` each that fit a node.
   int Room(int node, double bytes) const;
 

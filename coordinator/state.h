@@ -9,8 +9,11 @@
 //                         | role, name, a reserved id, or the table is full)
 //   NodeStatus of member  | its newest status; refused by Goodbye when it is of another role,
 //                         | or its bricks or layers cannot be
-//   NodeStatus, failed to | placed anew without it, as far as others can take its layers
-//   load what is placed   |
+//   NodeStatus, failed to | its stop goes on without it; without another host the placement is
+//   load what is placed   | void, and layers are placed anew, as far as others can take them
+//   NodeStatus, a stamp   | Echo is owed
+//   NodeStatus, of another| another placement may be better
+//   speed or memory       |
 //   NodeStatus or         | Goodbye(UNAVAILABLE): it must say Hello again
 //   RouteRequest of       |
 //   stranger              |
@@ -18,16 +21,20 @@
 //   RouteRequest          | waits; refused when the sender is no edge, the table or the edge's part
 //                         | of it is full, the model or the cut is another, or the placement is
 //                         | impossible
-//   Goodbye, MemberLost   | member gone, with its requests; a placement that used it is void
+//   Goodbye, MemberLost   | member gone, with its requests; its stop goes on without it, and a
+//                         | placement in which it has no other host is void
 //   Placed                | the placement, under a new id; every hop must be told
+//   Looked                | a better placement waits until it may replace the one that is there,
+//                         | from when there first was one; or none does any more
 //   PlacementImpossible   | why, for whoever asks for a route
 //   PlacementSent         | not again before kHelloInterval has passed
-//   RouteAnswered         | the request no longer waits
+//   RouteAnswered         | the request no longer waits; its hosts have a session more
 //   Ticked                | after standing still itself, it gives every member that time again
 #pragma once
 
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <variant>
 #include <vector>
 
@@ -40,9 +47,23 @@ namespace mortar {
 // Requests of one edge that wait while workers load: an edge that asks for more is refused alone.
 inline constexpr int kRouteRequestsPerEdgeMax = 32;
 
+// A placement is kept so long, unless it is void or only grows: a cluster whose load comes and goes
+// must not move layers with it.
+inline constexpr Duration kPlacementKeptMin = std::chrono::seconds(60);
+// How long a better one waits for those whose share it changes to have no sessions: a minute's wait
+// loses less than a replay where sessions are short, and a busy node never has none.
+inline constexpr Duration kReplanWaitMax = std::chrono::seconds(60);
+// Between two looks for a better one, which take up to a tenth of a second of the loop each.
+inline constexpr Duration kReplanInterval = std::chrono::seconds(10);
+
+// How long the first placement waits for round trips of workers that have just joined: each takes
+// one message there and back after their first status.
+inline constexpr Duration kRoundTripWaitMax = std::chrono::seconds(1);
+
 struct CoordinatorOptions {
   int workers_expected = 1;     // the first placement waits for so many
-  std::vector<int> sizes;       // layers per worker; empty: even
+  std::vector<int> sizes;       // layers per worker; empty: measured or even
+  bool measured = false;        // by speeds, once all workers have said theirs; else even
   std::optional<LayerCut> cut;  // absent: the first edge's
   // Whoever started this node reports why there is no route; the log has it for debugging alone.
   bool starter_reports = false;
@@ -59,6 +80,14 @@ struct Member {
   Time placement_sent{};               // when the current placement was last sent to it
   bool placement_was_sent = false;
   absl::Status load_failure{};  // of its share: it gets no other until it joins anew
+  // Sessions granted over it that its status need not show yet: since the last one, and between
+  // that and the one before.
+  int granted = 0;
+  int granted_before = 0;
+  Time joined{};
+  // As they were when a placement was last thought over.
+  double planned_ns_per_byte = 0;
+  uint64_t planned_round_trip_ns = 0;
 };
 
 struct WaitingRequest {
@@ -68,14 +97,25 @@ struct WaitingRequest {
   Time deadline{};
 };
 
+// Looking for a placement that is better than the one that is there (replan.h).
+struct Replanning {
+  Time placed{};
+  Time looked{};
+  bool facts_changed = false;         // since then
+  std::optional<LayerPlan> better{};  // waits until it may be placed
+  Time better_since{};
+};
+
 struct CoordinatorState {
   CoordinatorOptions options;
   std::vector<Member> members;  // in joining order
+  std::unordered_map<NodeId, size_t, IdHash> member_index;
   std::optional<ModelId> model;
   uint64_t placement_id = 0;    // 0: none yet
   std::optional<LayerCut> cut;  // of the placement
   std::optional<LayerPlan> placement;
   absl::Status placement_problem;  // why there is none, though workers are here
+  Replanning replanning;
   std::vector<WaitingRequest> waiting;
   std::vector<Outgoing> outbox;  // what apply owes; the loop sends and empties it
   Time last_tick{};
@@ -104,10 +144,14 @@ struct PlacementSent {
 struct RouteAnswered {
   NodeId edge;
   uint64_t request = 0;
+  std::vector<NodeId> hosts{};  // of the route that was granted
+};
+struct Looked {
+  std::optional<LayerPlan> better{};
 };
 struct Ticked {};
 using CoordinatorEvent = std::variant<Received, MemberLost, Placed, PlacementImpossible,
-                                      PlacementSent, RouteAnswered, Ticked>;
+                                      PlacementSent, RouteAnswered, Looked, Ticked>;
 
 void Apply(CoordinatorState& state, Time now, CoordinatorEvent event);
 

@@ -199,6 +199,10 @@ void On(EdgeState& s, Time, BackStarted& e) {
 
 void On(EdgeState& s, Time now, BackDone& e) {
   s.busy = false;
+  if (s.running.size() == 1 && s.running[0].n == 1 && s.running[0].sample &&
+      s.running[0].base < kEdgeSpeedPositionsMax) {
+    s.speed.Add(now, e.time, s.options.back_bytes + s.options.head_bytes);
+  }
   for (EdgeItem& item : s.running) {
     EdgeSlot& slot = SlotAt(s, item.slot);
     slot.back_running = false;

@@ -185,7 +185,9 @@ void Edge::Rest::Join(Time now) {
     Apply(state, now, EdgeHelloSent{});
   }
   if (plan.send_status) {
-    state.outbox.push_back({.to = kCoordinatorNode, .message = StatusOf(state)});
+    NodeStatus status = StatusOf(state);
+    status.stamp = state.round_trip.Stamp(now);
+    state.outbox.push_back({.to = kCoordinatorNode, .message = std::move(status)});
     Apply(state, now, EdgeStatusSent{});
   }
 }

@@ -230,6 +230,10 @@ void On(EdgeState& s, Time now, NodeId from, Goodbye& goodbye) {
   }
 }
 
+void On(EdgeState& s, Time now, NodeId from, Echo& echo) {
+  if (from == kCoordinatorNode) s.round_trip.Take(now, echo.stamp);
+}
+
 template <typename Other>
 void On(EdgeState& s, Time, NodeId, Other&) {
   ++s.counters.unexpected;

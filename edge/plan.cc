@@ -217,6 +217,9 @@ NodeStatus StatusOf(const EdgeState& s) {
   status.kv_positions_free = s.pages_free * kKvPagePositions;
   status.front_layers = s.options.front_layers;
   status.back_layers = s.options.back_layers;
+  status.head_bytes = s.options.head_bytes;
+  status.ns_per_byte = std::min(s.speed.ns_per_byte(), kNsPerByteMax);
+  status.round_trip_ns = s.round_trip.ns();
   return status;
 }
 

@@ -49,11 +49,13 @@
 
 #include "common/clock.h"
 #include "common/ring_queue.h"
+#include "common/speed_meter.h"
 #include "edge/draft_length.h"
 #include "edge/drafter.h"
 #include "edge/request.h"
 #include "edge/text_stream.h"
 #include "protocol/messages.h"
+#include "protocol/round_trip.h"
 #include "protocol/seal.h"
 
 namespace mortar {
@@ -74,6 +76,10 @@ inline constexpr Duration kRouteGiveUp = kRouteWaitMax + std::chrono::seconds(5)
 // How long it holds back after the coordinator had no room for it among this edge's requests.
 inline constexpr Duration kRouteRefusedDelay = std::chrono::milliseconds(500);
 
+// Positions up to which a token's time counts as the time of its weights (worker/state.h has the
+// same bound): reading the KV of so many is some hundredths of reading a layer.
+inline constexpr int kEdgeSpeedPositionsMax = 256;
+
 struct EdgeOptions {
   std::string name;
   ModelId model;
@@ -88,6 +94,9 @@ struct EdgeOptions {
   int kv_pages = 0;                   // of the engine's pool, for all sessions
   int rows_max = 512;                 // of one batch of the engine; at least n_parallel
   Duration step_deadline = std::chrono::seconds(30);  // of a frame without any answer
+  // Weights that a token reads here, for what the edge says of its speed; 0: it says nothing.
+  uint64_t back_bytes = 0;  // of the back layers
+  uint64_t head_bytes = 0;
   Drafting drafting{};  // steps of all sessions together within rows_max
 };
 // FailedPrecondition or InvalidArgument names what does not fit the model or the rules.
@@ -230,6 +239,8 @@ struct EdgeState {
   std::vector<Outgoing> outbox;   // what apply owes; the loop sends and empties it
   std::vector<Introduction> introduce;  // the same for the transport
   EdgeCounters counters;
+  SpeedMeter speed;  // of the back layers and the head
+  RoundTripMeter round_trip;
 };
 
 // --- Events ---

@@ -83,6 +83,13 @@ inline constexpr Duration kStatusAgeMax = std::chrono::seconds(5);
 // A coordinator that itself stood still for longer than this judges nobody by that time.
 inline constexpr Duration kStallMax = std::chrono::seconds(1);
 
+// --- Placement ---
+// Nodes that host the same layers. The workers before them dial each one: half of the nodes that a
+// worker dials because it was told of them.
+inline constexpr int kStopHostsMax = 32;
+// Time of a byte of weights that a node may say: a thousand bytes a second.
+inline constexpr double kNsPerByteMax = 1e6;
+
 // --- Routes ---
 inline constexpr size_t kRouteRequestsWaitingMax = 256;  // while workers load
 // How long a request for a route waits for workers that are loading.

@@ -37,6 +37,14 @@ inline const char* Name(KvFormat format) {
   return kNames[static_cast<int>(format)];
 }
 
+// Where a node listens: told by a coordinator, and left by a loop's apply for the transport.
+struct Introduction {
+  NodeId node;
+  std::string endpoint;  // empty: it is reached through a relay
+  PublicKey key{};       // that it must prove; empty: has none
+  bool operator==(const Introduction&) const = default;
+};
+
 // Which model a node speaks of: two nodes compute with the same one when all fields agree.
 struct ModelId {
   std::string name;
@@ -95,7 +103,22 @@ struct NodeStatus {
   // Edge:
   int front_layers = 0;  // keeps [0, front) and [n_layers - back, n_layers)
   int back_layers = 0;
+  uint64_t head_bytes = 0;  // of weights that a token reads there beside layers; 0: not said
+  // Both, measured; 0: not said.
+  double ns_per_byte = 0;      // of weights that a token reads; at most kNsPerByteMax
+  uint64_t round_trip_ns = 0;  // to the coordinator and back
+  // Worker; 0: not said.
+  uint64_t memory_bytes = 0;        // for weights and KV
+  uint64_t kv_bytes_per_layer = 0;  // of the KV of all sessions that it admits
+  // The sender's own clock; the coordinator gives it back in an Echo. 0: it need not.
+  uint64_t stamp = 0;
   bool operator==(const NodeStatus&) const = default;
+};
+
+// The stamp of a NodeStatus, given back at once: what lies between is the round trip.
+struct Echo {
+  uint64_t stamp = 0;
+  bool operator==(const Echo&) const = default;
 };
 
 // Host these layers and drop what else was hosted. A worker refuses a private brick.
@@ -107,6 +130,9 @@ struct Placement {
   NodeId next{};                // gets this worker's rows; kNoNode: the edge
   std::string next_endpoint{};  // where it can be dialled; empty: through a relay
   PublicKey next_key{};         // of whoever listens there; empty: has none
+  // Others that host the same layers as `next`; each frame names the one that gets its rows. At
+  // most kStopHostsMax.
+  std::vector<Introduction> next_others{};
   bool operator==(const Placement&) const = default;
 };
 
@@ -222,14 +248,7 @@ struct Alive {
 
 using AnyMessage =
     std::variant<Hello, Welcome, NodeStatus, Placement, RouteRequest, Route, Activation, NeedPrefix,
-                 NeedRoute, Rejected, End, Cancel, Goodbye, Alive, Ended, Open>;
-
-// Where a node listens, as a loop's apply leaves it for the transport.
-struct Introduction {
-  NodeId node;
-  std::string endpoint;
-  PublicKey key{};  // that it must prove; empty: has none
-};
+                 NeedRoute, Rejected, End, Cancel, Goodbye, Alive, Ended, Open, Echo>;
 
 // A message with where it goes, as a loop's apply leaves it to be sent.
 struct Outgoing {

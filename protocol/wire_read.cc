@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstring>
 #include <limits>
 
@@ -14,6 +15,9 @@ constexpr uint32_t kIntMax = static_cast<uint32_t>(std::numeric_limits<int32_t>:
 
 // Status intervals outside would have a node spin, or count as lost between two of them.
 constexpr Duration kStatusIntervalMin = std::chrono::milliseconds(10);
+
+// Sizes and times that others add up as floating point: whole numbers are exact up to here.
+constexpr uint64_t kStatusNumberMax = uint64_t{1} << 53;
 
 // Why a message is refused. Thrown by the readers below and caught in ReadMessage, as kj's own
 // exceptions are: reading a message is one expression with one place where it fails.
@@ -186,6 +190,20 @@ NodeStatus Read(wire::NodeStatus::Reader in) {
   m.front_layers = LayerCount(in.getFrontLayers(), "front layers");
   m.back_layers = LayerCount(in.getBackLayers(), "back layers");
   m.positions_max = Int(in.getPositionsMax(), "positions of a session");
+  m.ns_per_byte = in.getNsPerByte();
+  // Not a number fails both comparisons.
+  if (!(m.ns_per_byte >= 0 && m.ns_per_byte <= kNsPerByteMax)) {
+    throw Refusal{"time of a byte beyond 0 to 1,000,000 ns"};
+  }
+  m.round_trip_ns = in.getRoundTripNs();
+  m.memory_bytes = in.getMemoryBytes();
+  m.kv_bytes_per_layer = in.getKvBytesPerLayer();
+  m.head_bytes = in.getHeadBytes();
+  if (std::max({m.round_trip_ns, m.memory_bytes, m.kv_bytes_per_layer, m.head_bytes}) >
+      kStatusNumberMax) {
+    throw Refusal{"a size or a time in a status beyond 2^53"};
+  }
+  m.stamp = in.getStamp();
   return m;
 }
 
@@ -198,6 +216,13 @@ Placement Read(wire::Placement::Reader in) {
   m.next = NodeId{in.getNext()};
   m.next_endpoint = String(in.getNextEndpoint(), kEndpointBytesMax, "endpoint");
   m.next_key = ReadKey(in.getNextKey());
+  const auto others = in.getNextOthers();
+  m.next_others.resize(CheckedSize(others, kStopHostsMax, "next hops"));
+  for (unsigned i = 0; i < others.size(); ++i) {
+    m.next_others[i] = {.node = NodeId{others[i].getNode()},
+                        .endpoint = String(others[i].getEndpoint(), kEndpointBytesMax, "endpoint"),
+                        .key = ReadKey(others[i].getKey())};
+  }
   return m;
 }
 
@@ -337,6 +362,8 @@ AnyMessage Read(wire::Frame::Reader frame) {
       return Read(frame.getEnded());
     case wire::Frame::OPEN:
       return Read(frame.getOpen());
+    case wire::Frame::ECHO:
+      return Echo{frame.getEcho().getStamp()};
   }
   throw Refusal{"message of unknown kind " + std::to_string(static_cast<int>(frame.which()))};
 }

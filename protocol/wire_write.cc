@@ -120,7 +120,15 @@ void Put(wire::Frame::Builder out, const NodeStatus& m) {
   status.setFrontLayers(m.front_layers);
   status.setBackLayers(m.back_layers);
   status.setPositionsMax(static_cast<uint32_t>(m.positions_max));
+  status.setNsPerByte(m.ns_per_byte);
+  status.setRoundTripNs(m.round_trip_ns);
+  status.setMemoryBytes(m.memory_bytes);
+  status.setKvBytesPerLayer(m.kv_bytes_per_layer);
+  status.setHeadBytes(m.head_bytes);
+  status.setStamp(m.stamp);
 }
+
+void Put(wire::Frame::Builder out, const Echo& m) { out.initEcho().setStamp(m.stamp); }
 
 void Put(wire::Frame::Builder out, const Placement& m) {
   auto placement = out.initPlacement();
@@ -131,6 +139,12 @@ void Put(wire::Frame::Builder out, const Placement& m) {
   placement.setNext(m.next.value);
   placement.setNextEndpoint(TextOf(m.next_endpoint, kEndpointBytesMax));
   PutKey(m.next_key, [&](auto key) { placement.setNextKey(key); });
+  auto others = placement.initNextOthers(Count(m.next_others.size(), kStopHostsMax));
+  for (unsigned i = 0; i < others.size(); ++i) {
+    others[i].setNode(m.next_others[i].node.value);
+    others[i].setEndpoint(TextOf(m.next_others[i].endpoint, kEndpointBytesMax));
+    PutKey(m.next_others[i].key, [&](auto key) { others[i].setKey(key); });
+  }
 }
 
 void Put(wire::Frame::Builder out, const RouteRequest& m) {

@@ -83,6 +83,9 @@ void On(WorkerState& s, Time, NodeId from, Placement& placement) {
     s.introduce.push_back(
         {.node = placement.next, .endpoint = placement.next_endpoint, .key = placement.next_key});
   }
+  for (const Introduction& other : placement.next_others) {
+    if (!other.endpoint.empty()) s.introduce.push_back(other);
+  }
   absl::Status fits = CheckPlacement(s, placement);
   if (!fits.ok()) {
     s.wanted.reset();
@@ -103,6 +106,14 @@ void On(WorkerState& s, Time, NodeId from, Placement& placement) {
         NeedRoute{.session = session.id, .epoch = session.epoch, .step = session.accepted_step});
     EndSession(s, static_cast<int>(i));
   }
+}
+
+void On(WorkerState& s, Time now, NodeId from, Echo& echo) {
+  if (from != kCoordinatorNode) return;
+  // The first one is said at once: the first placement waits for it.
+  const bool first = s.round_trip.ns() == 0;
+  s.round_trip.Take(now, echo.stamp);
+  s.status_owed = s.status_owed || (first && s.round_trip.ns() != 0);
 }
 
 template <typename Other>
@@ -161,6 +172,7 @@ void On(WorkerState& s, Time, LoadDone& e) {
     s.layers = e.layers;
     s.pages_free = e.pages;
     s.positions_max = e.positions_max;
+    s.weight_bytes = e.weight_bytes;
   }
   if (superseded) return;
   s.load = !e.status.ok()     ? LoadPhase::kFailed
@@ -242,9 +254,14 @@ void KeepSlice(WorkerSession& session, RunningFrame& slice) {
   frame.rows_out = std::move(slice.rows_out);
 }
 
-void On(WorkerState& s, Time, BatchDone& e) {
+void On(WorkerState& s, Time now, BatchDone& e) {
   s.busy = false;
   NoteRowTime(s, e.time);
+  // One token alone: it is the reading of weights that takes its time.
+  if (s.running.size() == 1 && s.running[0].envelope.n == 1 &&
+      s.running[0].envelope.base < kSpeedPositionsMax) {
+    s.speed.Add(now, e.time, s.weight_bytes);
+  }
   for (RunningFrame& frame : s.running) {
     WorkerSession& session = s.places[static_cast<size_t>(frame.place)];
     session.running = false;
@@ -284,6 +301,7 @@ WorkerState NewWorkerState(WorkerOptions options) {
   CHECK(options.sessions_max >= 1 && options.sessions_max <= kWorkerSessionsMax);
   WorkerState state;
   state.options = std::move(options);
+  state.speed = SpeedMeter(state.options.ns_per_byte);
   state.places.resize(static_cast<size_t>(state.options.sessions_max));
   return state;
 }

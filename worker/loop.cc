@@ -12,6 +12,13 @@ namespace {
 // One round takes at most so many messages, so that it plans even under a flood.
 constexpr int kMessagesPerStep = 256;
 
+// As the planner counts them: of the file, whatever they are packed to.
+uint64_t BytesOf(const std::vector<LayerBrick>& bricks) {
+  uint64_t bytes = 0;
+  for (const LayerBrick& brick : bricks) bytes += brick.weight_bytes;
+  return bytes;
+}
+
 }  // namespace
 
 struct Worker::Rest {
@@ -86,7 +93,8 @@ bool Worker::Rest::PollJobs(Time now) {
             LoadDone{.status = load_job.status,
                      .layers = load_job.placement.layers,
                      .pages = loaded ? engine->kv().positions_max() / kKvPagePositions : 0,
-                     .positions_max = loaded ? engine->options().context_max : 0});
+                     .positions_max = loaded ? engine->options().context_max : 0,
+                     .weight_bytes = BytesOf(load_job.placement.bricks)});
     }
   }
   return any;
@@ -172,7 +180,9 @@ bool Worker::Rest::Execute(Time now) {
                                              .endpoint = parts.transport.endpoint()}});
   }
   if (plan.send_status) {
-    state.outbox.push_back({.to = kCoordinatorNode, .message = StatusOf(state)});
+    NodeStatus status = StatusOf(state);
+    status.stamp = state.round_trip.Stamp(now);
+    state.outbox.push_back({.to = kCoordinatorNode, .message = std::move(status)});
     Apply(state, now, StatusSent{});
   }
   for (const int place : plan.expired) Apply(state, now, Expired{place});

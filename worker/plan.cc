@@ -128,7 +128,11 @@ NodeStatus StatusOf(const WorkerState& s) {
                     .rows_queued = s.frames_queued,
                     .positions_max = s.positions_max,
                     .front_layers = 0,
-                    .back_layers = 0};
+                    .back_layers = 0,
+                    .ns_per_byte = std::min(s.speed.ns_per_byte(), kNsPerByteMax),
+                    .round_trip_ns = s.round_trip.ns(),
+                    .memory_bytes = s.options.memory_bytes,
+                    .kv_bytes_per_layer = s.options.kv_bytes_per_layer};
 }
 
 }  // namespace mortar

@@ -12,6 +12,9 @@
 //            |                         | and their edges are owed NeedRoute
 //   joined   | Placement, does not fit | load failed, with the reason (private brick, other model)
 //   joined   | LoadDone, OK            | hosts the layers: ready
+//   joined   | Placement, the layers   | sessions stay
+//            | that it hosts           |
+//   any      | Echo                    | the round trip is measured
 //   any      | Goodbye of an edge      | its sessions are released: it is gone, or its link
 //   joined   | LoadDone, error         | hosts nothing; the status says why
 //
@@ -49,7 +52,9 @@
 
 #include "common/clock.h"
 #include "common/ring_queue.h"
+#include "common/speed_meter.h"
 #include "protocol/messages.h"
+#include "protocol/round_trip.h"
 #include "worker/opened.h"
 
 namespace mortar {
@@ -61,9 +66,17 @@ struct WorkerOptions {
   LayerRange layers_only;          // --layers; empty: any
   int sessions_max = 64;           // at most kWorkerSessionsMax
   int rows_max = 512;              // of one batch
+  // What it says of itself for a measured placement; 0: nothing.
+  double ns_per_byte = 0;           // of weights that a token reads, measured before it began
+  uint64_t memory_bytes = 0;        // for weights and KV
+  uint64_t kv_bytes_per_layer = 0;  // of sessions_max sessions
   // Whoever started this node reports why it could not load; the log has it for debugging alone.
   bool starter_reports = false;
 };
+
+// Positions up to which a token's time counts as the time of its weights: reading the KV of so many
+// is some hundredths of reading a layer.
+inline constexpr uint32_t kSpeedPositionsMax = 256;
 
 enum class WorkerPhase { kJoining, kJoined, kRefused };
 
@@ -146,7 +159,10 @@ struct WorkerState {
   uint64_t placement = 0;           // newest seen
   LoadPhase load = LoadPhase::kNone;
   absl::Status load_status;
-  LayerRange layers;  // hosted; empty: none
+  LayerRange layers;          // hosted; empty: none
+  uint64_t weight_bytes = 0;  // of them
+  SpeedMeter speed;
+  RoundTripMeter round_trip;
 
   bool busy = false;                                    // a job has the engine
   std::vector<WorkerSession> places;                    // options.sessions_max
@@ -200,6 +216,7 @@ struct LoadDone {
   LayerRange layers;
   int pages = 0;          // of KV in the engine's pool
   int positions_max = 0;  // of one session
+  uint64_t weight_bytes = 0;
 };
 struct BatchStarted {
   const std::vector<int>* places = nullptr;  // whose oldest frame runs, in this order

@@ -70,6 +70,7 @@ struct Frame {
     # the same. Since 1.
     ended @16 :Ended;
     open @17 :Open;
+    echo @18 :Echo;
   }
 }
 
@@ -170,6 +171,21 @@ struct NodeStatus {
   frontLayers @9 :Int32;         # edge: keeps [0, front) and [n_layers - back, n_layers)
   backLayers @10 :Int32;
   positionsMax @11 :UInt32;      # worker: that one session may have there; 0: not said
+  nsPerByte @12 :Float64;        # time of a token for each byte of weights that it reads there, as
+                                 # measured: a worker by a probe at its start, both by what they
+                                 # computed since; finite, at most 10^6; 0: not said
+  roundTripNs @13 :UInt64;       # to the coordinator and back, as measured; 0: not said
+  memoryBytes @14 :UInt64;       # worker: what it has for weights and KV; 0: not said
+  kvBytesPerLayer @15 :UInt64;   # worker: what the KV of all sessions that it admits takes in each
+                                 # layer that it hosts
+  headBytes @16 :UInt64;         # edge: weights that a token reads there beside layers; 0: not said
+  stamp @17 :UInt64;             # of the sender's own clock; not 0: answered by `echo`
+}
+
+struct Echo {
+  # Coordinator -> whoever sent a `nodeStatus` with a stamp, at once: the stamp. What passed between is
+  # the sender's round trip. Lost: the next stamp is answered. Since 1.
+  stamp @0 :UInt64;
 }
 
 struct Placement {
@@ -185,6 +201,13 @@ struct Placement {
   next @4 :UInt64;               # the node that gets this worker's rows; 0: the edge
   nextEndpoint @5 :Text;         # where it can be dialled; empty: through a relay
   nextKey @6 :Data;              # its public key, 32 bytes; absent: links without keys
+  nextOthers @7 :List(NextHop);  # replicas of `next`, at most 32: each frame names who gets its rows
+}
+
+struct NextHop {
+  node @0 :UInt64;
+  endpoint @1 :Text;        # where it can be dialled; empty: through a relay
+  key @2 :Data;             # its public key, 32 bytes; absent: links without keys
 }
 
 struct RouteRequest {

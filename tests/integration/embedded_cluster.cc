@@ -46,6 +46,7 @@ EmbeddedCluster::EmbeddedCluster(std::shared_ptr<GgufFile> file, const ClusterOp
                                                          ? options.workers_expected
                                                          : options.n_workers,
                                  .sizes = options.sizes,
+                                 .measured = !options.ns_per_byte.empty(),
                                  .cut = LayerCut{options.front, options.back}};
   coordinator_ = std::make_unique<Coordinator>(
       std::move(coordinator), Coordinator::Parts{*coordinator_transport_, clock_, random_, log_});
@@ -146,6 +147,10 @@ void EmbeddedCluster::AddWorker(int i) {
   options.model = model_;
   options.bricks = TinyBricksOf(model_);
   options.rows_max = kTinyRowsMax;
+  if (!options_.ns_per_byte.empty()) {
+    options.ns_per_byte = options_.ns_per_byte[static_cast<size_t>(i)];
+    options.memory_bytes = static_cast<uint64_t>(options_.layers_that_fit);  // bricks of a byte
+  }
   const bool bad = i == options_.bad_worker;
   LoadLayers load = [this, bad](const Placement& p) -> absl::StatusOr<std::unique_ptr<Engine>> {
     if (bad) return NotFound("tensor blk.3.attn_q.weight is missing");

@@ -47,6 +47,9 @@ struct ClusterOptions {
   int n_parallel = 1;
   int worker_kv_positions = 2048;
   int bad_worker = -1;  // this one cannot load
+  // What each worker says of its speed, in ns a byte; empty: nothing, and layers are placed evenly.
+  std::vector<double> ns_per_byte{};
+  int layers_that_fit = 0;  // what each says of its memory, where it says its speed; 0: nothing
   Duration step_deadline = std::chrono::seconds(30);
   std::optional<SimOptions> sim{};  // a network under a seed instead of local queues
   Drafting drafting{};
@@ -75,6 +78,8 @@ class EmbeddedCluster {
   Edge& edge() { return *edge_; }
   Pump& pump() { return pump_; }
   const WorkerState& worker(int i) const { return nodes_[static_cast<size_t>(i)].worker->state(); }
+  // The loop's own, as it is now.
+  const CoordinatorState& coordinator() const { return coordinator_->state(); }
   // From now on this worker neither hears nor says anything.
   void Kill(int worker);
   const SimNetwork* sim() const { return sim_.get(); }

@@ -30,6 +30,7 @@ class NodeProgram {
   int End();
   int Stop();  // the same after SIGTERM
   bool Runs();
+  pid_t process() const { return child_; }  // of `under`, where that runs it
 
  private:
   int Wait(int options);

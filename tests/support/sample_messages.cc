@@ -135,6 +135,25 @@ std::vector<SampleMessage> SampleMessages() {
                                                         .next = NodeId{61},
                                                         .next_endpoint = "tcp://10.0.0.7:4713",
                                                         .next_key = KeyFrom(5)});
+  NodeStatus measured = with_positions;
+  measured.ns_per_byte = 0.25;
+  measured.round_trip_ns = 30'000'000;
+  measured.memory_bytes = uint64_t{1} << 35;
+  measured.kv_bytes_per_layer = 1'572'864;
+  measured.head_bytes = 28'311'552;
+  measured.stamp = 0x0123456789abcdef;
+  messages.emplace_back("node_status_measured", measured);
+  messages.emplace_back("echo", Echo{0x0123456789abcdef});
+  messages.emplace_back("placement_with_others",
+                        Placement{.id = 78,
+                                  .model = Model(),
+                                  .layers = {1, 3},
+                                  .bricks = Bricks(),
+                                  .next = NodeId{61},
+                                  .next_endpoint = "tcp://10.0.0.7:4713",
+                                  .next_key = KeyFrom(5),
+                                  .next_others = {{NodeId{62}, "tcp://10.0.0.8:4713", KeyFrom(6)},
+                                                  {.node = NodeId{63}, .endpoint = ""}}});
   messages.emplace_back("route_request", RouteRequest{.request = 31,
                                                       .model = Model(),
                                                       .front_layers = 2,

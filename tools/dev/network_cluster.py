@@ -157,7 +157,7 @@ class Network:
         with contextlib.ExitStack() as stack:
             found = stack.enter_context(program(
                 [self.options.mortar, "coordinator", "--listen", "tcp://127.0.0.1:0",
-                 "--workers", str(workers)] + list(coordinator_flags)
+                 "--workers", str(workers), "--place", "even"] + list(coordinator_flags)
                 + self.keys.listens("coordinator"),
                 self.folder, "coordinator", r"coordinator at (tcp://[^\s,]+)"))
             coordinator = found.group(1)

@@ -92,6 +92,12 @@ TEST_F(CoordinatorTables, AStatusWhoseLayersCannotBeIsRefusedWithTheReason) {
   EXPECT_THAT(worker({5, 7}), HasSubstr("brick of layers [5, 7) in a model of 6"));
   EXPECT_THAT(worker({-1, 2}), HasSubstr("brick of layers [-1, 2)"));
   EXPECT_THAT(worker({1, -kMax - 1}), HasSubstr("brick of layers [1, -2147483648)"));
+  const auto only = [&](LayerRange layers) {
+    return refusal(kWorkerA, WorkerStatus(), [&](NodeStatus& s) { s.layers_only = layers; });
+  };
+  EXPECT_THAT(only({-1, 3}), HasSubstr("layers [-1, 3) alone, in a model of 6"));
+  EXPECT_THAT(only({3, 7}), HasSubstr("layers [3, 7) alone"));
+  EXPECT_THAT(only({3, 2}), HasSubstr("layers [3, 2) alone"));
 }
 
 TEST_F(CoordinatorTables, MessagesThatNoNodeSendsAreCounted) {

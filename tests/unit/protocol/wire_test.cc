@@ -213,7 +213,9 @@ TEST(Wire, TheLargestMessagesThatBoundsAllowAreWrittenAndRead) {
                                 .layers = {0, 4096},
                                 .bricks = bricks,
                                 .next = NodeId{60},
-                                .next_endpoint = endpoint}),
+                                .next_endpoint = endpoint,
+                                .next_others = std::vector<Introduction>(
+                                    kStopHostsMax, {.node = NodeId{61}, .endpoint = endpoint})}),
             "read");
   Route route;
   route.grant.model = model;
@@ -225,6 +227,19 @@ TEST(Wire, TheLargestMessagesThatBoundsAllowAreWrittenAndRead) {
                                 .endpoint = endpoint});
   }
   EXPECT_EQ(RefusalOf(route), "read");
+}
+
+TEST(Wire, ASpeedThatIsNoneIsRefused) {
+  NodeStatus status;
+  for (const double speed : {std::numeric_limits<double>::quiet_NaN(),
+                             std::numeric_limits<double>::infinity(), -0.5, 1.1e6}) {
+    status.ns_per_byte = speed;
+    EXPECT_THAT(RefusalOf(status), HasSubstr("time of a byte beyond"));
+  }
+  status.ns_per_byte = kNsPerByteMax;
+  EXPECT_EQ(RefusalOf(status), "read");
+  status.memory_bytes = (uint64_t{1} << 53) + 1;
+  EXPECT_THAT(RefusalOf(status), HasSubstr("beyond 2^53"));
 }
 
 TEST(Wire, CountsBeyondTheirBoundsAreRefusedByName) {

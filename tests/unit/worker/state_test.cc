@@ -109,6 +109,81 @@ TEST_F(WorkerTables, APlacementSaysWhereTheNextWorkerListens) {
   EXPECT_EQ(state_.introduce[0].endpoint, "tcp://127.0.0.1:4711");
 }
 
+TEST_F(WorkerTables, APlacementNamesReplicasOfTheNextWorkerAndAllAreIntroduced) {
+  Join();
+  Placement placement = PlacementOf(1, {1, 5});
+  placement.next = kNextHop;
+  placement.next_endpoint = "tcp://127.0.0.1:4711";
+  placement.next_others = {{.node = NodeId{71}, .endpoint = "tcp://127.0.0.1:4712"},
+                           {.node = NodeId{72}, .endpoint = ""}};
+  GiveFrom(kCoordinatorNode, placement);
+  ASSERT_EQ(state_.introduce.size(), 2u) << "one is reached through a relay";
+  EXPECT_EQ(state_.introduce[1].node, NodeId{71});
+}
+
+TEST_F(WorkerTables, ANewPlacementWithTheSameLayersLeavesItsSessionsAlone) {
+  Load();
+  GiveFrame(Frame(1, 1, 1, 0, 5));
+  RunBatch();
+  state_.outbox.clear();
+  Placement again = PlacementOf(2, {1, 5});
+  again.next = kNextHop;
+  GiveFrom(kCoordinatorNode, again);
+  EXPECT_TRUE(state_.outbox.empty()) << "no NeedRoute";
+  EXPECT_EQ(StatusOf(state_).placement, 2u);
+  EXPECT_EQ(StatusOf(state_).phase, LoadPhase::kReady);
+  GiveFrame(Frame(1, 1, 2, 5, 1));
+  EXPECT_EQ(SessionState(1).have, 6);
+  GiveFrom(kCoordinatorNode, PlacementOf(3, {1, 4}));
+  EXPECT_EQ(TakeOwed<NeedRoute>().session, Session(1)) << "with others it cannot go on";
+}
+
+// --- What it says of its speed ---
+
+TEST_F(WorkerTables, TokensThatRunAloneAndEarlyTellItsSpeed) {
+  WorkerOptions options = state_.options;
+  options.ns_per_byte = 10;
+  state_ = NewWorkerState(options);
+  Join();
+  GiveFrom(kCoordinatorNode, PlacementOf(1, {1, 5}));
+  Give(LoadStarted{});
+  Give(LoadDone{.status = {},
+                .layers = {1, 5},
+                .pages = 64,
+                .positions_max = 4096,
+                .weight_bytes = 1'000'000});
+  EXPECT_EQ(StatusOf(state_).ns_per_byte, 10) << "the probe's";
+  uint64_t step = 0;
+  int base = 0;
+  const auto decode = [&](int rows, int times) {
+    for (int i = 0; i < times; ++i) {
+      GiveFrame(Frame(1, 1, ++step, base, rows));
+      base += rows;
+      now_ += std::chrono::milliseconds(50);
+      RunBatch(std::chrono::milliseconds(50));
+    }
+  };
+  decode(2, 64);
+  EXPECT_EQ(StatusOf(state_).ns_per_byte, 10) << "two rows are more than the weights";
+  decode(1, 64);
+  const double slower = StatusOf(state_).ns_per_byte;
+  EXPECT_DOUBLE_EQ(slower, 10 * 0.75 * 0.75 + 50 * (1 - 0.75 * 0.75));
+  decode(1, static_cast<int>(kSpeedPositionsMax));
+  const double last = StatusOf(state_).ns_per_byte;
+  decode(1, 100);
+  EXPECT_EQ(StatusOf(state_).ns_per_byte, last) << "so far in, reading KV takes time too";
+}
+
+TEST_F(WorkerTables, AnEchoOfTheCoordinatorTellsItsRoundTrip) {
+  Join();
+  const uint64_t stamp = state_.round_trip.Stamp(now_);
+  now_ += std::chrono::milliseconds(7);
+  GiveFrom(kEdge, Echo{stamp});
+  EXPECT_EQ(StatusOf(state_).round_trip_ns, 0u) << "nobody else can say it";
+  GiveFrom(kCoordinatorNode, Echo{stamp});
+  EXPECT_EQ(StatusOf(state_).round_trip_ns, 7'000'000u);
+}
+
 TEST_F(WorkerTables, APlacementIsLoadedAndThenReady) {
   Join();
   GiveFrom(kCoordinatorNode, PlacementOf(1, {1, 5}));

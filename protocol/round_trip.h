@@ -1,0 +1,51 @@
+// How long a message takes from a node's loop to the coordinator's and back. A status carries a
+// stamp of the node's own clock, the coordinator gives it back (Echo). Loops, their sleep and their
+// jobs are part of a token's way too, but whoever is busy just then is not: so the least of the
+// last few.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+
+#include "common/clock.h"
+
+namespace mortar {
+
+class RoundTripMeter {
+ public:
+  static constexpr size_t kSamples = 8;
+  // Between two stamps once there are kSamples: a way through a network does not change faster than
+  // a placement may (kPlacementKeptMin).
+  static constexpr Duration kInterval = std::chrono::seconds(5);
+
+  // For a status that is sent now; 0 when none is due.
+  uint64_t Stamp(Time now) {
+    if (count_ >= kSamples && now - asked_ < kInterval) return 0;
+    asked_ = now;
+    stamp_ = static_cast<uint64_t>(now.time_since_epoch().count());
+    return stamp_;
+  }
+
+  // Only the newest stamp counts, and once: nobody else can make a way look short.
+  void Take(Time now, uint64_t stamp) {
+    if (stamp == 0 || stamp != stamp_) return;
+    stamp_ = 0;
+    samples_[count_++ % kSamples] = now - asked_;
+  }
+
+  uint64_t ns() const {  // 0: not known
+    if (count_ == 0) return 0;
+    const auto end = samples_.begin() + static_cast<std::ptrdiff_t>(std::min(count_, kSamples));
+    const Duration least = *std::min_element(samples_.begin(), end);
+    return static_cast<uint64_t>(std::max<Duration::rep>(1, least.count()));
+  }
+
+ private:
+  Time asked_{};
+  uint64_t stamp_ = 0;  // not answered yet; 0: none
+  size_t count_ = 0;
+  std::array<Duration, kSamples> samples_{};
+};
+
+}  // namespace mortar

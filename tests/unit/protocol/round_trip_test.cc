@@ -1,0 +1,56 @@
+// Goal: the round trip is the least of the last few, asked for often at first and seldom later, and
+// nobody makes it look shorter than it is.
+#include "protocol/round_trip.h"
+
+#include <gtest/gtest.h>
+
+namespace mortar {
+namespace {
+
+using std::chrono::milliseconds;
+
+// One stamp and its answer, `later`.
+void Measure(RoundTripMeter& meter, Time& now, Duration later) {
+  now += RoundTripMeter::kInterval;
+  const uint64_t stamp = meter.Stamp(now);
+  ASSERT_NE(stamp, 0u);
+  now += later;
+  meter.Take(now, stamp);
+}
+
+TEST(RoundTrip, IsTheLeastOfTheLastEight) {
+  RoundTripMeter meter;
+  Time now{};
+  EXPECT_EQ(meter.ns(), 0u);
+  Measure(meter, now, milliseconds(30));
+  Measure(meter, now, milliseconds(20));
+  Measure(meter, now, milliseconds(90));  // a batch was on
+  EXPECT_EQ(meter.ns(), 20'000'000u);
+  for (int i = 0; i < 8; ++i) Measure(meter, now, milliseconds(50));
+  EXPECT_EQ(meter.ns(), 50'000'000u) << "the way has become longer";
+}
+
+TEST(RoundTrip, AnAnswerThatIsNotTheNewestStampsCountsNothing) {
+  RoundTripMeter meter;
+  Time now{milliseconds(5)};
+  const uint64_t first = meter.Stamp(now);
+  const uint64_t second = meter.Stamp(now += milliseconds(500));
+  meter.Take(now += milliseconds(1), first);
+  meter.Take(now, 0);
+  EXPECT_EQ(meter.ns(), 0u);
+  meter.Take(now += milliseconds(3), second);
+  EXPECT_EQ(meter.ns(), 4'000'000u);
+  meter.Take(now += milliseconds(1), second);
+  EXPECT_EQ(meter.ns(), 4'000'000u) << "once";
+}
+
+TEST(RoundTrip, IsAskedForSeldomOnceItIsKnown) {
+  RoundTripMeter meter;
+  Time now{};
+  for (size_t i = 0; i < RoundTripMeter::kSamples; ++i) Measure(meter, now, milliseconds(1));
+  EXPECT_EQ(meter.Stamp(now), 0u);
+  EXPECT_NE(meter.Stamp(now + RoundTripMeter::kInterval), 0u);
+}
+
+}  // namespace
+}  // namespace mortar
