@@ -49,6 +49,11 @@ void BatchJob::Prepare(Engine& engine, std::vector<RunningFrame>& frames,
   all_out_ = alone && frames[0].rows_out.n() == total ? Rows{} : pool_.Take(total, n_embd);
 }
 
+void ReleaseJob::Run() {
+  if (tell_) tell_({.kind = ShardOrderKind::kRelease, .load = {}, .frames = {}, .places = places}, {});
+  for (const int place : places) pool->Release((*tables)[static_cast<size_t>(place)]);
+}
+
 void BatchJob::Compute() {
   std::vector<RunningFrame>& frames = *frames_;
   Batch batch;
@@ -63,6 +68,16 @@ void BatchJob::Compute() {
     batch.rows_in = all_in_.data();
   }
   batch.rows_out = all_out_.empty() ? frames[0].rows_out.mutable_data() : all_out_.mutable_data();
+  if (tell_) {
+    order_.kind = ShardOrderKind::kBatch;
+    order_.frames.clear();
+    for (const RunningFrame& frame : frames) {
+      const Envelope& e = frame.envelope;
+      order_.frames.push_back({frame.place, static_cast<int>(e.base), static_cast<int>(e.n)});
+    }
+    const auto width = static_cast<size_t>(engine_->config().n_embd);
+    tell_(order_, {batch.rows_in, rows_.size() * width});
+  }
   engine_->Run(0, batch);
   if (all_out_.empty()) return;
   // Of each frame the last rows leave, or all of them.
