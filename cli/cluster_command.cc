@@ -16,7 +16,7 @@
 #include "cli/cluster_shards.h"
 #include "cli/cut.h"
 #include "cli/node_process.h"
-#include "cli/waited.h"
+#include "protocol/waited.h"
 #include "worker/loop.h"
 
 namespace mortar {

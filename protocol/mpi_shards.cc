@@ -7,6 +7,7 @@
 #include "protocol/mpi_transport.h"
 #include "protocol/mpi_world.h"
 #include "protocol/shard_order.h"
+#include "protocol/waited.h"
 
 namespace mortar {
 MpiShards::MpiShards(int first, int count, int rank, Parts parts)
@@ -53,9 +54,9 @@ bool MpiShards::Tell(std::span<const uint32_t> order, std::span<const std::byte>
 absl::Status MpiShards::Answers() {
   CHECK(leads());
   for (int rank = first_ + 1; rank < first_ + count_ && failure_.ok(); ++rank) {
-    const Time start = parts_.clock.Now();
+    Waited waited_so_far;
     while (!TakeAny(rank, kShardAnswer, kShardAnswerBytesMax)) {
-      const Duration waited = parts_.clock.Now() - start;
+      const Duration waited = waited_so_far.At(parts_.clock.Now());
       const absl::Status check = parts_.check();
       if (failure_.ok() && !check.ok()) failure_ = check;
       if (failure_.ok() && waited > kShardLoadMax) {
@@ -122,12 +123,12 @@ void MpiShards::Send(int to, int tag, const void* data, size_t bytes) {
 }
 
 bool MpiShards::Exchange(Duration longest) {
-  const Time start = parts_.clock.Now();
+  Waited waited_so_far;
   while (!Look()) {
     if (!failure_.ok()) return false;
     failure_ = parts_.check();
     if (!failure_.ok()) return false;
-    const Duration waited = parts_.clock.Now() - start;
+    const Duration waited = waited_so_far.At(parts_.clock.Now());
     if (waited > longest) {
       Missing(longest);
       return false;

@@ -12,7 +12,7 @@
 //   kShardAnswer  | others → leader  | how loading went: nothing, or why it failed
 //
 // A rank of the group that is silent when its share is due has died, and MPI ends the job, or
-// stands still, which ends it after a limit. What breaks the order of messages does so at once: all
+// stands still, which ends it after a limit; a job that was suspended as a whole goes on. What breaks the order of messages does so at once: all
 // ranks are one program.
 #pragma once
 

@@ -6,7 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
+#include <functional>
 #include <memory>
 #include <thread>
 
@@ -26,6 +26,22 @@ class HurriedClock final : public Clock {
   Time Now() const override { return now_ += std::chrono::seconds(1); }
 
  private:
+  mutable Time now_{};
+};
+
+// The job was suspended for an hour, and comes back.
+class SuspendedClock final : public Clock {
+ public:
+  explicit SuspendedClock(std::function<void()> back) : back_(std::move(back)) {}
+  Time Now() const override {
+    if (++looks_ == 3) now_ += std::chrono::hours(1);
+    if (looks_ == 5) back_();
+    return now_;
+  }
+
+ private:
+  const std::function<void()> back_;
+  mutable int looks_ = 0;
   mutable Time now_{};
 };
 
@@ -113,6 +129,17 @@ TEST_F(MpiShardsTest, TheLeaderHearsHowEachHasLoaded) {
   ASSERT_TRUE(At(2).Answer(ResourceExhausted("no memory for it")));
   EXPECT_EQ(Message(At(0).Answers()), "rank 4: no memory for it");
   EXPECT_TRUE(At(0).failure().ok());  // its caller reports it
+}
+
+TEST_F(MpiShardsTest, AJobThatWasSuspendedAsAWholeGoesOn) {
+  const SuspendedClock clock([this] {
+    mpi_.Put(3, 2, kShardGather, "x");
+    mpi_.Put(4, 2, kShardGather, "yy");
+  });
+  const auto leader = Shard(0, clock);
+  std::string all(6, '.');
+  EXPECT_TRUE(Gather(*leader, all)) << Message(leader->failure());
+  EXPECT_EQ(all, "...xyy");
 }
 
 // --- Bad ---
