@@ -3,7 +3,7 @@
 #include <chrono>
 #include <utility>
 
-#include "cli/waited.h"
+#include "protocol/waited.h"
 
 namespace mortar {
 namespace {

@@ -6,17 +6,19 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <mutex>
 #include <thread>
 
 #include "cli/answer.h"
 #include "cli/call_limit.h"
 #include "cli/cluster_edge.h"
 #include "cli/cluster_launch.h"
+#include "cli/cluster_shards.h"
 #include "cli/cut.h"
 #include "cli/machine_memory.h"
 #include "cli/node_process.h"
 #include "cli/speed_probe.h"
-#include "cli/waited.h"
+#include "protocol/waited.h"
 #include "worker/loop.h"
 
 namespace mortar {
@@ -36,15 +38,18 @@ struct Rank {
   MpiWorld& world;
   Launch& launch;
 
-  int workers() const { return world.size() - 1; }
+  HopRanks hops() const { return HopRanksOf(context.settings); }
+  int workers() const { return (world.size() - 1) / hops().per_hop; }
   MpiNetwork::Parts NetworkParts(RowsPool& pool) const {
     return {world.mpi(), world.job(), context.clock, pool};
   }
 };
 
-// Sizes given are those of ranks, whatever their speed.
+// Sizes given are those of ranks, whatever their speed; and what a rank measures alone says nothing
+// of the ranks that share a worker's layers, which wait for one another.
 bool PlacesMeasured(const Settings& settings) {
-  return settings.String("place") == "measured" && !settings.Has("layers");
+  return settings.String("place") == "measured" && !settings.Has("layers") &&
+         HopRanksOf(settings).per_hop == 1;
 }
 
 absl::Status RunEdge(const Rank& rank) {
@@ -53,8 +58,9 @@ absl::Status RunEdge(const Rank& rank) {
   std::unique_ptr<MpiNetwork> network;
   bool agreed = false;
   const auto start = [&](const AnswerInput& in) -> absl::StatusOr<std::unique_ptr<AnsweringNodes>> {
-    const absl::Status fits =
+    absl::Status fits =
         ReadCutFor(rank.workers(), context.settings, in.model.config.n_layers).status();
+    if (fits.ok()) fits = CheckShards(context.settings, in.model.config);
     agreed = true;
     RETURN_IF_ERROR(rank.launch.Agree(fits));
     network = std::make_unique<MpiNetwork>(0, rank.world.size(), in.model.config.n_embd,
@@ -62,6 +68,7 @@ absl::Status RunEdge(const Rank& rank) {
     return ClusterEdge::Start(
         {.workers = rank.workers(),
          .measured = PlacesMeasured(context.settings),
+         .ranks = rank.hops(),
          .awake_max = AwakeMax(context.settings),
          .session = in.session,
          .describe = [&](int worker) { return rank.launch.Describe(worker); }},
@@ -93,12 +100,14 @@ absl::Status ReadWorker(const Rank& rank, WorkerSetup& setup) {
   ASSIGN_OR_RETURN(const CutRequest cut, ReadCutFor(rank.workers(), settings, config.n_layers));
   const KvType kv_type = KvTypeOf(settings.String("kv"));
   WorkerOptions& options = setup.options;
+  const HopRanks hops = rank.hops();
+  RETURN_IF_ERROR(CheckShards(settings, config));
   options.name = "rank-" + std::to_string(rank.world.rank());
   options.model = ModelIdOf(setup.model, kv_type);
   options.bricks = LayerBricksOf(setup.model.manifest);
   // In the order of ranks, which people chose, and not in that of joining, which is chance.
   if (!PlacesMeasured(settings)) {
-    options.layers_only = RangesOf(cut)[static_cast<size_t>(rank.world.rank()) - 1];
+    options.layers_only = RangesOf(cut)[static_cast<size_t>(hops.HopOf(rank.world.rank()))];
   }
   options.memory_bytes = AvailableMemory();
   options.sessions_max = kSessions;
@@ -120,6 +129,26 @@ absl::Status CheckWelcomed(const Rank& rank, WorkerPhase phase, Waited& waited) 
                      InSeconds(kMusterReadyMax));
 }
 
+// Null where this rank shares its layers with none.
+std::unique_ptr<HopShards> ShardsOf(const Rank& rank, const WorkerSetup& setup, std::mutex& calls) {
+  if (rank.hops().per_hop == 1) return nullptr;
+  const CommandContext& context = rank.context;
+  const NodeParts node = {setup.model, *setup.compute.kernels, *setup.compute.pool, context.clock,
+                          context.log};
+  return std::make_unique<HopShards>(
+      rank.hops(), setup.engine,
+      HopShards::Parts{rank.world, calls, node,
+                       [&rank](int other) { return rank.launch.Describe(other); },
+                       CheckInterrupted});
+}
+
+TellShards TellOf(HopShards* shards) {
+  if (shards == nullptr) return {};
+  return [shards](const ShardOrder& order, std::span<const float> rows) {
+    shards->Tell(order, rows);
+  };
+}
+
 absl::Status RunWorker(const Rank& rank) {
   const CommandContext& context = rank.context;
   WorkerSetup setup;
@@ -129,16 +158,31 @@ absl::Status RunWorker(const Rank& rank) {
                    context.clock, context.log, setup.options);
   }
   RowsPool pool;
+  std::mutex calls;
+  MpiNetwork::Parts network_parts = rank.NetworkParts(pool);
+  network_parts.calls = &calls;
   MpiNetwork network(rank.world.rank(), rank.world.size(), setup.model.config.n_embd,
-                     rank.NetworkParts(pool));
+                     network_parts);
+  const std::unique_ptr<HopShards> shards = ShardsOf(rank, setup, calls);
+  if (shards != nullptr && !shards->leads()) {
+    RETURN_IF_ERROR(shards->Follow());
+    return network.Leave(CheckInterrupted);
+  }
   const auto transport = network.Attach(NodeOfRank(rank.world.rank()));
   PumpedJobs jobs;
   Worker worker(setup.options,
-                {*transport, context.clock, jobs, context.log, [&](const Placement& placement) {
-                   return LoadWorkerEngine(
-                       {setup.model, *setup.compute.kernels, *setup.compute.pool}, placement,
-                       setup.engine);
-                 }});
+                {.transport = *transport,
+                 .clock = context.clock,
+                 .jobs = jobs,
+                 .log = context.log,
+                 .load =
+                     [&](const Placement& placement) {
+                       if (shards != nullptr) return shards->Load(placement);
+                       return LoadWorkerEngine(
+                           {setup.model, *setup.compute.kernels, *setup.compute.pool}, placement,
+                           setup.engine);
+                     },
+                 .tell = TellOf(shards.get())});
   LoopDriver driver(worker, &jobs, IdleOnMpi(network, AwakeMax(context.settings)), context.clock);
   Waited waited;
   while (!network.over()) {
@@ -146,9 +190,11 @@ absl::Status RunWorker(const Rank& rank) {
     RETURN_IF_ERROR(CheckWelcomed(rank, worker.state().phase, waited));
     driver.Turn(kIdleWaitMax);
     RETURN_IF_ERROR(network.failure());
+    if (shards != nullptr) RETURN_IF_ERROR(shards->failure());
     if (worker.state().phase != WorkerPhase::kRefused) continue;
     return WithContext(worker.state().refusal, "the coordinator refused this worker");
   }
+  if (shards != nullptr) RETURN_IF_ERROR(shards->End());
   return network.Leave(CheckInterrupted);
 }
 

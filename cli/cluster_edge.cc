@@ -100,13 +100,15 @@ absl::Status ClusterEdge::State::Turn() {
   if (edge->state().phase == EdgePhase::kRefused) {
     return WithContext(edge->state().refusal, "the edge was refused");
   }
-  const auto is_member = [this](int rank) {
-    return FindMember(coordinator->state(), NodeOfRank(rank)) != nullptr;
+  // The nodes of workers are in the ranks that lead them.
+  const auto leader_of = [this](int worker) { return options.ranks.LeaderOf(worker - 1); };
+  const auto is_member = [&](int worker) {
+    return FindMember(coordinator->state(), NodeOfRank(leader_of(worker))) != nullptr;
   };
   const auto missing = watch.Look(parts.clock.Now(), is_member);
   if (!missing) return absl::OkStatus();
   return Unavailable(
-      options.describe(missing->rank) +
+      options.describe(leader_of(missing->rank)) +
       (missing->had_joined
            ? " is gone, or has stood still for " + InSeconds(kStatusAgeMax)
            : " agreed to begin, and has not joined within " + InSeconds(kMusterSilenceMax)));

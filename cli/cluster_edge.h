@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/answering.h"
+#include "cli/cluster_shards.h"
 #include "cli/node_parts.h"
 #include "common/clock.h"
 #include "common/loop_driver.h"
@@ -16,6 +17,7 @@ namespace mortar {
 
 struct ClusterEdgeOptions {
   int workers = 1;
+  HopRanks ranks;
   bool measured = false;  // layers are placed by speed
   Duration awake_max{};   // between jobs (common/loop_driver.h)
   SessionOptions session;

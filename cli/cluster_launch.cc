@@ -6,6 +6,7 @@
 #include <cstring>
 #include <span>
 
+#include "cli/cluster_shards.h"
 #include "cli/console.h"
 #include "cli/text_input.h"
 #include "protocol/mpi_transport.h"
@@ -57,6 +58,7 @@ RankCard OwnCard(const Settings& settings) {
   if (boot.ok()) Put(*boot, card.boot);
   Put(GivenText(settings), card.given);
   card.process = getpid();
+  card.shards = HopRanksOf(settings).per_hop;
   return card;
 }
 
@@ -69,19 +71,35 @@ absl::Status CheckLaunched(const Environment& environment) {
       std::string(kHow));
 }
 
-absl::Status CheckRanks(int ranks, int expected) {
+namespace {
+
+// Ranks are `shards` to each worker.
+absl::Status CheckWholeWorkers(int ranks, const std::string& are, int shards) {
+  if ((ranks - 1) % shards == 0 && ranks > 1) return absl::OkStatus();
+  const std::string some = std::to_string(1 + shards) + ", " + std::to_string(1 + 2 * shards) +
+                           ", " + std::to_string(1 + 3 * shards);
+  return UsageError("this job has " + are + ", and --tp " + std::to_string(shards) +
+                    " needs rank 0 and " + std::to_string(shards) + " for each worker: " + some +
+                    " …");
+}
+
+}  // namespace
+
+absl::Status CheckRanks(int ranks, int expected, int shards) {
   const std::string are = std::to_string(ranks) + (ranks == 1 ? " rank" : " ranks");
   if (expected > 0 && ranks != expected) {
     return FailedPrecondition("this job has " + are + ", --expect-ranks says " +
                               std::to_string(expected) +
                               "; is -n another number, or the mpirun that of another MPI?");
   }
+  if (shards > 1) RETURN_IF_ERROR(CheckWholeWorkers(ranks, are, shards));
   if (ranks < 2) {
     return UsageError("this job has " + are + ", and needs one more for a worker; start it with " +
                       std::string(kHow));
   }
-  if (ranks > kMpiRanksMax) {
-    return UsageError("this job has " + are + ", at most " + std::to_string(kMpiRanksMax) +
+  const int ranks_max = kHopsMax * shards + 1;
+  if (ranks > ranks_max) {
+    return UsageError("this job has " + are + ", at most " + std::to_string(ranks_max) +
                       " are of use: a route has up to " + std::to_string(kHopsMax) + " workers");
   }
   return absl::OkStatus();
@@ -104,6 +122,16 @@ absl::Status CheckText(const std::vector<RankCard>& cards) {
                       OneLine(Get(card.host)) +
                       ": mpirun hands its arguments to every machine; give the text with -f FILE "
                       "or on standard input, which rank 0 alone reads");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckSameShards(const std::vector<RankCard>& cards) {
+  for (size_t i = 1; i < cards.size(); ++i) {
+    if (cards[i].shards == cards[0].shards) continue;
+    return UsageError("--tp is " + std::to_string(cards[0].shards) + " at rank 0 and " +
+                      std::to_string(cards[i].shards) + " at rank " + std::to_string(i) +
+                      ": give all ranks the same");
   }
   return absl::OkStatus();
 }
@@ -132,7 +160,8 @@ absl::Status Launch::Gather() {
 
 absl::Status Launch::Check() const {
   const int expected = static_cast<int>(settings_.OptionalInt("expect-ranks").value_or(0));
-  RETURN_IF_ERROR(CheckRanks(world_.size(), expected));
+  RETURN_IF_ERROR(CheckSameShards(cards_));
+  RETURN_IF_ERROR(CheckRanks(world_.size(), expected, cards_[0].shards));
   return CheckText(cards_);
 }
 

@@ -21,6 +21,7 @@ struct RankCard {
   std::array<char, 40> boot{};  // the id of its kernel's start: the same name may mean two machines
   std::array<char, 16> given{};  // the flag that gave it some of the text: "--prompt"; empty: none
   int32_t process = 0;
+  int32_t shards = 1;  // --tp
 };
 RankCard OwnCard(const Settings& settings);
 
@@ -28,9 +29,13 @@ RankCard OwnCard(const Settings& settings);
 // this process: without it MPI would start a job of its own.
 absl::Status CheckLaunched(const Environment& environment);
 
-// UsageError for fewer than two ranks or more than a route has room for; FailedPrecondition for
-// others than `expected`, of which a launch that fell apart into single ranks is one. 0: any.
-absl::Status CheckRanks(int ranks, int expected);
+// UsageError for fewer ranks than two, more than a route has room for, or, where `shards` of them
+// share each worker's layers, others than whole workers; FailedPrecondition for others than
+// `expected`, of which a launch that fell apart into single ranks is one. 0: any.
+absl::Status CheckRanks(int ranks, int expected, int shards = 1);
+
+// UsageError when a rank was given another --tp than rank 0.
+absl::Status CheckSameShards(const std::vector<RankCard>& cards);
 
 // The warning that goes with ranks on other machines than rank 0's, or nothing.
 std::string WireWarning(const std::vector<RankCard>& cards);

@@ -25,6 +25,7 @@ EngineOptions OptionsOf(const NodeEngineOptions& options, int logit_rows) {
   engine.kv_positions_max = WholePages(options.context) * options.sessions;
   engine.rows_max = kNodeRowsMax;
   engine.logit_rows_max = logit_rows;
+  engine.sharding = options.sharding;
   return engine;
 }
 

@@ -50,6 +50,7 @@ struct NodeEngineOptions {
   int sessions = 2;    // that have their KV at the same time
   KvType kv_type = KvType::kF16;
   int step_rows = 1;  // positions of a session's step that gives tokens (Drafting::step_rows)
+  Sharding sharding{};  // of a worker that shares its layers
 };
 
 // What a worker's layer takes for the KV of all sessions that it admits.

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/waited.h"
+#include "protocol/waited.h"
 
 namespace mortar {
 

@@ -43,6 +43,14 @@ int Start(void** job, int* rank, int* size) {
   return error;
 }
 
+// The copy has its first's error handler.
+int Second(void* job, void** other) {
+  MPI_Comm copy = MPI_COMM_NULL;
+  const int error = MPI_Comm_dup(CommOf(job), &copy);
+  *other = copy;
+  return error;
+}
+
 int Send(void* job, int to, int tag, const void* data, size_t bytes, void** request) {
   if (!Countable(bytes)) return MPI_ERR_COUNT;
   MPI_Request started = MPI_REQUEST_NULL;
@@ -94,8 +102,8 @@ void Abort(void* job, int exit_code) { MPI_Abort(CommOf(job), exit_code); }
 
 int Finish() { return MPI_Finalize(); }
 
-constexpr MpiFunctions kFunctions = {kMpiPluginVersion, Start, Send,  Probe, Receive, Test,
-                                     Describe,          Abort, Finish};
+constexpr MpiFunctions kFunctions = {kMpiPluginVersion, Start, Second,   Send,  Probe,
+                                     Receive,           Test,  Describe, Abort, Finish};
 
 }  // namespace
 }  // namespace mortar

@@ -3,7 +3,7 @@
 // everything else runs on machines without OpenMPI.
 //
 // Every function but `abort` gives an error code, 0 when it went well. They are used by one thread
-// at a time. Nothing here blocks except `start` and `finish`: a receive that blocks burns a core.
+// at a time. Nothing here blocks except `start`, `second` and `finish`: a receive that blocks burns a core.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@
 
 namespace mortar {
 
-inline constexpr uint32_t kMpiPluginVersion = 2;
+inline constexpr uint32_t kMpiPluginVersion = 3;
 inline constexpr char kMpiPluginFile[] = "libmortar_mpi.so";
 inline constexpr char kMpiPluginSymbol[] = "MortarMpiFunctions";
 
@@ -26,6 +26,9 @@ struct MpiFunctions {
   uint32_t version;  // kMpiPluginVersion
   // Once a process. `job` is what all others are given.
   int (*start)(void** job, int* rank, int* size);
+  // Another line between the same ranks: a job whose messages meet none of the first's. Once, by
+  // all ranks, behind `start`; it waits for them.
+  int (*second)(void* job, void** other);
   // The memory is the caller's, and MPI reads it until the request is done.
   int (*send)(void* job, int to, int tag, const void* data, size_t bytes, void** request);
   // The next message of this rank, whatever its tag. Those of one rank keep their order.

@@ -76,6 +76,11 @@ struct MpiNetwork::State {
   void Deliver(NodeId to, Incoming incoming);
   bool HasRoom() const;
   void Fail(int with, const absl::Status& why);
+  // MPI is this thread's while it lives.
+  std::unique_lock<std::mutex> Calls() const {
+    return parts.calls == nullptr ? std::unique_lock<std::mutex>()
+                                  : std::unique_lock<std::mutex>(*parts.calls);
+  }
 
   const int rank;
   const int n_embd;
@@ -115,6 +120,7 @@ absl::Status MpiNetwork::State::Send(NodeId from, NodeId to, const AnyMessage& m
   const int to_rank = RankOf(to);
   if (to_rank < 0) return NotFound("no node " + ToString(to) + " in this job");
   RETURN_IF_ERROR(failure);
+  const auto calls = Calls();
   Peer& peer = peers[static_cast<size_t>(to_rank)];
   Flush(peer);
   const auto* frame = std::get_if<Activation>(&message);
@@ -175,6 +181,7 @@ bool MpiNetwork::State::HasRoom() const {
 }
 
 bool MpiNetwork::State::Look() {
+  const auto calls = Calls();
   for (size_t i = 0; i < peers.size(); ++i) {
     if (static_cast<int>(i) == rank) continue;
     Flush(peers[i]);
@@ -365,6 +372,7 @@ absl::Status MpiNetwork::Leave(const std::function<absl::Status()>& check) {
   for (Inbox& inbox : s.inboxes) inbox.messages.clear();
   for (size_t i = 0; i < s.peers.size(); ++i) {
     if (static_cast<int>(i) == s.rank) continue;
+    const auto calls = s.Calls();
     s.peers[i].sending.push_back({});
     RETURN_IF_ERROR(
         s.Start(static_cast<int>(i), kMpiEnd, nullptr, 0, &s.peers[i].sending.back().head_request));

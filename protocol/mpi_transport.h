@@ -2,8 +2,8 @@
 //
 // Every rank reaches every other, from the first moment to the last, so there are no links to open
 // and none to lose: a rank that dies takes the job with it. Rank 0 holds two nodes, the coordinator
-// and the edge, which share its end of MPI; every other rank holds a worker. Which rank a node is
-// in follows from its id.
+// and the edge, which share its end of MPI; every other rank holds a worker, or shares the layers
+// of one in a rank before it and holds no node. Which rank a node is in follows from its id.
 //
 // A message is one part, or two for the rows of a frame, as over ZeroMQ (docs/protocol.md). Parts
 // of one rank keep their order, and the tag says which they are:
@@ -22,11 +22,13 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 
 #include "common/clock.h"
 #include "protocol/limits.h"
 #include "protocol/mpi_plugin.h"
 #include "protocol/rows.h"
+#include "protocol/shard_order.h"
 #include "protocol/transport.h"
 
 namespace mortar {
@@ -36,8 +38,8 @@ inline constexpr int kMpiHeadOfTwo = 2;
 inline constexpr int kMpiRows = 3;
 inline constexpr int kMpiEnd = 4;
 
-// A route's workers, and rank 0.
-inline constexpr int kMpiRanksMax = kHopsMax + 1;
+// A route's workers, each of as many ranks as share its layers, and rank 0.
+inline constexpr int kMpiRanksMax = kHopsMax * kShardsMax + 1;
 
 // OpenMPI wakes nobody: whoever waits looks, and sleeps between two looks for a sixteenth of the
 // time that nothing has come. So waiting makes an answer later by that much at most, and a rank
@@ -63,6 +65,8 @@ class MpiNetwork {
     void* job;
     const Clock& clock;
     RowsPool& pool;
+    // Held for each call of MPI where another thread makes calls too; null: none does.
+    std::mutex* calls = nullptr;
   };
   MpiNetwork(int rank, int size, int n_embd, Parts parts);
   ~MpiNetwork();

@@ -61,7 +61,9 @@ absl::StatusOr<std::unique_ptr<MpiWorld>> MpiWorld::JoinWith(const MpiFunctions&
   int rank = 0;
   int size = 0;
   RETURN_IF_ERROR(MpiError(mpi, mpi.start(&job, &rank, &size), "joining the job"));
-  return std::unique_ptr<MpiWorld>(new MpiWorld(mpi, job, rank, size));
+  void* second_job = nullptr;
+  RETURN_IF_ERROR(MpiError(mpi, mpi.second(job, &second_job), "joining the job"));
+  return std::unique_ptr<MpiWorld>(new MpiWorld(mpi, job, second_job, rank, size));
 }
 
 absl::Status MpiWorld::Leave() { return MpiError(mpi_, mpi_.finish(), "leaving the job"); }

@@ -23,6 +23,8 @@ class MpiWorld {
   int size() const { return size_; }
   const MpiFunctions& mpi() const { return mpi_; }
   void* job() const { return job_; }
+  // The same ranks' other line: of shards (protocol/mpi_shards.h).
+  void* second_job() const { return second_job_; }
 
   // Ends this rank's part, once all ranks call it.
   absl::Status Leave();
@@ -30,11 +32,12 @@ class MpiWorld {
   [[noreturn]] void Abort(int exit_code) const;
 
  private:
-  MpiWorld(const MpiFunctions& mpi, void* job, int rank, int size)
-      : mpi_(mpi), job_(job), rank_(rank), size_(size) {}
+  MpiWorld(const MpiFunctions& mpi, void* job, void* second_job, int rank, int size)
+      : mpi_(mpi), job_(job), second_job_(second_job), rank_(rank), size_(size) {}
 
   const MpiFunctions& mpi_;
   void* const job_;
+  void* const second_job_;
   const int rank_;
   const int size_;
 };

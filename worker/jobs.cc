@@ -51,6 +51,11 @@ void BatchJob::Prepare(Engine& engine, std::vector<RunningFrame>& frames,
   all_out_ = alone && frames[0].rows_out.n() == total ? Rows{} : pool_.Take(total, n_embd);
 }
 
+void ReleaseJob::Run() {
+  if (tell_) tell_({.kind = ShardOrderKind::kRelease, .load = {}, .frames = {}, .places = places}, {});
+  for (const int place : places) pool->Release((*tables)[static_cast<size_t>(place)]);
+}
+
 namespace {
 
 // Copies those of a slice's rows that leave this worker to their place among the frame's.
@@ -83,6 +88,16 @@ void BatchJob::Compute() {
     batch.rows_in = all_in_.data();
   }
   batch.rows_out = all_out_.empty() ? frames[0].rows_out.mutable_data() : all_out_.mutable_data();
+  if (tell_) {
+    order_.kind = ShardOrderKind::kBatch;
+    order_.frames.clear();
+    for (const RunningFrame& frame : frames) {
+      const Envelope& e = frame.envelope;
+      order_.frames.push_back({frame.place, static_cast<int>(e.base) + frame.first, frame.n});
+    }
+    const auto width = static_cast<size_t>(engine_->config().n_embd);
+    tell_(order_, {batch.rows_in, rows_.size() * width});
+  }
   engine_->Run(0, batch);
   if (all_out_.empty()) return;
   const float* from = all_out_.data();

@@ -32,7 +32,8 @@ class LoadJob final : public Job {
 
 class BatchJob final : public Job {
  public:
-  BatchJob(RowsPool& pool, const Clock& clock) : pool_(pool), clock_(clock) {}
+  BatchJob(RowsPool& pool, const Clock& clock, const TellShards& tell)
+      : pool_(pool), clock_(clock), tell_(tell) {}
 
   Duration time{};  // out: how long it took
 
@@ -51,6 +52,8 @@ class BatchJob final : public Job {
 
   RowsPool& pool_;
   const Clock& clock_;
+  const TellShards& tell_;
+  ShardOrder order_;  // where there are shards
   Engine* engine_ = nullptr;
   std::vector<RunningFrame>* frames_ = nullptr;
   std::vector<BatchRow> rows_;
@@ -60,13 +63,16 @@ class BatchJob final : public Job {
 
 class ReleaseJob final : public Job {
  public:
+  explicit ReleaseJob(const TellShards& tell) : tell_(tell) {}
+
   std::vector<int> places;  // in
   KvPool* pool = nullptr;   // in
   std::vector<KvTable>* tables = nullptr;
 
-  void Run() override {
-    for (const int place : places) pool->Release((*tables)[static_cast<size_t>(place)]);
-  }
+  void Run() override;
+
+ private:
+  const TellShards& tell_;
 };
 
 }  // namespace mortar

@@ -27,7 +27,8 @@ struct Worker::Rest {
         state(NewWorkerState(std::move(options))),
         tables(state.places.size()),
         load_job(parts.load, engine),
-        batch_job(pool, parts.clock) {}
+        batch_job(pool, parts.clock, parts.tell),
+        release_job(parts.tell) {}
 
   bool PollJobs(Time now);
   bool PollMessages(Time now);

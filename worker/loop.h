@@ -3,12 +3,14 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 
 #include "common/clock.h"
 #include "common/job_queue.h"
 #include "common/log.h"
 #include "common/pump.h"
 #include "engine/batch/engine.h"
+#include "protocol/shard_order.h"
 #include "protocol/transport.h"
 #include "worker/state.h"
 
@@ -17,6 +19,11 @@ namespace mortar {
 // Opens the bricks of a placement, checks their digests and compiles them to part 0 of an
 // engine whose options have at least WorkerOptions::rows_max rows. Runs as a job.
 using LoadLayers = std::function<absl::StatusOr<std::unique_ptr<Engine>>(const Placement&)>;
+
+// Has the other shards of a hop do what this one is about to (worker/follower.h): on the thread of
+// jobs, and before them. Whoever made it knows when it failed, and ends the node before the rows of
+// that batch are used.
+using TellShards = std::function<void(const ShardOrder& order, std::span<const float> rows)>;
 
 class Worker final : public Loop {
  public:
@@ -28,6 +35,7 @@ class Worker final : public Loop {
     const Logger& log;
     LoadLayers load;
     const KeyPair* keys = nullptr;  // of this node: frames must be sealed; null: they must not be
+    TellShards tell = {};  // of a node that leads shards, whose loading `load` sees to
   };
   Worker(WorkerOptions options, Parts parts);
   ~Worker() override;

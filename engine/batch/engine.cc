@@ -74,8 +74,9 @@ absl::Status CheckParts(const std::vector<PartSpec>& parts, const ModelConfig& c
   return absl::OkStatus();
 }
 
-WeightSelection SelectionOf(const std::vector<PartSpec>& parts, int n_layers) {
+WeightSelection SelectionOf(const std::vector<PartSpec>& parts, int n_layers, ShardSpec shard) {
   WeightSelection selection;
+  selection.shard = shard;
   selection.layers.resize(static_cast<size_t>(n_layers));
   for (const PartSpec& part : parts) {
     selection.embedding |= part.embedding;
@@ -86,6 +87,18 @@ WeightSelection SelectionOf(const std::vector<PartSpec>& parts, int n_layers) {
     }
   }
   return selection;
+}
+
+absl::Status CheckSharding(const Sharding& sharding, const std::vector<PartSpec>& parts,
+                           const ModelConfig& config) {
+  RETURN_IF_ERROR(CheckShard(config, sharding.shard));
+  if (sharding.shard.count == 1) return absl::OkStatus();
+  CHECK(sharding.all_gather != nullptr);
+  for (const PartSpec& part : parts) {
+    if (!part.embedding && !part.head && !part.output_norm) continue;
+    return InvalidArgument("shards share layers alone, not the embedding or the head");
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -103,20 +116,24 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const GgufFile& file,
   RETURN_IF_ERROR(CheckOptions(options, s.config));
   RETURN_IF_ERROR(CheckKv(options.kv_type, s.config));
   RETURN_IF_ERROR(CheckParts(parts, s.config));
+  const ShardSpec shard = options.sharding.shard;
+  RETURN_IF_ERROR(CheckSharding(options.sharding, parts, s.config));
   s.options = options;
   s.parts = std::move(parts);
   ASSIGN_OR_RETURN(s.weights,
-                   Weights::Load(file, s.config, SelectionOf(s.parts, s.config.n_layers), pool));
-  const KvShape kv = {options.kv_type, s.config.n_kv_heads, s.config.head_dim};
+                   Weights::Load(file, s.config,
+                                 SelectionOf(s.parts, s.config.n_layers, shard), pool));
+  const KvShape kv = {options.kv_type, SizeOf(ShapeOf(s.config, shard).kv_heads),
+                      s.config.head_dim};
   int n_kv_layers = 0;
   for (const PartSpec& part : s.parts) {
-    s.programs.push_back(CompilePart(s.config, *s.weights, part, kv, n_kv_layers));
+    s.programs.push_back(CompilePart(s.config, *s.weights, part, kv, n_kv_layers, shard.count > 1));
     n_kv_layers += part.layers.size();
   }
   ASSIGN_OR_RETURN(s.kv, KvPool::Create(kv, n_kv_layers, options.kv_positions_max));
   ASSIGN_OR_RETURN(s.executor,
                    Executor::Create(s.config, kv, options.rows_max, options.logit_rows_max,
-                                    options.context_max, kernels, pool));
+                                    options.context_max, options.sharding, kernels, pool));
   return engine;
 }
 

@@ -13,6 +13,7 @@
 #include "common/status.h"
 #include "engine/batch/executor.h"
 #include "engine/batch/kv_pages.h"
+#include "engine/batch/sharding.h"
 #include "engine/gguf/gguf.h"
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/thread_pool.h"
@@ -29,15 +30,18 @@ struct EngineOptions {
   int context_max = 0;       // positions of one session: the length of the rotation table
   int rows_max = 512;        // of one batch, at most kBatchRowsMax
   int logit_rows_max = 1;    // of one batch
+  Sharding sharding{};       // of a node whose parts are layers alone
 };
 
-// Used by one thread at a time. Run() cannot fail and allocates nothing.
+// Used by one thread at a time. Run() cannot fail and allocates nothing. Of shards all run the same
+// batches in the same order; where a gather failed, this step's rows and all later ones are
+// nothing: whoever made the gather is asked before they are used.
 class Engine {
  public:
   // Reads from `file` the tensors of these parts alone, repacks them and drops the file's
   // pages as it goes. InvalidArgument names the tensor that is missing or has a wrong shape, the
-  // encoder that was asked for a head, or heads that q8_0 cannot hold; ResourceExhausted says how
-  // much memory was wanted.
+  // encoder that was asked for a head, heads that q8_0 cannot hold, or what cannot be a shard;
+  // ResourceExhausted says how much memory was wanted.
   // `pool` and `kernels` outlive the engine.
   static absl::StatusOr<std::unique_ptr<Engine>> Load(const GgufFile& file,
                                                       std::vector<PartSpec> parts,

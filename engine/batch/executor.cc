@@ -21,8 +21,11 @@ LinearInput InputOf(const ScratchRows& rows, int n_rows) {
   return {rows.x, rows.narrow, rows.wide, n_rows};
 }
 
-// Whether a branch is put aside before it is added, since a norm stands behind it.
-bool BranchesAside(const ModelConfig& c) { return c.traits.norms_after || c.traits.norms_of_sums; }
+std::vector<ShardShape> ShapesOf(const ModelConfig& config, int count) {
+  std::vector<ShardShape> shapes;
+  for (int i = 0; i < count; ++i) shapes.push_back(ShapeOf(config, {i, count}));
+  return shapes;
+}
 
 void Add(const float* from, int n, float* to) {
   for (int i = 0; i < n; ++i) to[i] += from[i];
@@ -31,21 +34,26 @@ void Add(const float* from, int n, float* to) {
 }  // namespace
 
 Executor::Executor(const ModelConfig& config, const KvShape& kv, int rows_max, int logit_rows_max,
-                   const KernelTable& kernels, ThreadPool& pool)
+                   const Sharding& sharding, const KernelTable& kernels, ThreadPool& pool)
     : config_(config),
       kv_(kv),
       rows_max_(rows_max),
       logit_rows_max_(logit_rows_max),
+      sharding_(sharding),
+      shards_(ShapesOf(config, sharding.shard.count)),
+      shard_(shards_[static_cast<size_t>(sharding.shard.index)]),
       kernels_(kernels),
-      pool_(pool) {}
+      pool_(pool),
+      gather_ends_(static_cast<size_t>(sharding.shard.count)) {}
 
 absl::StatusOr<std::unique_ptr<Executor>> Executor::Create(const ModelConfig& config,
                                                            const KvShape& kv, int rows_max,
                                                            int logit_rows_max, int positions_max,
+                                                           const Sharding& sharding,
                                                            const KernelTable& kernels,
                                                            ThreadPool& pool) {
   std::unique_ptr<Executor> executor(
-      new Executor(config, kv, rows_max, logit_rows_max, kernels, pool));
+      new Executor(config, kv, rows_max, logit_rows_max, sharding, kernels, pool));
   ASSIGN_OR_RETURN(executor->rope_, MakeRopeTable(positions_max, config.rope));
   if (!(config.local_rope == config.rope)) {
     ASSIGN_OR_RETURN(executor->local_rope_, MakeRopeTable(positions_max, config.local_rope));
@@ -72,7 +80,7 @@ Executor::~Executor() {
 void Executor::PlaceAll() {
   placed_bytes_ = 0;
   x_ = PlaceFloats(rows_max_, config_.n_embd);
-  branch_ = PlaceFloats(BranchesAside(config_) ? rows_max_ : 0, config_.n_embd);
+  branch_ = PlaceFloats(BranchesAside() ? rows_max_ : 0, config_.n_embd);
   normed_ = PlaceRows(rows_max_, config_.n_embd);
   qkv_ = PlaceFloats(rows_max_, QkvWidth());
   attended_ = PlaceRows(rows_max_, config_.n_heads * config_.head_dim);
@@ -80,6 +88,10 @@ void Executor::PlaceAll() {
   up_ = PlaceFloats(config_.traits.gate != Gate::kNone ? rows_max_ : 0, config_.n_ff);
   head_ = PlaceRows(logit_rows_max_, config_.n_embd);
   scores_ = PlaceFloats(pool_.n_threads(), kHeadsAtOnce * kSpan);
+  // No form takes more than floats do.
+  const int widest = std::max({config_.n_embd, attended_.width, hidden_.width});
+  gathered_ = reinterpret_cast<std::byte*>(
+      PlaceFloats(sharding_.shard.count > 1 ? rows_max_ : 0, widest));
 }
 
 uint8_t* Executor::PlaceBytes(size_t bytes) {
@@ -120,6 +132,7 @@ void Executor::Run(const Program& program, const Batch& batch) {
   n_threads_ = pool_.ThreadsFor(static_cast<int>(batch.rows.size()));
   const auto work = [&](int thread) {
     for (const Op& op : program.ops) {
+      if (gather_failed_) return;
       Execute(op, batch, thread);
       pool_.Barrier();
     }
@@ -150,16 +163,20 @@ void Executor::Execute(const Op& op, const Batch& batch, int thread) {
       return GateUp(op, n, thread);
     case OpKind::kDown:
       return Branch(op.layer->down, hidden_, n, thread);
+    case OpKind::kGatherAttended:
+    case OpKind::kGatherHidden:
+    case OpKind::kGatherBranch:
+      return Gather(op, n, thread);
     case OpKind::kAddNormed:
       return AddNormed(op, n, thread);
     case OpKind::kNormSum:
       return NormSum(op, n, thread);
     case OpKind::kGiveRows:
-      return CopyRows(x_, batch.rows_out, n, thread);
+      return batch.rows_out == nullptr ? void() : CopyRows(x_, batch.rows_out, n, thread);
     case OpKind::kHeadNorm:
       return HeadNorm(op, batch, thread);
     case OpKind::kLogits:
-      return Product(*op.matrix, head_, batch.logits, false,
+      return Product(*op.matrix, head_, {batch.logits, op.matrix->n_out, false},
                      static_cast<int>(batch.logit_rows.size()), thread);
     case OpKind::kCapLogits:
       return CapLogits(batch, thread);
@@ -256,17 +273,17 @@ void Executor::Qkv(const Op& op, int n_rows, int thread) {
 }
 
 void Executor::BiasAndNormHeads(const LayerWeights& w, float* qkv) {
-  const int q_width = config_.n_heads * config_.head_dim;
-  const int kv_width = config_.n_kv_heads * config_.head_dim;
+  const int q_width = Heads() * config_.head_dim;
+  const int kv_width = KvHeads() * config_.head_dim;
   if (w.q_bias != nullptr) {
     Add(w.q_bias, q_width, qkv);
     Add(w.k_bias, kv_width, qkv + q_width);
     Add(w.v_bias, kv_width, qkv + q_width + kv_width);
   }
   if (w.q_norm.scale == nullptr) return;
-  for (int h = 0; h < config_.n_heads + config_.n_kv_heads; ++h) {
+  for (int h = 0; h < Heads() + KvHeads(); ++h) {
     float* head = qkv + static_cast<size_t>(h) * config_.head_dim;
-    NormTo(h < config_.n_heads ? w.q_norm : w.k_norm, head, config_.head_dim, head);
+    NormTo(h < Heads() ? w.q_norm : w.k_norm, head, config_.head_dim, head);
   }
 }
 
@@ -289,25 +306,29 @@ void Executor::Rotate(const Op& op, const Batch& batch, int thread) {
     const BatchRow& place = batch.rows[static_cast<size_t>(row)];
     float* q = qkv_ + static_cast<size_t>(row) * QkvWidth();
     BiasAndNormHeads(*op.layer, q);
-    RotateHeads(local ? local_rope_ : rope_, place.position, config_.n_heads + config_.n_kv_heads,
+    RotateHeads(local ? local_rope_ : rope_, place.position, Heads() + KvHeads(),
                 q);  // v does not rotate
-    const float* k = q + static_cast<size_t>(config_.n_heads) * config_.head_dim;
-    const float* v = k + static_cast<size_t>(config_.n_kv_heads) * config_.head_dim;
+    const float* k = q + static_cast<size_t>(Heads()) * config_.head_dim;
+    const float* v = k + static_cast<size_t>(KvHeads()) * config_.head_dim;
     uint8_t* page = place.kv->pages[static_cast<size_t>(place.position / kKvPagePositions)];
     kernels_.store_kv(kv_, page + op.kv_offset, place.position % kKvPagePositions, k, v);
   }
 }
 
-void Executor::Product(const PackedMatrix& w, const ScratchRows& in, float* y, bool add, int n_rows,
-                       int thread) {
+void Executor::Product(const PackedMatrix& w, const ScratchRows& in, const LinearOutput& y,
+                       int n_rows, int thread) {
   if (n_rows == 0) return;
   const Share share = ShareOf(w.n_groups(), 1, thread, n_threads_);
-  kernels_.linear(w, share.begin, share.end, InputOf(in, n_rows), {y, w.n_out, add});
+  kernels_.linear(w, share.begin, share.end, InputOf(in, n_rows), y);
+}
+
+bool Executor::BranchesAside() const {
+  return config_.traits.norms_after || config_.traits.norms_of_sums;
 }
 
 void Executor::Branch(const PackedMatrix& w, const ScratchRows& in, int n_rows, int thread) {
-  const bool aside = BranchesAside(config_);
-  Product(w, in, aside ? branch_ : x_, !aside, n_rows, thread);
+  Product(w, in, {BranchRows() + shard_.embd.begin, config_.n_embd, !BranchesAside()}, n_rows,
+          thread);
 }
 
 void Executor::AddNormed(const Op& op, int n_rows, int thread) {
@@ -335,7 +356,7 @@ void Executor::NormSum(const Op& op, int n_rows, int thread) {
 
 // A thread makes whole blocks of 32 outputs, so that it can quantise them itself.
 void Executor::GateUp(const Op& op, int n_rows, int thread) {
-  const Share share = ShareOf(config_.n_ff, kBlock, thread, n_threads_);
+  const Share share = ShareOf(SizeOf(shard_.hidden), kBlock, thread, n_threads_);
   if (share.begin >= share.end) return;
   const int group_begin = share.begin / kLanes;
   const int group_end = (share.end + kLanes - 1) / kLanes;
@@ -343,9 +364,10 @@ void Executor::GateUp(const Op& op, int n_rows, int thread) {
   const LinearInput in = InputOf(normed_, n_rows);
   const Architecture& traits = config_.traits;
   const bool gated = traits.gate != Gate::kNone;
-  float* up = gated ? up_ : hidden_.x;
+  float* hidden = hidden_.x + shard_.hidden.begin;  // outputs here, in rows of all
+  float* up = gated ? up_ + shard_.hidden.begin : hidden;
   if (gated) {
-    kernels_.linear(op.layer->gate, group_begin, group_end, in, {hidden_.x, config_.n_ff, false});
+    kernels_.linear(op.layer->gate, group_begin, group_end, in, {hidden, config_.n_ff, false});
   }
   kernels_.linear(op.layer->up, group_begin, group_end, in, {up, config_.n_ff, false});
   const auto gate_mul = traits.gate == Gate::kGeluTanh ? kernels_.gelu_mul : kernels_.silu_mul;
@@ -353,11 +375,12 @@ void Executor::GateUp(const Op& op, int n_rows, int thread) {
     const size_t at = static_cast<size_t>(row) * config_.n_ff + share.begin;
     if (op.layer->up_bias != nullptr) Add(op.layer->up_bias + share.begin, n, up + at);
     if (gated) {
-      gate_mul(hidden_.x + at, up_ + at, n, hidden_.x + at);
+      gate_mul(hidden + at, up + at, n, hidden + at);
     } else {
-      kernels_.gelu(hidden_.x + at, n);
+      kernels_.gelu(hidden + at, n);
     }
-    RoundRange(hidden_, op.rounding, row, share.begin, share.end);
+    RoundRange(hidden_, op.rounding, row, shard_.hidden.begin + share.begin,
+               shard_.hidden.begin + share.end);
   }
 }
 

@@ -12,6 +12,7 @@
 
 #include "common/status.h"
 #include "engine/batch/kv_pages.h"
+#include "engine/batch/sharding.h"
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/thread_pool.h"
 #include "engine/model/config.h"
@@ -34,7 +35,7 @@ struct Batch {
   std::span<const BatchRow> rows{};   // n rows, at most rows_max
   std::span<const int32_t> tokens{};  // n, when the part has the embedding
   const float* rows_in = nullptr;     // [n, n_embd] otherwise
-  float* rows_out = nullptr;          // [n, n_embd], when the part has no head
+  float* rows_out = nullptr;          // [n, n_embd], when the part has no head; null: unwanted
   std::span<const int> logit_rows{};  // rows whose logits are wanted (may be empty)
   float* logits = nullptr;            // [logit_rows.size(), n_vocab]
 };
@@ -54,6 +55,7 @@ class Executor {
   static absl::StatusOr<std::unique_ptr<Executor>> Create(const ModelConfig& config,
                                                           const KvShape& kv, int rows_max,
                                                           int logit_rows_max, int positions_max,
+                                                          const Sharding& sharding,
                                                           const KernelTable& kernels,
                                                           ThreadPool& pool);
   ~Executor();
@@ -65,7 +67,7 @@ class Executor {
 
  private:
   Executor(const ModelConfig& config, const KvShape& kv, int rows_max, int logit_rows_max,
-           const KernelTable& kernels, ThreadPool& pool);
+           const Sharding& sharding, const KernelTable& kernels, ThreadPool& pool);
   // Gives every piece of scratch its place; before there is memory this only counts.
   void PlaceAll();
 
@@ -92,8 +94,17 @@ class Executor {
   // The keys that a row sees are those before this position.
   int EndOfKeys(const Batch& batch, int row) const;
 
-  void Product(const PackedMatrix& w, const ScratchRows& in, float* y, bool add, int n_rows,
+  // --- Shards (executor_gather.cc) ---
+  void Gather(const Op& op, int n_rows, int thread);
+  // The rows that such an op gathers, and which of a row's elements a shard has made.
+  ScratchRows GatheredRows(OpKind kind) const;
+  Share GatheredElements(OpKind kind, int shard) const;
+
+  void Product(const PackedMatrix& w, const ScratchRows& in, const LinearOutput& y, int n_rows,
                int thread);
+  // Whether a branch is put aside before it is added, since a norm stands behind it.
+  bool BranchesAside() const;
+  float* BranchRows() const { return BranchesAside() ? branch_ : x_; }
   // A product that ends a branch: added to x, or put aside where a norm follows.
   void Branch(const PackedMatrix& w, const ScratchRows& in, int n_rows, int thread);
   void AddNormed(const Op& op, int n_rows, int thread);
@@ -114,16 +125,23 @@ class Executor {
   RoundedRows<Quant> PlaceRounded(int n_rows, int width);
   ScratchRows PlaceRows(int n_rows, int width);
 
+  // Heads here: of a shard its own.
+  int Heads() const { return SizeOf(shard_.heads); }
+  int KvHeads() const { return SizeOf(shard_.kv_heads); }
   // Of one row of q, k and v.
-  int QkvWidth() const { return (config_.n_heads + 2 * config_.n_kv_heads) * config_.head_dim; }
+  int QkvWidth() const { return (Heads() + 2 * KvHeads()) * config_.head_dim; }
 
   const ModelConfig config_;
   const KvShape kv_;
   const int rows_max_;
   const int logit_rows_max_;
+  const Sharding sharding_;
+  std::vector<ShardShape> shards_;  // of all
+  const ShardShape shard_;          // this one's
   const KernelTable& kernels_;
   ThreadPool& pool_;
-  int n_threads_ = 1;  // of this Run
+  int n_threads_ = 1;           // of this Run
+  bool gather_failed_ = false;  // written by thread 0 between two barriers; it stays
   RopeTable rope_;
   RopeTable local_rope_;  // of layers with a window; empty where it is the same
 
@@ -133,12 +151,14 @@ class Executor {
   float* x_ = nullptr;       // [rows, n_embd]
   float* branch_ = nullptr;  // [rows, n_embd], where a norm stands behind it
   ScratchRows normed_;       // of n_embd
-  float* qkv_ = nullptr;     // [rows, (n_heads + 2 n_kv_heads) * head_dim]
+  float* qkv_ = nullptr;     // [rows, QkvWidth()]
   ScratchRows attended_;     // of n_heads * head_dim
   ScratchRows hidden_;       // of n_ff; x holds the gate, then f(gate) * up
   float* up_ = nullptr;      // [rows, n_ff]
   ScratchRows head_;         // [logit rows] of n_embd
   float* scores_ = nullptr;  // [threads, kHeadsAtOnce, kSpan]
+  std::byte* gathered_ = nullptr;    // of shards: what each has, one shard after the other
+  std::vector<size_t> gather_ends_;  // [shards]
 };
 
 }  // namespace mortar

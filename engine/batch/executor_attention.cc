@@ -33,7 +33,7 @@ int Executor::EndOfKeys(const Batch& batch, int row) const {
 
 void Executor::Attention(const Op& op, const Batch& batch, int thread) {
   const int n_rows = static_cast<int>(batch.rows.size());
-  if (n_rows * config_.n_kv_heads >= kTasksPerThread * n_threads_) {
+  if (n_rows * KvHeads() >= kTasksPerThread * n_threads_) {
     AttendInTurn(op, batch, thread);
   } else {
     AttendShare(op, batch, thread);
@@ -46,10 +46,10 @@ void Executor::AttendInTurn(const Op& op, const Batch& batch, int thread) {
   const int n_rows = static_cast<int>(batch.rows.size());
   const int heads_per_kv = config_.n_heads / config_.n_kv_heads;
   const int heads_per_task = std::lcm(HeadsPerTask(config_.head_dim), heads_per_kv);
-  const int tasks_per_row = (config_.n_heads + heads_per_task - 1) / heads_per_task;
+  const int tasks_per_row = (Heads() + heads_per_task - 1) / heads_per_task;
   for (int task = thread; task < n_rows * tasks_per_row; task += n_threads_) {
     const int first = task % tasks_per_row * heads_per_task;
-    const int last = std::min(first + heads_per_task, config_.n_heads);
+    const int last = std::min(first + heads_per_task, Heads());
     AttendRow(op, batch, task / tasks_per_row, first, last, thread);
   }
 }
@@ -59,7 +59,7 @@ void Executor::AttendInTurn(const Op& op, const Batch& batch, int thread) {
 void Executor::AttendShare(const Op& op, const Batch& batch, int thread) {
   const int n_rows = static_cast<int>(batch.rows.size());
   const int heads_per_unit = HeadsPerTask(config_.head_dim);
-  const int64_t n_units = (config_.n_heads + heads_per_unit - 1) / heads_per_unit;
+  const int64_t n_units = (Heads() + heads_per_unit - 1) / heads_per_unit;
   int64_t all = 0;
   for (int row = 0; row < n_rows; ++row) all += n_units * KeysSeen(op, batch, row);
   int64_t before = 0;
@@ -71,7 +71,7 @@ void Executor::AttendShare(const Op& op, const Batch& batch, int thread) {
     };
     const int first = unit_at(all * thread / n_threads_) * heads_per_unit;
     const int last = unit_at(all * (thread + 1) / n_threads_) * heads_per_unit;
-    if (first < last) AttendRow(op, batch, row, first, std::min(last, config_.n_heads), thread);
+    if (first < last) AttendRow(op, batch, row, first, std::min(last, Heads()), thread);
     before += n_units * keys;
   }
 }
@@ -85,6 +85,8 @@ void Executor::AttendRow(const Op& op, const Batch& batch, int row, int first, i
   const int heads_per_kv = config_.n_heads / config_.n_kv_heads;
   const BatchRow& place = batch.rows[static_cast<size_t>(row)];
   const int n_keys = EndOfKeys(batch, row);
+  const int own = shard_.heads.begin * config_.head_dim;  // heads here, in rows of all
+  float* out = attended_.x + static_cast<size_t>(row) * attended_.width + own;
   for (int h = first; h < last;) {
     const int n = std::min(last, (h / heads_per_kv + 1) * heads_per_kv) - h;
     const size_t head = static_cast<size_t>(h) * config_.head_dim;
@@ -98,11 +100,12 @@ void Executor::AttendRow(const Op& op, const Batch& batch, int row, int first, i
                      .scale = config_.attention_scale,
                      .cap = config_.attention_cap,
                      .q = qkv_ + static_cast<size_t>(row) * QkvWidth() + head,
-                     .out = attended_.x + static_cast<size_t>(row) * attended_.width + head,
+                     .out = out + head,
                      .scores = scores_ + static_cast<size_t>(thread) * kHeadsAtOnce * kSpan});
     h += n;
   }
-  RoundRange(attended_, op.rounding, row, first * config_.head_dim, last * config_.head_dim);
+  RoundRange(attended_, op.rounding, row, own + first * config_.head_dim,
+             own + last * config_.head_dim);
 }
 
 }  // namespace mortar

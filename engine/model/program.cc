@@ -15,7 +15,7 @@ uint64_t NormBytes(const NormWeights& norm, int n) {
 uint64_t LayerBytes(const LayerWeights& w, const ModelConfig& c) {
   uint64_t n_biases = 0;
   if (c.traits.qkv_bias) n_biases += static_cast<uint64_t>(w.q.n_out + w.k.n_out + w.v.n_out);
-  if (c.traits.branch_bias) n_biases += static_cast<uint64_t>(2 * c.n_embd + c.n_ff);
+  if (c.traits.branch_bias) n_biases += static_cast<uint64_t>(2 * c.n_embd + w.up.n_out);
   uint64_t bytes = sizeof(float) * n_biases;
   for (const NormWeights& norm : {w.attn_norm, w.attn_post_norm, w.ffn_norm, w.ffn_post_norm}) {
     bytes += NormBytes(norm, c.n_embd);
@@ -36,14 +36,25 @@ Rounding RoundingFor(std::initializer_list<const PackedMatrix*> matrices) {
   return rounding;
 }
 
-void AppendLayer(const LayerWeights& w, const Architecture& traits, size_t kv_offset, int window,
+// Where a layer stands: its place in the KV pages, its window, and whether shards share it.
+struct LayerPlace {
+  size_t kv_offset = 0;
+  int window = 0;
+  bool sharded = false;
+};
+
+void AppendLayer(const LayerWeights& w, const Architecture& traits, const LayerPlace& place,
                  std::vector<Op>& ops) {
   CHECK(traits.norms_of_sums || !traits.branch_bias);  // kNormSum alone adds them
   const auto add = [&](OpKind kind, const NormWeights& norm, Rounding rounding) {
-    ops.push_back({kind, &w, norm, rounding, nullptr, kv_offset, window});
+    ops.push_back({kind, &w, norm, rounding, nullptr, place.kv_offset, place.window});
+  };
+  const auto add_gather = [&](OpKind kind, Rounding rounding) {
+    if (place.sharded) add(kind, {}, rounding);
   };
   // What follows the product that ends a branch.
   const auto add_end = [&](const NormWeights& norm, const float* bias) {
+    add_gather(OpKind::kGatherBranch, {});
     if (traits.norms_of_sums) {
       add(OpKind::kNormSum, norm, {});
       ops.back().bias = bias;
@@ -55,10 +66,12 @@ void AppendLayer(const LayerWeights& w, const Architecture& traits, size_t kv_of
   add(OpKind::kQkv, {}, {});
   add(OpKind::kRotate, {}, {});
   add(OpKind::kAttention, {}, RoundingFor({&w.o}));
+  add_gather(OpKind::kGatherAttended, RoundingFor({&w.o}));
   add(OpKind::kOutput, {}, {});
   add_end(w.attn_post_norm, w.o_bias);
   add(OpKind::kNorm, w.ffn_norm, RoundingFor({&w.gate, &w.up}));
   add(OpKind::kGateUp, {}, RoundingFor({&w.down}));
+  add_gather(OpKind::kGatherHidden, RoundingFor({&w.down}));
   add(OpKind::kDown, {}, {});
   add_end(w.ffn_post_norm, w.down_bias);
 }
@@ -77,7 +90,8 @@ uint64_t AppendEmbedding(const EmbeddingWeights& w, int n_embd, std::vector<Op>&
 }  // namespace
 
 Program CompilePart(const ModelConfig& config, const Weights& weights, const PartSpec& part,
-                    const KvShape& kv, int first_kv_layer) {
+                    const KvShape& kv, int first_kv_layer, bool sharded) {
+  CHECK(!sharded || (!part.embedding && !part.head && !part.output_norm));
   Program program;
   std::vector<Op>& ops = program.ops;
   if (part.embedding) {
@@ -87,8 +101,8 @@ Program CompilePart(const ModelConfig& config, const Weights& weights, const Par
   }
   for (int i = part.layers.begin; i < part.layers.end; ++i) {
     const size_t place = static_cast<size_t>(first_kv_layer + i - part.layers.begin);
-    AppendLayer(weights.layer(i), config.traits, place * kv.layer_bytes(), WindowOf(config, i),
-                ops);
+    AppendLayer(weights.layer(i), config.traits,
+                {place * kv.layer_bytes(), WindowOf(config, i), sharded}, ops);
     program.touched_bytes += LayerBytes(weights.layer(i), config);
   }
   const NormWeights& norm = weights.output_norm();

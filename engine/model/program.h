@@ -27,6 +27,10 @@ enum class OpKind {
   kOutput,     // x += W attended, or branch = W attended where a norm follows
   kGateUp,     // hidden = f(gate) * up, or f(up), rounded likewise
   kDown,       // x += W hidden, or branch = W hidden
+  // Of shards alone: what each has computed, handed to all.
+  kGatherAttended,  // the heads' outputs, as the product reads them
+  kGatherHidden,    // hidden, likewise
+  kGatherBranch,    // outputs of o or down: x, or branch where a norm follows
   kAddNormed,  // x += norm(branch)
   kNormSum,    // x = norm(x + branch)
   kGiveRows,   // rows out = x
@@ -67,9 +71,10 @@ struct PartSpec {
   bool output_norm = false;  // gives rows behind the norm that stands before the head
 };
 
-// Needs: the weights have all of `part`. `first_kv_layer` is the place of layers.begin among the
+// Needs: the weights have all of `part`; of a shard (`sharded`) its share, and `part` is layers
+// alone. `first_kv_layer` is the place of layers.begin among the
 // layers that share the node's KV pages.
 Program CompilePart(const ModelConfig& config, const Weights& weights, const PartSpec& part,
-                    const KvShape& kv, int first_kv_layer);
+                    const KvShape& kv, int first_kv_layer, bool sharded = false);
 
 }  // namespace mortar

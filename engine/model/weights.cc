@@ -83,16 +83,24 @@ class WeightLoader {
     *to = {type, ActivationOf(type, outliers), n_out, n_in, nullptr};
     const uint64_t row_bytes = tensor->bytes / static_cast<uint64_t>(n_rows);
     items_.push_back(
-        {tensor, static_cast<uint64_t>(first_row) * row_bytes, to, nullptr, Place(to->bytes())});
+        {tensor, static_cast<uint64_t>(first_row) * row_bytes, to, nullptr, Place(to->bytes()),
+         to->bytes()});
     return absl::OkStatus();
   }
 
   absl::Status AddVector(const std::string& name, int n, const float** to) {
+    return AddElements(name, n, {0, n}, to);
+  }
+
+  // Elements [part.begin, part.end) of a vector of n.
+  absl::Status AddElements(const std::string& name, int n, Share part, const float** to) {
     ASSIGN_OR_RETURN(const TensorInfo* tensor, Find(name, 1, n));
     if (tensor->type != TensorType::kF32) {
       return InvalidArgument("tensor '" + name + "': expected F32, got " + Name(tensor->type));
     }
-    items_.push_back({tensor, 0, nullptr, to, Place(sizeof(float) * static_cast<uint64_t>(n))});
+    const uint64_t bytes = sizeof(float) * static_cast<uint64_t>(SizeOf(part));
+    items_.push_back({tensor, sizeof(float) * static_cast<uint64_t>(part.begin), nullptr, to,
+                      Place(bytes), bytes});
     return absl::OkStatus();
   }
 
@@ -122,6 +130,7 @@ class WeightLoader {
     PackedMatrix* matrix;  // or
     const float** vector;
     uint64_t offset;
+    uint64_t bytes;  // packed
   };
 
   absl::StatusOr<const TensorInfo*> Find(const std::string& name, int n_out, int n_in) {
@@ -136,10 +145,11 @@ class WeightLoader {
   }
 
   // A norm or a bias meets every row of its layer, so that one bad element would spoil them all.
-  static absl::Status CheckFinite(const TensorInfo& tensor, const float* values) {
-    for (uint64_t i = 0; i < tensor.n_elements(); ++i) {
+  static absl::Status CheckFinite(const Item& item, const float* values) {
+    for (uint64_t i = 0; i < item.bytes / sizeof(float); ++i) {
       if (IsFinite(values[i])) continue;
-      return InvalidArgument("tensor '" + tensor.name + "': element " + std::to_string(i) +
+      return InvalidArgument("tensor '" + item.tensor->name + "': element " +
+                             std::to_string(item.first_byte / sizeof(float) + i) +
                              " is not finite");
     }
     return absl::OkStatus();
@@ -154,9 +164,9 @@ class WeightLoader {
   absl::Status FillOne(const Item& item, uint8_t* dst) {
     const uint8_t* src = file_.Data(*item.tensor).data() + item.first_byte;
     if (item.vector != nullptr) {
-      std::memcpy(dst, src, item.tensor->bytes);
+      std::memcpy(dst, src, item.bytes);
       *item.vector = reinterpret_cast<const float*>(dst);
-      RETURN_IF_ERROR(CheckFinite(*item.tensor, *item.vector));
+      RETURN_IF_ERROR(CheckFinite(item, *item.vector));
     } else {
       item.matrix->data = dst;
       const PackedMatrix& w = *item.matrix;
@@ -196,42 +206,52 @@ absl::Status AddEmbedding(WeightLoader& loader, const ModelConfig& c, EmbeddingW
   return AddNorm(loader, c, kEmbeddingNormTensor, c.n_embd, &w.norm);
 }
 
-absl::Status AddQkv(WeightLoader& loader, const ModelConfig& c, const std::string& blk,
-                    LayerWeights& w) {
+// The outputs of some heads.
+Share WidthsOf(Share heads, const ModelConfig& c) {
+  return {heads.begin * c.head_dim, heads.end * c.head_dim};
+}
+
+absl::Status AddQkv(WeightLoader& loader, const ModelConfig& c, const ShardShape& shard,
+                    const std::string& blk, LayerWeights& w) {
   const int q_width = c.n_heads * c.head_dim;
   const int kv_width = c.n_kv_heads * c.head_dim;
+  const Share q = WidthsOf(shard.heads, c);
+  const Share kv = WidthsOf(shard.kv_heads, c);
+  // `own` rows of a tensor of n_rows, or of those of its rows that begin at `first`.
+  const auto add = [&](const char* name, int n_rows, int first, Share own, PackedMatrix* to) {
+    return loader.AddRows(blk + name, n_rows, first + own.begin, SizeOf(own), c.n_embd, to);
+  };
   if (c.traits.fused_qkv) {
-    const std::string name = blk + kAttnQkvTensor;
     const int n_rows = q_width + 2 * kv_width;
-    RETURN_IF_ERROR(loader.AddRows(name, n_rows, 0, q_width, c.n_embd, &w.q));
-    RETURN_IF_ERROR(loader.AddRows(name, n_rows, q_width, kv_width, c.n_embd, &w.k));
-    RETURN_IF_ERROR(loader.AddRows(name, n_rows, q_width + kv_width, kv_width, c.n_embd, &w.v));
+    RETURN_IF_ERROR(add(kAttnQkvTensor, n_rows, 0, q, &w.q));
+    RETURN_IF_ERROR(add(kAttnQkvTensor, n_rows, q_width, kv, &w.k));
+    RETURN_IF_ERROR(add(kAttnQkvTensor, n_rows, q_width + kv_width, kv, &w.v));
   } else {
-    RETURN_IF_ERROR(loader.AddMatrix(blk + kAttnQTensor, q_width, c.n_embd, &w.q));
-    RETURN_IF_ERROR(loader.AddMatrix(blk + kAttnKTensor, kv_width, c.n_embd, &w.k));
-    RETURN_IF_ERROR(loader.AddMatrix(blk + kAttnVTensor, kv_width, c.n_embd, &w.v));
+    RETURN_IF_ERROR(add(kAttnQTensor, q_width, 0, q, &w.q));
+    RETURN_IF_ERROR(add(kAttnKTensor, kv_width, 0, kv, &w.k));
+    RETURN_IF_ERROR(add(kAttnVTensor, kv_width, 0, kv, &w.v));
   }
   if (c.traits.qkv_bias) {
-    RETURN_IF_ERROR(loader.AddVector(blk + kAttnQBiasTensor, q_width, &w.q_bias));
-    RETURN_IF_ERROR(loader.AddVector(blk + kAttnKBiasTensor, kv_width, &w.k_bias));
-    RETURN_IF_ERROR(loader.AddVector(blk + kAttnVBiasTensor, kv_width, &w.v_bias));
+    RETURN_IF_ERROR(loader.AddElements(blk + kAttnQBiasTensor, q_width, q, &w.q_bias));
+    RETURN_IF_ERROR(loader.AddElements(blk + kAttnKBiasTensor, kv_width, kv, &w.k_bias));
+    RETURN_IF_ERROR(loader.AddElements(blk + kAttnVBiasTensor, kv_width, kv, &w.v_bias));
   }
   return absl::OkStatus();
 }
 
-absl::Status AddAttention(WeightLoader& loader, const ModelConfig& c, const std::string& blk,
-                          LayerWeights& w) {
+absl::Status AddAttention(WeightLoader& loader, const ModelConfig& c, const ShardShape& shard,
+                          const std::string& blk, LayerWeights& w) {
   const Architecture& t = c.traits;
   if (!t.norms_of_sums) {
     RETURN_IF_ERROR(AddNorm(loader, c, blk + kAttnNormTensor, c.n_embd, &w.attn_norm));
   }
-  RETURN_IF_ERROR(AddQkv(loader, c, blk, w));
+  RETURN_IF_ERROR(AddQkv(loader, c, shard, blk, w));
   if (t.qk_norm) {
     RETURN_IF_ERROR(AddNorm(loader, c, blk + kAttnQNormTensor, c.head_dim, &w.q_norm));
     RETURN_IF_ERROR(AddNorm(loader, c, blk + kAttnKNormTensor, c.head_dim, &w.k_norm));
   }
-  RETURN_IF_ERROR(
-      loader.AddMatrix(blk + kAttnOutputTensor, c.n_embd, c.n_heads * c.head_dim, &w.o));
+  RETURN_IF_ERROR(loader.AddRows(blk + kAttnOutputTensor, c.n_embd, shard.embd.begin,
+                                 SizeOf(shard.embd), c.n_heads * c.head_dim, &w.o));
   if (t.branch_bias) {
     RETURN_IF_ERROR(loader.AddVector(blk + kAttnOutputBiasTensor, c.n_embd, &w.o_bias));
   }
@@ -240,27 +260,29 @@ absl::Status AddAttention(WeightLoader& loader, const ModelConfig& c, const std:
   return AddNorm(loader, c, blk + norm, c.n_embd, &w.attn_post_norm);
 }
 
-absl::Status AddFeedForward(WeightLoader& loader, const ModelConfig& c, const std::string& blk,
-                            LayerWeights& w) {
+absl::Status AddFeedForward(WeightLoader& loader, const ModelConfig& c, const ShardShape& shard,
+                            const std::string& blk, LayerWeights& w) {
   const Architecture& t = c.traits;
   if (!t.norms_of_sums) {
     RETURN_IF_ERROR(AddNorm(loader, c, blk + kFfnNormTensor, c.n_embd, &w.ffn_norm));
   }
-  const std::string up = blk + kFfnUpTensor;
+  const auto add = [&](const char* name, int n_rows, int first, PackedMatrix* to) {
+    return loader.AddRows(blk + name, n_rows, first + shard.hidden.begin, SizeOf(shard.hidden),
+                          c.n_embd, to);
+  };
   if (t.fused_gate_up) {
-    RETURN_IF_ERROR(loader.AddRows(up, 2 * c.n_ff, 0, c.n_ff, c.n_embd, &w.gate));
-    RETURN_IF_ERROR(loader.AddRows(up, 2 * c.n_ff, c.n_ff, c.n_ff, c.n_embd, &w.up));
+    RETURN_IF_ERROR(add(kFfnUpTensor, 2 * c.n_ff, 0, &w.gate));
+    RETURN_IF_ERROR(add(kFfnUpTensor, 2 * c.n_ff, c.n_ff, &w.up));
   } else {
-    if (t.gate != Gate::kNone) {
-      RETURN_IF_ERROR(loader.AddMatrix(blk + kFfnGateTensor, c.n_ff, c.n_embd, &w.gate));
-    }
-    RETURN_IF_ERROR(loader.AddMatrix(up, c.n_ff, c.n_embd, &w.up));
+    if (t.gate != Gate::kNone) RETURN_IF_ERROR(add(kFfnGateTensor, c.n_ff, 0, &w.gate));
+    RETURN_IF_ERROR(add(kFfnUpTensor, c.n_ff, 0, &w.up));
   }
   // The product of two activations, gate and up: where both are large it stands far out.
-  RETURN_IF_ERROR(
-      loader.AddMatrix(blk + kFfnDownTensor, c.n_embd, c.n_ff, &w.down, /*outliers=*/true));
+  RETURN_IF_ERROR(loader.AddRows(blk + kFfnDownTensor, c.n_embd, shard.embd.begin,
+                                 SizeOf(shard.embd), c.n_ff, &w.down, /*outliers=*/true));
   if (t.branch_bias) {
-    RETURN_IF_ERROR(loader.AddVector(blk + kFfnUpBiasTensor, c.n_ff, &w.up_bias));
+    RETURN_IF_ERROR(
+        loader.AddElements(blk + kFfnUpBiasTensor, c.n_ff, shard.hidden, &w.up_bias));
     RETURN_IF_ERROR(loader.AddVector(blk + kFfnDownBiasTensor, c.n_embd, &w.down_bias));
   }
   if (!t.norms_after && !t.norms_of_sums) return absl::OkStatus();
@@ -281,11 +303,12 @@ absl::StatusOr<std::unique_ptr<Weights>> Weights::Load(const GgufFile& file,
   if (selection.embedding || tied) {
     RETURN_IF_ERROR(AddEmbedding(loader, config, weights->embedding_));
   }
+  const ShardShape shard = ShapeOf(config, selection.shard);
   for (int i = 0; i < config.n_layers; ++i) {
     if (!selection.layers[static_cast<size_t>(i)]) continue;
     LayerWeights& layer = weights->layers_[static_cast<size_t>(i)];
-    RETURN_IF_ERROR(AddAttention(loader, config, LayerPrefix(i), layer));
-    RETURN_IF_ERROR(AddFeedForward(loader, config, LayerPrefix(i), layer));
+    RETURN_IF_ERROR(AddAttention(loader, config, shard, LayerPrefix(i), layer));
+    RETURN_IF_ERROR(AddFeedForward(loader, config, shard, LayerPrefix(i), layer));
   }
   if (selection.head || selection.output_norm) {
     RETURN_IF_ERROR(

@@ -11,6 +11,7 @@
 #include "engine/kernels/kernels.h"
 #include "engine/kernels/thread_pool.h"
 #include "engine/model/config.h"
+#include "engine/model/shard.h"
 
 namespace mortar {
 
@@ -20,7 +21,8 @@ struct NormWeights {
   const float* bias = nullptr;
 };
 
-// Null where the architecture has none.
+// Null where the architecture has none. Of a shard, q, k, v, o, gate, up and down have its outputs
+// alone, and so have q_bias, k_bias, v_bias and up_bias.
 struct LayerWeights {
   NormWeights attn_norm;             // [n_embd], before attention
   PackedMatrix q;                    // [n_heads * head_dim, n_embd]
@@ -57,6 +59,7 @@ struct WeightSelection {
   std::vector<bool> layers;  // [n_layers]
   bool output_norm = false;  // the head has it in any case
   bool head = false;
+  ShardSpec shard{};  // of the layers: its rows alone are read and packed
 };
 
 // Owns one stretch of memory for all packed tensors. Const after Load().

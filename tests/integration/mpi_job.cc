@@ -65,9 +65,11 @@ void ExpectOneLine(const ProgramResult& result, int exit_code, const std::string
   EXPECT_NE(lines[0].find(part), std::string::npos) << lines[0] << " lacks: " << part;
 }
 
-BackgroundJob::BackgroundJob(int ranks, int n)
-    : program_({"cluster", "--place", "even", "-m", TestModelPath(), "-t", "1", "--raw", "-n",
-                std::to_string(n), "--temp", "0", "-p", kPrompt, "--log-level", "info"},
+BackgroundJob::BackgroundJob(int ranks, int n, const Arguments& more)
+    : program_(Arguments{"cluster", "--place", "even", "-m", TestModelPath(), "-t", "1", "--raw",
+                         "-n", std::to_string(n), "--temp", "0", "-p", kPrompt, "--log-level",
+                         "info"} +
+                   more,
                Mpirun(ranks)) {
   for (int rank = 0; rank < ranks; ++rank) {
     const std::string line = program_.Line("rank_started rank=" + std::to_string(rank) + " ");

@@ -39,7 +39,7 @@ void ExpectOneLine(const ProgramResult& result, int exit_code, const std::string
 class BackgroundJob {
  public:
   // Returns when the route is there, and some tokens. `n` is so many that it goes on for a while.
-  BackgroundJob(int ranks, int n);
+  BackgroundJob(int ranks, int n, const Arguments& more = {});
   ~BackgroundJob();  // ends what is left of it
 
   NodeProgram& program() { return program_; }

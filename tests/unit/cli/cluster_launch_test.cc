@@ -34,6 +34,24 @@ TEST(ClusterLaunch, TwoToNineRanksAreAJob) {
   EXPECT_TRUE(IsUsageError(CheckRanks(10, 0)));
 }
 
+TEST(ClusterLaunch, RanksThatShareLayersAreWholeWorkers) {
+  for (const int ranks : {3, 5, 7, 17}) EXPECT_TRUE(CheckRanks(ranks, 0, 2).ok()) << ranks;
+  for (const int ranks : {4, 7, 25}) EXPECT_TRUE(CheckRanks(ranks, 0, 3).ok()) << ranks;
+  for (const int ranks : {1, 2, 4, 18, 19}) EXPECT_TRUE(IsUsageError(CheckRanks(ranks, 0, 2)));
+  EXPECT_EQ(Message(CheckRanks(4, 0, 2)),
+            "this job has 4 ranks, and --tp 2 needs rank 0 and 2 for each worker: 3, 5, 7 …");
+  EXPECT_THAT(Message(CheckRanks(19, 0, 2)), HasSubstr("at most 17 are of use"));
+}
+
+TEST(ClusterLaunch, RanksThatWereGivenAnotherTpAreRefused) {
+  RankCard two = Card("a", "1", "");
+  two.shards = 2;
+  EXPECT_TRUE(CheckSameShards({two, two, two}).ok());
+  const absl::Status status = CheckSameShards({two, two, Card("a", "1", "")});
+  EXPECT_TRUE(IsUsageError(status));
+  EXPECT_THAT(Message(status), HasSubstr("--tp is 2 at rank 0 and 1 at rank 2"));
+}
+
 TEST(ClusterLaunch, OtherRanksThanExpectedAreAFailureAndNoMistakeOfTheCall) {
   EXPECT_TRUE(CheckRanks(3, 3).ok());
   for (const int ranks : {1, 2, 4}) {

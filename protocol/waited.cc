@@ -1,4 +1,4 @@
-#include "cli/waited.h"
+#include "protocol/waited.h"
 
 #include <algorithm>
 
