@@ -67,8 +67,8 @@ absl::Status RunEdge(const Rank& rank) {
                                            rank.NetworkParts(pool));
     return ClusterEdge::Start(
         {.workers = rank.workers(),
-         .measured = PlacesMeasured(context.settings),
          .ranks = rank.hops(),
+         .measured = PlacesMeasured(context.settings),
          .awake_max = AwakeMax(context.settings),
          .session = in.session,
          .describe = [&](int worker) { return rank.launch.Describe(worker); }},
