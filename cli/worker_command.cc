@@ -96,13 +96,12 @@ absl::Status WorkerCommand(const CommandContext& context) {
   ASSIGN_OR_RETURN(const auto transport,
                    ZmqTransport::Create(link, {context.clock, context.log, pool}));
   PumpedJobs jobs;
-  Worker worker(
-      options,
-      {*transport, context.clock, jobs, context.log,
-       [&](const Placement& placement) {
-         return LoadWorkerEngine({model, *compute.kernels, *compute.pool}, placement, engine);
-       },
-       link.keys ? &*link.keys : nullptr});
+  Worker worker(options, {*transport, context.clock, jobs, context.log,
+                          [&](const Placement& placement) {
+                            return LoadWorkerEngine({model, *compute.kernels, *compute.pool},
+                                                    placement, engine);
+                          },
+                          link.keys ? &*link.keys : nullptr});
   LoopDriver driver(worker, &jobs, IdleOn(*transport, AwakeMax(settings), context.clock),
                     context.clock);
   const auto turn = [&] { driver.Turn(kIdleWaitMax); };

@@ -17,12 +17,14 @@ class DutyCycle {
   // Until its end, which leaves the process running. It must have ended later.
   DutyCycle(pid_t process, std::chrono::microseconds on, std::chrono::microseconds off)
       : thread_([this, process, on, off] {
-          auto next = std::chrono::steady_clock::now();
+          using Clock = std::chrono::steady_clock;
           while (!over_) {
+            const Clock::time_point start = Clock::now();
+            std::this_thread::sleep_for(on);
+            // Whoever wakes late, on a busy machine, makes up for it: the part stays what it is.
             kill(process, SIGSTOP);
-            std::this_thread::sleep_until(next += off);
+            std::this_thread::sleep_for((Clock::now() - start) * off.count() / on.count());
             kill(process, SIGCONT);
-            std::this_thread::sleep_until(next += on);
           }
         }) {}
   ~DutyCycle() {

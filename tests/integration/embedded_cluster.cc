@@ -163,8 +163,9 @@ void EmbeddedCluster::AddWorker(int i) {
 }
 
 void EmbeddedCluster::Kill(int worker) {
+  Node& node = nodes_[static_cast<size_t>(worker)];
   for (const auto& s : switches_) {
-    if (s->loop == nodes_[static_cast<size_t>(worker)].worker.get()) s->on = false;
+    if (s->loop == node.worker.get()) s->dead = &node;
   }
 }
 

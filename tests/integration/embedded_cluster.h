@@ -96,8 +96,15 @@ class EmbeddedCluster {
   // A loop that can be switched off, as a process that died.
   struct Switched final : Loop {
     Loop* loop = nullptr;
-    bool on = true;
-    bool Step() override { return on && loop->Step(); }
+    Node* dead = nullptr;  // set: what still comes for it is lost, what it computed too
+    bool Step() override {
+      if (dead == nullptr) return loop->Step();
+      while (dead->transport->Poll()) {
+      }
+      while (dead->jobs->PollDone() != nullptr) {
+      }
+      return false;
+    }
   };
   std::unique_ptr<Transport> Attach(NodeId node);
   std::unique_ptr<JobQueue> NewJobs();

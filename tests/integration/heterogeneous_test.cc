@@ -10,6 +10,7 @@
 
 #include "tests/integration/cluster_programs.h"
 #include "tests/integration/duty_cycle.h"
+#include "tests/support/test_model.h"
 
 namespace mortar {
 namespace {

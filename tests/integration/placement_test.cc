@@ -10,6 +10,7 @@
 
 #include "tests/integration/cluster_programs.h"
 #include "tests/integration/duty_cycle.h"
+#include "tests/support/test_model.h"
 
 namespace mortar {
 namespace {
@@ -70,7 +71,7 @@ TEST_F(PlacementTest, WorkersWithRoomForAllLayersAreReplicasAndTheTwinOfAKilledO
 
 // Half of the 26 layers, at 2.1 MiB of weights and 6 of KV each (-c 2048, four sessions), and some.
 TEST_F(PlacementTest, WorkersWithoutRoomForAllLayersShareThemAndTheThirdIsATwin) {
-  const Arguments little = {"--memory", "116M"};
+  const Arguments little = {"--memory", "110M"};
   StartMeasured(3);
   for (const char* name : {"one", "two", "three"}) StartNamed(name, little);
   const json alone = TokensOfOneProcess(kTokens);
@@ -105,7 +106,7 @@ TEST_F(PlacementTest, AWorkerThatIsSlowerByFarHostsNothing) {
   const json answer = Answer();
   EXPECT_EQ(answer["tokens"], TokensOfOneProcess(kTokens));
   EXPECT_THAT(WorkersOf(answer), Not(testing::Contains("slow")));
-  EXPECT_THAT(coordinator_->Line("not_placed"), HasSubstr("worker slow is spare"));
+  EXPECT_THAT(coordinator_->Errors(), HasSubstr("worker slow is spare: it would"));
 }
 
 TEST_F(PlacementTest, EvenlyIsStillThereForWhoeverAsks) {

@@ -100,6 +100,35 @@ Open OpenedFor() {
   return open;
 }
 
+NodeStatus StatusWithPositions() {
+  NodeStatus status = StatusOfAWorker();
+  status.positions_max = 2048;
+  return status;
+}
+
+// What nodes measured say, and what they are told.
+void AddMeasured(std::vector<std::pair<std::string, AnyMessage>>& messages) {
+  NodeStatus measured = StatusWithPositions();
+  measured.ns_per_byte = 0.25;
+  measured.round_trip_ns = 30'000'000;
+  measured.memory_bytes = uint64_t{1} << 35;
+  measured.kv_bytes_per_layer = 1'572'864;
+  measured.head_bytes = 28'311'552;
+  measured.stamp = 0x0123456789abcdef;
+  messages.emplace_back("node_status_measured", measured);
+  messages.emplace_back("echo", Echo{0x0123456789abcdef});
+  messages.emplace_back("placement_with_others",
+                        Placement{.id = 78,
+                                  .model = Model(),
+                                  .layers = {1, 3},
+                                  .bricks = Bricks(),
+                                  .next = NodeId{61},
+                                  .next_endpoint = "tcp://10.0.0.7:4713",
+                                  .next_key = KeyFrom(5),
+                                  .next_others = {{NodeId{62}, "tcp://10.0.0.8:4713", KeyFrom(6)},
+                                                  {.node = NodeId{63}, .endpoint = ""}}});
+}
+
 }  // namespace
 
 std::vector<SampleMessage> SampleMessages() {
@@ -119,9 +148,7 @@ std::vector<SampleMessage> SampleMessages() {
   messages.emplace_back("welcome",
                         Welcome{.features = 1, .status_interval = std::chrono::milliseconds(750)});
   messages.emplace_back("node_status", StatusOfAWorker());
-  NodeStatus with_positions = StatusOfAWorker();
-  with_positions.positions_max = 2048;
-  messages.emplace_back("node_status_with_positions", with_positions);
+  messages.emplace_back("node_status_with_positions", StatusWithPositions());
   messages.emplace_back("placement", Placement{.id = 78,
                                                .model = Model(),
                                                .layers = {1, 3},
@@ -135,25 +162,7 @@ std::vector<SampleMessage> SampleMessages() {
                                                         .next = NodeId{61},
                                                         .next_endpoint = "tcp://10.0.0.7:4713",
                                                         .next_key = KeyFrom(5)});
-  NodeStatus measured = with_positions;
-  measured.ns_per_byte = 0.25;
-  measured.round_trip_ns = 30'000'000;
-  measured.memory_bytes = uint64_t{1} << 35;
-  measured.kv_bytes_per_layer = 1'572'864;
-  measured.head_bytes = 28'311'552;
-  measured.stamp = 0x0123456789abcdef;
-  messages.emplace_back("node_status_measured", measured);
-  messages.emplace_back("echo", Echo{0x0123456789abcdef});
-  messages.emplace_back("placement_with_others",
-                        Placement{.id = 78,
-                                  .model = Model(),
-                                  .layers = {1, 3},
-                                  .bricks = Bricks(),
-                                  .next = NodeId{61},
-                                  .next_endpoint = "tcp://10.0.0.7:4713",
-                                  .next_key = KeyFrom(5),
-                                  .next_others = {{NodeId{62}, "tcp://10.0.0.8:4713", KeyFrom(6)},
-                                                  {.node = NodeId{63}, .endpoint = ""}}});
+  AddMeasured(messages);
   messages.emplace_back("route_request", RouteRequest{.request = 31,
                                                       .model = Model(),
                                                       .front_layers = 2,
