@@ -17,7 +17,7 @@ namespace mortar {
 
 struct ClusterEdgeOptions {
   int workers = 1;
-  HopRanks ranks;
+  HopRanks ranks;        // which rank each worker's node is in
   Duration awake_max{};  // between jobs (common/loop_driver.h)
   SessionOptions session;
   std::function<std::string(int rank)> describe;  // for errors: which process, where
