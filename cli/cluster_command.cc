@@ -144,9 +144,8 @@ std::unique_ptr<HopShards> ShardsOf(const Rank& rank, const WorkerSetup& setup, 
 
 TellShards TellOf(HopShards* shards) {
   if (shards == nullptr) return {};
-  return [shards](const ShardOrder& order, std::span<const float> rows) {
-    shards->Tell(order, rows);
-  };
+  return
+      [shards](const ShardOrder& order, std::span<const float> rows) { shards->Tell(order, rows); };
 }
 
 absl::Status RunWorker(const Rank& rank) {
@@ -170,19 +169,18 @@ absl::Status RunWorker(const Rank& rank) {
   }
   const auto transport = network.Attach(NodeOfRank(rank.world.rank()));
   PumpedJobs jobs;
-  Worker worker(setup.options,
-                {.transport = *transport,
-                 .clock = context.clock,
-                 .jobs = jobs,
-                 .log = context.log,
-                 .load =
-                     [&](const Placement& placement) {
-                       if (shards != nullptr) return shards->Load(placement);
-                       return LoadWorkerEngine(
-                           {setup.model, *setup.compute.kernels, *setup.compute.pool}, placement,
-                           setup.engine);
-                     },
-                 .tell = TellOf(shards.get())});
+  Worker worker(setup.options, {.transport = *transport,
+                                .clock = context.clock,
+                                .jobs = jobs,
+                                .log = context.log,
+                                .load =
+                                    [&](const Placement& placement) {
+                                      if (shards != nullptr) return shards->Load(placement);
+                                      return LoadWorkerEngine({setup.model, *setup.compute.kernels,
+                                                               *setup.compute.pool},
+                                                              placement, setup.engine);
+                                    },
+                                .tell = TellOf(shards.get())});
   LoopDriver driver(worker, &jobs, IdleOnMpi(network, AwakeMax(context.settings)), context.clock);
   Waited waited;
   while (!network.over()) {

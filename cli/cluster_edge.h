@@ -17,7 +17,7 @@ namespace mortar {
 
 struct ClusterEdgeOptions {
   int workers = 1;
-  HopRanks ranks;
+  HopRanks ranks;         // which rank each worker's node is in
   bool measured = false;  // layers are placed by speed
   Duration awake_max{};   // between jobs (common/loop_driver.h)
   SessionOptions session;

@@ -24,11 +24,10 @@ HopShards::HopShards(HopRanks ranks, NodeEngineOptions engine, Parts parts)
       shards_(ranks.LeaderOf(ranks.HopOf(parts_.world.rank())), ranks.per_hop, parts_.world.rank(),
               {parts_.world.mpi(), parts_.world.second_job(), parts_.calls, parts_.node.clock,
                parts_.check, parts_.describe}) {
-  engine_.sharding = {
-      .shard = {shards_.index(), shards_.count()},
-      .all_gather = [this](std::span<std::byte> all, std::span<const size_t> ends) {
-        return shards_.AllGather(all, ends);
-      }};
+  engine_.sharding = {.shard = {shards_.index(), shards_.count()},
+                      .all_gather = [this](std::span<std::byte> all, std::span<const size_t> ends) {
+                        return shards_.AllGather(all, ends);
+                      }};
 }
 
 absl::StatusOr<std::unique_ptr<Engine>> HopShards::LoadOwn(const Placement& placement) {

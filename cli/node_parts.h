@@ -49,7 +49,7 @@ struct NodeEngineOptions {
   int context = 4096;  // positions of a session
   int sessions = 2;    // that have their KV at the same time
   KvType kv_type = KvType::kF16;
-  int step_rows = 1;  // positions of a session's step that gives tokens (Drafting::step_rows)
+  int step_rows = 1;    // positions of a session's step that gives tokens (Drafting::step_rows)
   Sharding sharding{};  // of a worker that shares its layers
 };
 

@@ -3,7 +3,8 @@
 // everything else runs on machines without OpenMPI.
 //
 // Every function but `abort` gives an error code, 0 when it went well. They are used by one thread
-// at a time. Nothing here blocks except `start`, `second` and `finish`: a receive that blocks burns a core.
+// at a time. Nothing here blocks except `start`, `second` and `finish`: a receive that blocks burns
+// a core.
 #pragma once
 
 #include <cstddef>

@@ -30,8 +30,10 @@ bool MpiShards::AllGather(std::span<std::byte> all, std::span<const size_t> ends
     if (shard == index()) continue;
     const std::span<std::byte> theirs = share(shard);
     Send(first_ + shard, kShardGather, own.data(), own.size());
-    incoming_.push_back(
-        {.rank = first_ + shard, .tag = kShardGather, .data = theirs.data(), .bytes = theirs.size()});
+    incoming_.push_back({.rank = first_ + shard,
+                         .tag = kShardGather,
+                         .data = theirs.data(),
+                         .bytes = theirs.size()});
     bytes_sent_ += own.size();
   }
   ++gathers_;
@@ -153,7 +155,8 @@ void MpiShards::LookAt(Part& part, bool incoming) {
   if (part.done() || !failure_.ok()) return;
   absl::Status status;
   if (part.begun) {
-    status = MpiError(parts_.mpi, parts_.mpi.test(&part.request), incoming ? "receiving" : "sending");
+    status =
+        MpiError(parts_.mpi, parts_.mpi.test(&part.request), incoming ? "receiving" : "sending");
   } else if (incoming) {
     status = Begin(part);
   } else {

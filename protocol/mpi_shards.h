@@ -12,8 +12,8 @@
 //   kShardAnswer  | others → leader  | how loading went: nothing, or why it failed
 //
 // A rank of the group that is silent when its share is due has died, and MPI ends the job, or
-// stands still, which ends it after a limit; a job that was suspended as a whole goes on. What breaks the order of messages does so at once: all
-// ranks are one program.
+// stands still, which ends it after a limit; a job that was suspended as a whole goes on. What
+// breaks the order of messages does so at once: all ranks are one program.
 #pragma once
 
 #include <functional>
@@ -41,7 +41,8 @@ inline constexpr Duration kShardSilenceMax = std::chrono::seconds(10);
 inline constexpr Duration kShardTurn = std::chrono::seconds(1);
 // How long a leader whose layers are loaded waits for the others' (as kMusterReadyMax).
 inline constexpr Duration kShardLoadMax = std::chrono::minutes(10);
-// A share is awaited for so long without sleeping: it comes within microseconds, four times a layer.
+// A share is awaited for so long without sleeping: it comes within microseconds, four times a
+// layer.
 inline constexpr Duration kShardAwakeMax = std::chrono::milliseconds(1);
 inline constexpr size_t kShardAnswerBytesMax = 1024;  // of an error, for people
 
@@ -71,7 +72,8 @@ class MpiShards {
   bool AllGather(std::span<std::byte> all, std::span<const size_t> ends);
 
   // --- The leader ---
-  // An order, and what goes with it, to all others; it has left when this returns. False: failure().
+  // An order, and what goes with it, to all others; it has left when this returns. False:
+  // failure().
   bool Tell(std::span<const uint32_t> order, std::span<const std::byte> rows);
   // How each of the others has loaded: the first error of theirs, with its rank, or failure().
   absl::Status Answers();

@@ -66,7 +66,8 @@ void WriteShardOrder(const ShardOrder& order, std::vector<uint32_t>& words) {
     words.push_back(Word(load.context));
     words.push_back(Word(load.sessions));
     words.resize(1 + kLoadWords);
-    std::memcpy(words.data() + 1 + kLoadWords - kDigestWords, load.model.bytes.data(), sizeof(Digest));
+    std::memcpy(words.data() + 1 + kLoadWords - kDigestWords, load.model.bytes.data(),
+                sizeof(Digest));
   } else if (order.kind == ShardOrderKind::kBatch) {
     for (const ShardFrame& frame : order.frames) {
       for (const int value : {frame.place, frame.base, frame.n}) words.push_back(Word(value));

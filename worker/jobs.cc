@@ -52,7 +52,8 @@ void BatchJob::Prepare(Engine& engine, std::vector<RunningFrame>& frames,
 }
 
 void ReleaseJob::Run() {
-  if (tell_) tell_({.kind = ShardOrderKind::kRelease, .load = {}, .frames = {}, .places = places}, {});
+  if (tell_)
+    tell_({.kind = ShardOrderKind::kRelease, .load = {}, .frames = {}, .places = places}, {});
   for (const int place : places) pool->Release((*tables)[static_cast<size_t>(place)]);
 }
 

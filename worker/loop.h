@@ -35,7 +35,7 @@ class Worker final : public Loop {
     const Logger& log;
     LoadLayers load;
     const KeyPair* keys = nullptr;  // of this node: frames must be sealed; null: they must not be
-    TellShards tell = {};  // of a node that leads shards, whose loading `load` sees to
+    TellShards tell = {};           // of a node that leads shards, whose loading `load` sees to
   };
   Worker(WorkerOptions options, Parts parts);
   ~Worker() override;

@@ -120,9 +120,8 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const GgufFile& file,
   RETURN_IF_ERROR(CheckSharding(options.sharding, parts, s.config));
   s.options = options;
   s.parts = std::move(parts);
-  ASSIGN_OR_RETURN(s.weights,
-                   Weights::Load(file, s.config,
-                                 SelectionOf(s.parts, s.config.n_layers, shard), pool));
+  ASSIGN_OR_RETURN(s.weights, Weights::Load(file, s.config,
+                                            SelectionOf(s.parts, s.config.n_layers, shard), pool));
   const KvShape kv = {options.kv_type, SizeOf(ShapeOf(s.config, shard).kv_heads),
                       s.config.head_dim};
   int n_kv_layers = 0;

@@ -46,12 +46,9 @@ Executor::Executor(const ModelConfig& config, const KvShape& kv, int rows_max, i
       pool_(pool),
       gather_ends_(static_cast<size_t>(sharding.shard.count)) {}
 
-absl::StatusOr<std::unique_ptr<Executor>> Executor::Create(const ModelConfig& config,
-                                                           const KvShape& kv, int rows_max,
-                                                           int logit_rows_max, int positions_max,
-                                                           const Sharding& sharding,
-                                                           const KernelTable& kernels,
-                                                           ThreadPool& pool) {
+absl::StatusOr<std::unique_ptr<Executor>> Executor::Create(
+    const ModelConfig& config, const KvShape& kv, int rows_max, int logit_rows_max,
+    int positions_max, const Sharding& sharding, const KernelTable& kernels, ThreadPool& pool) {
   std::unique_ptr<Executor> executor(
       new Executor(config, kv, rows_max, logit_rows_max, sharding, kernels, pool));
   ASSIGN_OR_RETURN(executor->rope_, MakeRopeTable(positions_max, config.rope));
@@ -90,8 +87,8 @@ void Executor::PlaceAll() {
   scores_ = PlaceFloats(pool_.n_threads(), kHeadsAtOnce * kSpan);
   // No form takes more than floats do.
   const int widest = std::max({config_.n_embd, attended_.width, hidden_.width});
-  gathered_ = reinterpret_cast<std::byte*>(
-      PlaceFloats(sharding_.shard.count > 1 ? rows_max_ : 0, widest));
+  gathered_ =
+      reinterpret_cast<std::byte*>(PlaceFloats(sharding_.shard.count > 1 ? rows_max_ : 0, widest));
 }
 
 uint8_t* Executor::PlaceBytes(size_t bytes) {

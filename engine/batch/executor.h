@@ -52,12 +52,9 @@ class Executor {
  public:
   // Scratch for `rows_max` rows and `logit_rows_max` rows of logits is allocated here, once, and
   // the rotation table of `positions_max` positions. ResourceExhausted says how much was wanted.
-  static absl::StatusOr<std::unique_ptr<Executor>> Create(const ModelConfig& config,
-                                                          const KvShape& kv, int rows_max,
-                                                          int logit_rows_max, int positions_max,
-                                                          const Sharding& sharding,
-                                                          const KernelTable& kernels,
-                                                          ThreadPool& pool);
+  static absl::StatusOr<std::unique_ptr<Executor>> Create(
+      const ModelConfig& config, const KvShape& kv, int rows_max, int logit_rows_max,
+      int positions_max, const Sharding& sharding, const KernelTable& kernels, ThreadPool& pool);
   ~Executor();
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
@@ -148,15 +145,15 @@ class Executor {
   uint8_t* memory_ = nullptr;
   size_t memory_bytes_ = 0;
   size_t placed_bytes_ = 0;
-  float* x_ = nullptr;       // [rows, n_embd]
-  float* branch_ = nullptr;  // [rows, n_embd], where a norm stands behind it
-  ScratchRows normed_;       // of n_embd
-  float* qkv_ = nullptr;     // [rows, QkvWidth()]
-  ScratchRows attended_;     // of n_heads * head_dim
-  ScratchRows hidden_;       // of n_ff; x holds the gate, then f(gate) * up
-  float* up_ = nullptr;      // [rows, n_ff]
-  ScratchRows head_;         // [logit rows] of n_embd
-  float* scores_ = nullptr;  // [threads, kHeadsAtOnce, kSpan]
+  float* x_ = nullptr;               // [rows, n_embd]
+  float* branch_ = nullptr;          // [rows, n_embd], where a norm stands behind it
+  ScratchRows normed_;               // of n_embd
+  float* qkv_ = nullptr;             // [rows, QkvWidth()]
+  ScratchRows attended_;             // of n_heads * head_dim
+  ScratchRows hidden_;               // of n_ff; x holds the gate, then f(gate) * up
+  float* up_ = nullptr;              // [rows, n_ff]
+  ScratchRows head_;                 // [logit rows] of n_embd
+  float* scores_ = nullptr;          // [threads, kHeadsAtOnce, kSpan]
   std::byte* gathered_ = nullptr;    // of shards: what each has, one shard after the other
   std::vector<size_t> gather_ends_;  // [shards]
 };

@@ -31,12 +31,12 @@ enum class OpKind {
   kGatherAttended,  // the heads' outputs, as the product reads them
   kGatherHidden,    // hidden, likewise
   kGatherBranch,    // outputs of o or down: x, or branch where a norm follows
-  kAddNormed,  // x += norm(branch)
-  kNormSum,    // x = norm(x + branch)
-  kGiveRows,   // rows out = x
-  kHeadNorm,   // the rows whose logits are wanted, normed and rounded
-  kLogits,     // logits = W those rows
-  kCapLogits,  // logits = cap tanh(logits / cap)
+  kAddNormed,       // x += norm(branch)
+  kNormSum,         // x = norm(x + branch)
+  kGiveRows,        // rows out = x
+  kHeadNorm,        // the rows whose logits are wanted, normed and rounded
+  kLogits,          // logits = W those rows
+  kCapLogits,       // logits = cap tanh(logits / cap)
 };
 
 // The forms in which a product reads its rows beside f32: one matrix may want int8, another of

@@ -34,9 +34,8 @@ absl::Status CheckShard(const ModelConfig& c, ShardSpec shard) {
   }
   if (shard.count == 1) return absl::OkStatus();
   const auto too_few = [&](int units, const std::string& of_what) {
-    return InvalidArgument("layers shared by " + std::to_string(shard.count) +
-                           ": this model's " + of_what + " can be shared by at most " +
-                           std::to_string(units));
+    return InvalidArgument("layers shared by " + std::to_string(shard.count) + ": this model's " +
+                           of_what + " can be shared by at most " + std::to_string(units));
   };
   const int units = UnitsOf(c.n_kv_heads, KvHeadsOfUnit(c));
   if (units < shard.count) return too_few(units, std::to_string(c.n_kv_heads) + " KV heads");

@@ -82,9 +82,8 @@ class WeightLoader {
           FormatOf(type).bytes() == BlockBytes(tensor->type));
     *to = {type, ActivationOf(type, outliers), n_out, n_in, nullptr};
     const uint64_t row_bytes = tensor->bytes / static_cast<uint64_t>(n_rows);
-    items_.push_back(
-        {tensor, static_cast<uint64_t>(first_row) * row_bytes, to, nullptr, Place(to->bytes()),
-         to->bytes()});
+    items_.push_back({tensor, static_cast<uint64_t>(first_row) * row_bytes, to, nullptr,
+                      Place(to->bytes()), to->bytes()});
     return absl::OkStatus();
   }
 
@@ -281,8 +280,7 @@ absl::Status AddFeedForward(WeightLoader& loader, const ModelConfig& c, const Sh
   RETURN_IF_ERROR(loader.AddRows(blk + kFfnDownTensor, c.n_embd, shard.embd.begin,
                                  SizeOf(shard.embd), c.n_ff, &w.down, /*outliers=*/true));
   if (t.branch_bias) {
-    RETURN_IF_ERROR(
-        loader.AddElements(blk + kFfnUpBiasTensor, c.n_ff, shard.hidden, &w.up_bias));
+    RETURN_IF_ERROR(loader.AddElements(blk + kFfnUpBiasTensor, c.n_ff, shard.hidden, &w.up_bias));
     RETURN_IF_ERROR(loader.AddVector(blk + kFfnDownBiasTensor, c.n_embd, &w.down_bias));
   }
   if (!t.norms_after && !t.norms_of_sums) return absl::OkStatus();

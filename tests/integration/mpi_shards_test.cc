@@ -64,15 +64,12 @@ TEST(MpiShardsJob, SampledAtTemperatureOneItGivesTheTokensOfOneProcess) {
 TEST(MpiShardsJob, GuessedTokensAreThoseOfOneProcessWithoutGuesses) {
   constexpr char kList[] = "one two three four five six one two three four five six one two";
   const Arguments greedy = Ask(48, {"--temp", "0", "-p", kList});
-  const Arguments sampled = Ask(48, {"--temp", "1", "--seed", "3", "-p", kList});
-  int accepted = 0;
+  const Arguments sampled = Ask(48, {"--temp", "1", "--seed", "8", "-p", kList});
   for (const Arguments& ask : {greedy, sampled}) {
     const json answer = AnswerOf(RunJob(5, ask + Tp(2) + Arguments{"--draft", "lookup"}));
     EXPECT_EQ(answer["tokens"], OneProcess(ask));
-    EXPECT_GT(answer["drafts"]["proposed"], 0);
-    if (ask == greedy) accepted = answer["drafts"]["accepted"];
+    EXPECT_GT(answer["drafts"]["accepted"], 0);
   }
-  EXPECT_GT(accepted, 0);
 }
 
 TEST(MpiShardsJob, AnyCutKvThreadsAndChunksGiveTheSameTokens) {
@@ -113,8 +110,8 @@ TEST(MpiShardsJob, AnotherArchitectureGivesTheSameTokens) {
     model.options.head_dim = 32;
     const std::string path = folder.Path(model.name + ".gguf");
     WriteTinyModel(model.options, path);
-    const Arguments ask = {"-m", path,     "-t", "1", "--raw", "--json", "-n", "12",
-                           "-c", "32",     "-p", "abc", "--temp", "1", "--seed", "5"};
+    const Arguments ask = {"-m", path, "-t", "1",   "--raw",  "--json", "-n",     "12",
+                           "-c", "32", "-p", "abc", "--temp", "1",      "--seed", "5"};
     EXPECT_EQ(AnswerOf(RunJob(3, ask + Tp(2)))["tokens"], OneProcess(ask)) << model.name;
   }
 }
@@ -131,9 +128,9 @@ TEST(MpiShardsJob, MoreRanksThanKvHeadsAreRefused) {
 }
 
 TEST(MpiShardsJob, AnotherTpAtOneRankIsRefused) {
-  ExpectOneLine(RunJob(2, Ask(1) + Tp(2) + Arguments{":", "-n", "1", MORTAR_BINARY, "cluster"} +
-                              Ask(1)),
-                2, "--tp is 2 at rank 0 and 1 at rank 2");
+  ExpectOneLine(
+      RunJob(2, Ask(1) + Tp(2) + Arguments{":", "-n", "1", MORTAR_BINARY, "cluster"} + Ask(1)), 2,
+      "--tp is 2 at rank 0 and 1 at rank 2");
 }
 
 // The leader joins with the edge's KV; its neighbour would compute other bits.

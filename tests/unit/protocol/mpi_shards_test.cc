@@ -89,8 +89,12 @@ TEST_F(MpiShardsTest, EachGetsTheSharesOfAllInEveryGather) {
         const size_t begins[] = {0, 3, 4, 6};
         for (size_t b = begins[i]; b < begins[i + 1]; ++b) all[b] = static_cast<char>(round + i);
         ASSERT_TRUE(Gather(At(i), all));
-        const std::string want = {round, round, round, static_cast<char>(round + 1),
-                                  static_cast<char>(round + 2), static_cast<char>(round + 2)};
+        const std::string want = {round,
+                                  round,
+                                  round,
+                                  static_cast<char>(round + 1),
+                                  static_cast<char>(round + 2),
+                                  static_cast<char>(round + 2)};
         ASSERT_EQ(all, want) << "shard " << i;
       }
     });

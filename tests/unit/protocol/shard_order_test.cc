@@ -30,7 +30,8 @@ std::string WhyNot(const Words& words) {
 TEST(ShardOrder, EachKindCrossesAsItIs) {
   ShardOrder load;
   load.kind = ShardOrderKind::kLoad;
-  load.load = {.layers = {2, 28}, .kv = KvFormat::kQ80, .context = 4096, .sessions = 2, .model = {}};
+  load.load = {
+      .layers = {2, 28}, .kv = KvFormat::kQ80, .context = 4096, .sessions = 2, .model = {}};
   load.load.model.bytes.fill(0xfe);  // numbers beyond 2^31 are a digest's right
   EXPECT_EQ(ReadBack(load).load, load.load);
 

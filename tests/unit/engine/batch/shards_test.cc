@@ -2,13 +2,14 @@
 // every architecture, shares of one and two KV heads, prompts in chunks, tokens one by one and rows
 // of several sessions in one batch. A shard holds its share of weights and KV alone, hands on what
 // docs/operating.md says, and gives nothing when its gather fails.
+#include "tests/unit/engine/batch/shards.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/support/compare.h"
 #include "tests/support/gguf_encode.h"
 #include "tests/support/sanitized.h"
-#include "tests/unit/engine/batch/shards.h"
 
 namespace mortar {
 namespace {
