@@ -66,6 +66,7 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId, Hello& hello) {
   member->key = hello.key;
   member->load_failure = absl::OkStatus();
   member->heard = now;
+  member->doubted = false;
   if (!s.model) s.model = std::move(hello.model);
   Owe(s, from, WelcomeFor(hello));
 }
@@ -125,8 +126,19 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId, NodeStatus& statu
   }
   if (!member->status) s.placement_problem = absl::OkStatus();
   member->heard = now;
+  member->doubted = false;
   member->status = std::move(status);
   NoteFailedLoad(s, *member);
+}
+
+// What an edge says of others is no reason to lose them, only to look.
+void Doubt(CoordinatorState& s, const std::vector<NodeId>& missed) {
+  for (const NodeId node : missed) {
+    Member* member = Find(s, node);
+    if (member == nullptr || member->role != Role::kWorker || member->doubted) continue;
+    member->doubted = true;
+    Owe(s, node, Alive{});
+  }
 }
 
 void On(CoordinatorState& s, Time now, NodeId from, SessionId fresh, RouteRequest& request) {
@@ -151,6 +163,7 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId fresh, RouteReques
   if (!status.ok()) {
     return Owe(s, from, Route{.request = request.request, .status = std::move(status)});
   }
+  Doubt(s, request.missed);
   s.waiting.push_back({.edge = from,
                        .request = std::move(request),
                        .session = fresh,

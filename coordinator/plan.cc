@@ -2,11 +2,12 @@
 //
 //   state                                                   | action
 //   --------------------------------------------------------+-----------------------------------
-//   a member's status is older than kStatusAgeMax           | MemberLost
+//   a member's status is older than kStatusAgeMax, or a     | MemberLost
+//   doubted one's than kWatchedSilenceMax                   |
 //   no placement, model and cut known, workers enough       | Placed, or PlacementImpossible
 //   a worker's status names another placement               | Placement to it, every
 //                                                           | kHelloInterval until it does
-//   a request waits and all hops are ready                  | Route with a grant
+//   a request waits, all hops are ready and none is doubted | Route with a grant
 //   a request waits and can never be met                    | Route with the reason
 //   a request waits beyond its deadline                     | Route, Unavailable, with the reason
 #include <algorithm>
@@ -48,7 +49,7 @@ std::optional<LayerCut> WantedCut(const CoordinatorState& s) {
 
 void PlanLost(const CoordinatorState& s, Time now, std::vector<CoordinatorAction>& out) {
   for (const Member& m : s.members) {
-    if (now - m.heard > kStatusAgeMax) out.push_back({.send = {}, .then = MemberLost{m.node}});
+    if (now - m.heard > (m.doubted ? kWatchedSilenceMax : kStatusAgeMax)) out.push_back({.send = {}, .then = MemberLost{m.node}});
   }
 }
 
@@ -124,7 +125,11 @@ void PlanRoutes(const CoordinatorState& s, Time now, std::vector<CoordinatorActi
 // Whether a hop of the placement can take the session.
 absl::Status HopStatus(const CoordinatorState& s, const PlacedHop& hop,
                        const RouteRequest& request) {
-  const NodeStatus& status = *FindMember(s, hop.node)->status;
+  const Member& member = *FindMember(s, hop.node);
+  if (member.doubted) {
+    return Unavailable("worker " + hop.name + " was missed by an edge and has not been heard since");
+  }
+  const NodeStatus& status = *member.status;
   if (status.placement != s.placement_id || status.phase != LoadPhase::kReady) {
     return Unavailable("worker " + hop.name + " is loading layers " + ToString(hop.layers));
   }

@@ -210,7 +210,8 @@ void On(EdgeState& s, Time now, NodeId from, Goodbye& goodbye) {
       const auto is_from = [&](const Hop& hop) { return hop.node == from; };
       if (slot.phase != SlotPhase::kRunning || std::ranges::none_of(slot.hops, is_from)) continue;
       RetryOnNewRoute(s, now, slot,
-                      "worker " + NameOf(slot, from) + " is gone: " + Message(goodbye.status));
+                      "worker " + NameOf(slot, from) + " is gone: " + Message(goodbye.status),
+                      {from});
     }
   } else if (absl::IsUnavailable(goodbye.status)) {
     // hello_sent stays: an answer such as this one to every Hello must not bring the next one on.

@@ -65,9 +65,10 @@ inline constexpr int kRetriesPerRoute = 3;
 // row: the pages of a session that has just ended are free within a batch, and after kRetriesMax
 // times, some three seconds, the worker is full and says so.
 inline constexpr Duration kNoRoomDelay = std::chrono::milliseconds(50);
-// How long a session waits before it asks for another route, doubled with every retry in a row: a
-// coordinator misses a node that is gone after kStatusAgeMax, and kRetriesMax retries take longer.
-inline constexpr Duration kNewRouteDelay = std::chrono::milliseconds(150);
+// How long a session waits before it asks for another route, doubled with every retry in a row, so
+// 100 ms at first: a coordinator misses by itself a node that is gone after kStatusAgeMax, and
+// kRetriesMax retries take longer.
+inline constexpr Duration kNewRouteDelay = std::chrono::milliseconds(50);
 // A request for a route is repeated so often, and given up after the coordinator's own wait.
 inline constexpr Duration kRouteAskInterval = std::chrono::seconds(2);
 inline constexpr Duration kRouteGiveUp = kRouteWaitMax + std::chrono::seconds(5);
@@ -134,6 +135,7 @@ struct EdgeSlot {
 
   SessionId session;
   std::vector<Hop> hops;
+  std::vector<NodeId> missed;  // hops of the last route that were lost, for the coordinator
   std::optional<RouteKeys> keys{};     // of the route, where nodes have keys
   std::optional<SessionKey> rows_key;  // what this edge seals its rows with
   uint64_t route_request = 0;

@@ -30,6 +30,7 @@ class NodeProgram {
   int End();
   int Stop();  // the same after SIGTERM
   bool Runs();
+  void Suspend();  // SIGSTOP: it stands still until it is killed, or continued by its process id
 
  private:
   int Wait(int options);

@@ -97,6 +97,23 @@ TEST_F(EdgeTables, AHopThatIsGoneTakesItsSessionsToANewRoute) {
   EXPECT_EQ(Slot(0).phase, SlotPhase::kRouting);
 }
 
+TEST_F(EdgeTables, TheCoordinatorIsToldWhichHopsWereMissed) {
+  Submit(RequestOf(5));
+  Admit(0, 1);
+  RunFront();
+  GiveFrom(kWorkerB, Goodbye{Unavailable("gone")});
+  EXPECT_THAT(Slot(0).missed, ElementsAre(kWorkerB));
+  GiveFrom(kCoordinatorNode, RouteFor(0, 2));
+  RunFront();
+  GiveFrom(kWorkerA, NeedRoute{.session = Session(2), .epoch = Slot(0).epoch, .step = 2});
+  EXPECT_THAT(Slot(0).missed, IsEmpty()) << "whoever says that it has no layers is there";
+  GiveFrom(kCoordinatorNode, RouteFor(0, 3));
+  Slot(0).retries_in_a_row = kRetriesPerRoute - 1;
+  RunFront();
+  Give(DeadlinePassed{0});
+  EXPECT_THAT(Slot(0).missed, ElementsAre(kWorkerA, kWorkerB)) << "one of them";
+}
+
 TEST_F(EdgeTables, ARouteSaysWhereItsHopsListen) {
   GiveFrom(kCoordinatorNode, Welcome{});
   Submit(RequestOf(5));

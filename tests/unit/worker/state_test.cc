@@ -96,6 +96,22 @@ TEST_F(WorkerTables, AnEdgeThatIsGoneIsForgottenAndMayComeBack) {
   EXPECT_EQ(TakeOwed<NeedPrefix>().have, 0);
 }
 
+TEST_F(WorkerTables, ANextHopThatIsGoneIsToldToTheEdgesWhoseRowsWentThere) {
+  Load();
+  Activation frame = Frame(1, 3, 7, 0, 5);
+  frame.envelope.n_hops = 1;
+  frame.envelope.hops[0] = kNextHop;
+  GiveFrame(std::move(frame));
+  GiveFrame(Frame(2, 1, 1, 0, 5));  // ends here
+  RunBatch();
+  state_.outbox.clear();
+  GiveFrom(kNextHop, Goodbye{Unavailable("it is silent")});
+  const auto told = TakeOwed<NeedRoute>();
+  EXPECT_EQ(told.session, Session(1));
+  EXPECT_EQ(told.epoch, 3u);
+  EXPECT_TRUE(PlanNow().release.empty()) << "its edge decides";
+}
+
 // --- Placement ---
 
 TEST_F(WorkerTables, APlacementSaysWhereTheNextWorkerListens) {
