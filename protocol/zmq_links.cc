@@ -192,6 +192,8 @@ void ZmqTransport::State::Opened(ZmqLink& link, NodeId node, Time now) {
   link.since = link.heard = link.alive_sent = now;
   // Two nodes may have dialled one another: the older link stays the way.
   by_node.emplace(node, &link);
+  // Between two nodes: somebody dials because a session begins, whose first frame may take a while.
+  if (!Keeps(link) && !options.forwards) NoteFrame(link, now);
   if (&link == relay) relay_missed = false;
   if (&link == upstream && std::exchange(upstream_missed, false)) {
     parts.log.Warning("coordinator_back", {{"endpoint", link.socket->endpoint()}});

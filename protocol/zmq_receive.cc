@@ -217,7 +217,8 @@ std::optional<Incoming> ZmqTransport::State::TakeFromLink(ZmqSocket& socket, Zmq
   link.heard = now;
   if (std::holds_alternative<Alive>(message)) return std::nullopt;
   auto* frame = std::get_if<Activation>(&message);
-  if (frame != nullptr) NoteFrame(link, now);
+  const bool opens = std::holds_alternative<Open>(message) && !Keeps(link);
+  if (frame != nullptr || opens) NoteFrame(link, now);
   if (frame == nullptr && head.n_parts == 2) {
     ++counters.malformed;
     return std::nullopt;

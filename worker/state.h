@@ -12,7 +12,8 @@
 //            |                         | and their edges are owed NeedRoute
 //   joined   | Placement, does not fit | load failed, with the reason (private brick, other model)
 //   joined   | LoadDone, OK            | hosts the layers: ready
-//   any      | Goodbye of an edge      | its sessions are released: it is gone, or its link
+//   any      | Goodbye of an edge      | its sessions are released: it is gone, or its link. It is
+//            |                         | owed NeedRoute, in case that there is another way to it
 //   any      | Goodbye of another node | edges of the sessions whose rows went there are owed
 //            |                         | NeedRoute: what was on its way is lost
 //   joined   | LoadDone, error         | hosts nothing; the status says why

@@ -38,6 +38,15 @@ class WatchedLinks : public ZmqLinks {
       while (auto incoming = a_.transport->Poll()) a_.got.push_back(*std::move(incoming));
     }
   }
+  void BothTurn(Duration time) {
+    for (const Time end = still_.Now() + time; still_.Now() < end;) {
+      still_.Advance(milliseconds(50));
+      for (Node* node : {&a_, &b_}) {
+        while (auto incoming = node->transport->Poll()) node->got.push_back(*std::move(incoming));
+      }
+      std::this_thread::sleep_for(milliseconds(10));  // the sockets' own time
+    }
+  }
   bool Missed() const { return a_.Got<Goodbye>(kB) != nullptr; }
 
   ManualClock still_;
@@ -51,7 +60,23 @@ TEST_F(WatchedLinks, SilenceEndsALinkThatCarriedAFrameWithinASecond) {
   EXPECT_EQ(a_.Reason(kB), "it is silent");
 }
 
+TEST_F(WatchedLinks, ALinkThatWasJustOpenedIsWatchedForItsFirstFrame) {
+  OnlyATurns(kWatchedSilenceMax + milliseconds(200));
+  EXPECT_EQ(a_.Reason(kB), "it is silent");
+}
+
+TEST_F(WatchedLinks, AKeyOfASessionBeginsAWatchAtBothEnds) {
+  BothTurn(kWatchedFor + seconds(3));
+  ASSERT_TRUE(a_.transport->Send(kB, Open{.session = {}}).ok());
+  ASSERT_TRUE(Until({&a_, &b_}, [&] { return b_.Got<Open>(kA) != nullptr; }));
+  BothTurn(seconds(3));
+  EXPECT_FALSE(Missed()) << "B knows it too, and shows life often";
+  OnlyATurns(kWatchedSilenceMax + milliseconds(200));
+  EXPECT_TRUE(Missed());
+}
+
 TEST_F(WatchedLinks, WithoutFramesSilenceMayLast) {
+  BothTurn(kWatchedFor + seconds(3));
   OnlyATurns(2 * kWatchedSilenceMax);
   EXPECT_FALSE(Missed());
   ASSERT_TRUE(a_.transport->Send(kB, Frame(1)).ok());
@@ -63,13 +88,7 @@ TEST_F(WatchedLinks, WithoutFramesSilenceMayLast) {
 
 TEST_F(WatchedLinks, BothEndsShowLifeWhileTheyAreWatchedAndAfterwards) {
   FrameCrosses();
-  for (Duration time{0}; time < kWatchedFor + seconds(3); time += milliseconds(50)) {
-    still_.Advance(milliseconds(50));
-    for (Node* node : {&a_, &b_}) {
-      while (auto incoming = node->transport->Poll()) node->got.push_back(*std::move(incoming));
-    }
-    std::this_thread::sleep_for(milliseconds(10));  // the sockets' own time
-  }
+  BothTurn(kWatchedFor + seconds(3));
   EXPECT_FALSE(Missed()) << a_.Reason(kB);
 }
 

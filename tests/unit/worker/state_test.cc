@@ -88,7 +88,11 @@ TEST_F(WorkerTables, AnEdgeThatIsGoneIsForgottenAndMayComeBack) {
   state_.outbox.clear();
   GiveFrom(kOtherEdge, Goodbye{Unavailable("its connection is gone")});
   EXPECT_TRUE(PlanNow().release.empty()) << "another's session stays";
+  EXPECT_TRUE(state_.outbox.empty());
   GiveFrom(kEdge, Goodbye{Unavailable("its connection is gone")});
+  // An answer may have been lost with the link; where there is another way, it is told so.
+  EXPECT_EQ(state_.outbox.at(0).to, kEdge);
+  EXPECT_EQ(TakeOwed<NeedRoute>().session, Session(1));
   Release();
   EXPECT_EQ(StatusOf(state_).kv_positions_free, kPages * kPage);
   // It had lost its link alone: its next frame is told to begin anew.
