@@ -172,7 +172,8 @@ absl::Status Answer(const CommandContext& context, AnsweringNodes& nodes, Genera
 absl::Status AnswerPrompt(const CommandContext& context, const StartNodes& start) {
   const bool json = context.settings.Bool("json");
   if (context.settings.Bool("json-events") && !json) {
-    return UsageError(context.settings.Where("json-events") + " goes before what --json says; add it");
+    return UsageError(context.settings.Where("json-events") +
+                      " goes before what --json says; add it");
   }
   ASSIGN_OR_RETURN(AnswerInput in, ReadInput(context));
   if (const std::string warning = CutWarning(in.session.cut); !warning.empty()) {

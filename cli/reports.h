@@ -78,8 +78,8 @@ struct RunReport {
   double inter_token_ms_p50 = 0;
   double inter_token_ms_p99 = 0;
   double inter_token_ms_max = 0;  // the longest pause
-  int drafts_proposed = 0;  // guesses that went with a step
-  int drafts_accepted = 0;  // of them: tokens of the answer
+  int drafts_proposed = 0;        // guesses that went with a step
+  int drafts_accepted = 0;        // of them: tokens of the answer
   std::vector<RouteNode> route;
   std::vector<HopTraffic> hops;  // none when the edge keeps all layers
   // hops.front() is edge → workers, hops.back() workers → edge.

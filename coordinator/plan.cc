@@ -49,7 +49,8 @@ std::optional<LayerCut> WantedCut(const CoordinatorState& s) {
 
 void PlanLost(const CoordinatorState& s, Time now, std::vector<CoordinatorAction>& out) {
   for (const Member& m : s.members) {
-    if (now - m.heard > (m.doubted ? kWatchedSilenceMax : kStatusAgeMax)) out.push_back({.send = {}, .then = MemberLost{m.node}});
+    if (now - m.heard > (m.doubted ? kWatchedSilenceMax : kStatusAgeMax))
+      out.push_back({.send = {}, .then = MemberLost{m.node}});
   }
 }
 
@@ -127,7 +128,8 @@ absl::Status HopStatus(const CoordinatorState& s, const PlacedHop& hop,
                        const RouteRequest& request) {
   const Member& member = *FindMember(s, hop.node);
   if (member.doubted) {
-    return Unavailable("worker " + hop.name + " was missed by an edge and has not been heard since");
+    return Unavailable("worker " + hop.name +
+                       " was missed by an edge and has not been heard since");
   }
   const NodeStatus& status = *member.status;
   if (status.placement != s.placement_id || status.phase != LoadPhase::kReady) {

@@ -58,7 +58,8 @@ void On(EdgeState& s, Time now, NodeId from, NeedPrefix& need) {
   EdgeSlot* slot = FindNewestOfHop(s, from, need.session, need.epoch);
   if (slot == nullptr) return;
   if (slot->retries_in_a_row > 0) {
-    // What was sent again did not arrive, or its key: the way there may be gone, and nobody knows yet.
+    // What was sent again did not arrive, or its key: the way there may be gone, and nobody knows
+    // yet.
     slot->held_until = now + kNoRoomDelay * (1 << slot->retries_in_a_row);
   }
   Retry(s, now, *slot, std::max(0, need.have),

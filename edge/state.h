@@ -136,7 +136,7 @@ struct EdgeSlot {
 
   SessionId session;
   std::vector<Hop> hops;
-  std::vector<NodeId> missed;  // hops of the last route that were lost, for the coordinator
+  std::vector<NodeId> missed;          // hops of the last route that were lost, for the coordinator
   std::optional<RouteKeys> keys{};     // of the route, where nodes have keys
   std::optional<SessionKey> rows_key;  // what this edge seals its rows with
   uint64_t route_request = 0;

@@ -332,8 +332,8 @@ void ZmqTransport::State::Tick(Time now) {
   if (options.new_list) {
     if (auto list = options.new_list()) Allow(*std::move(list), now);
   }
-  // Whoever stood still judges nobody by that time: their messages may lie in the queue. One tick of
-  // it counts, so that a node that is always late notices after all.
+  // Whoever stood still judges nobody by that time: their messages may lie in the queue. One tick
+  // of it counts, so that a node that is always late notices after all.
   if (stood_still > kLateTick) {
     for (const auto& link : links) link->heard += stood_still - kTickInterval;
   }

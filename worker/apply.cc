@@ -36,7 +36,8 @@ void On(WorkerState& s, Time, NodeId from, Goodbye& goodbye) {
       const WorkerSession& session = s.places[i];
       if (!session.used || session.ending) continue;
       if (session.edge != from && session.next != from) continue;
-      // The edge too, if there is another way to it: an answer may have been on the one that is lost.
+      // The edge too, if there is another way to it: an answer may have been on the one that is
+      // lost.
       Owe(s, session.edge,
           NeedRoute{.session = session.id, .epoch = session.epoch, .step = session.accepted_step});
       if (session.edge == from) EndSession(s, static_cast<int>(i));

@@ -1,4 +1,5 @@
-// Goal: where nothing can be written any more, whoever asked is told in one line, and nodes serve on.
+// Goal: where nothing can be written any more, whoever asked is told in one line, and nodes serve
+// on.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -47,7 +48,8 @@ TEST_F(ClusterTest, NodesWhoseLogCannotBeWrittenServeOn) {
   EXPECT_EQ(worker.Errors(), "") << "it did write";
 }
 
-// A limit of no bytes on files stands for the full disk: both fail a write and leave what was there.
+// A limit of no bytes on files stands for the full disk: both fail a write and leave what was
+// there.
 TEST(FullDisk, KeysAndListsThatCannotBeWrittenLeaveWhatWasThere) {
   const TestFolder folder;
   const auto keys = [&](const Arguments& arguments, const Arguments& under = {}) {

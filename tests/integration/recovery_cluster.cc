@@ -83,14 +83,14 @@ void RecoveryCluster::MakeKeys() {
     ASSERT_EQ(made.exit_code, 0) << made.err;
     public_[name] = made.out.substr(0, made.out.find('\n'));
     if (*role == '\0') continue;
-    const ProgramResult allowed = RunMortar(
-        Arguments{"keys", "allow", public_[name], "--role", role, "--name", name} + list);
+    const ProgramResult allowed =
+        RunMortar(Arguments{"keys", "allow", public_[name], "--role", role, "--name", name} + list);
     ASSERT_EQ(allowed.exit_code, 0) << allowed.err;
   }
 }
 
 Arguments RecoveryCluster::Dials(const std::string& name) const {
-  return {"--keys", folder_.Path(name), "--server-key", public_.at("coordinator"),
+  return {"--keys",        folder_.Path(name), "--server-key", public_.at("coordinator"),
           "--coordinator", endpoint_};
 }
 
@@ -114,12 +114,12 @@ void RecoveryCluster::StartRelay(const std::string& listen) {
 void RecoveryCluster::StartWorker() {
   const std::string name = "w" + std::to_string(++workers_started_);
   WorkerNode& worker = workers_[name];
-  Arguments arguments = Arguments{"worker", "--name", name, "-m", model_.path, "-t", "1",
-                                  "-c", "1024", "--parallel", "4"} +
+  Arguments arguments = Arguments{"worker", "--name", name,   "-m",         model_.path, "-t",
+                                  "1",      "-c",     "1024", "--parallel", "4"} +
                         Dials("lab");
   if (kind_ == HitKind::kRelay) {
-    arguments = arguments + Arguments{"--listen", "none", "--relay", relay_endpoint_, "--relay-key",
-                                      public_["hut"]};
+    arguments = arguments + Arguments{"--listen",      "none",        "--relay",
+                                      relay_endpoint_, "--relay-key", public_["hut"]};
   } else {
     arguments = arguments + Arguments{"--allow-list", folder_.Path("allowed")};
   }
@@ -138,14 +138,13 @@ void RecoveryCluster::StartWorker() {
 
 Arguments RecoveryCluster::EdgeArguments(Asked asked, uint64_t number) const {
   const bool prefill = asked == Asked::kPrefill;
-  Arguments arguments = {"-m", model_.path, "-t", "1", "--raw", "--json",
-                         "-n", std::to_string(kRecoveryTokens), "-c", "1024",
-                         "-p", prefill ? model_.long_prompt : model_.prompt};
+  Arguments arguments = {"-m",    model_.path, "-t", "1",
+                         "--raw", "--json",    "-n", std::to_string(kRecoveryTokens),
+                         "-c",    "1024",      "-p", prefill ? model_.long_prompt : model_.prompt};
   arguments = arguments + model_.cut;
   if (asked == Asked::kDrafted) arguments = arguments + Arguments{"--draft", "lookup"};
   if (asked == Asked::kSampled) {
-    return arguments +
-           Arguments{"--temp", "1", "--seed", std::to_string(1 + number / 4 % kSeeds)};
+    return arguments + Arguments{"--temp", "1", "--seed", std::to_string(1 + number / 4 % kSeeds)};
   }
   return arguments + Arguments{"--temp", "0"};
 }
@@ -214,8 +213,7 @@ HitResult RecoveryCluster::Hit(uint64_t number) {
   Arguments arguments = Arguments{"edge"} + EdgeArguments(result.asked, number) + Dials("desk") +
                         Arguments{"--json-events"};
   if (kind_ == HitKind::kRelay) {
-    arguments = arguments +
-                Arguments{"--relay", relay_endpoint_, "--relay-key", public_["hut"]};
+    arguments = arguments + Arguments{"--relay", relay_endpoint_, "--relay-key", public_["hut"]};
   }
   // Every other coordinator that is restarted had forwarded the frames.
   const bool relayed = kind_ == HitKind::kCoordinator && number / 4 % 2 == 1;

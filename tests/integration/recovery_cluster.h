@@ -1,5 +1,6 @@
 // A cluster of programs with keys that is hit while it answers: a worker killed or stopped, a link
-// cut, a relay or the coordinator restarted. Each hit is drawn from a number, so that it can be made again.
+// cut, a relay or the coordinator restarted. Each hit is drawn from a number, so that it can be
+// made again.
 #pragma once
 
 #include <chrono>
@@ -25,9 +26,9 @@ const char* Name(Asked asked);
 
 struct RecoveryModel {
   std::string path;
-  Arguments cut;             // --front and --back
-  std::string prompt;        // of a few tokens
-  std::string long_prompt;   // whose prefill is hit
+  Arguments cut;                             // --front and --back
+  std::string prompt;                        // of a few tokens
+  std::string long_prompt;                   // whose prefill is hit
   std::chrono::milliseconds prefill_max{0};  // a hit of the prefill comes so soon after its route
 };
 inline constexpr int kRecoveryTokens = 128;  // of an answer
@@ -35,13 +36,14 @@ inline constexpr int kRecoveryTokens = 128;  // of an answer
 // What a hit did to an answer.
 struct HitResult {
   Asked asked = Asked::kGreedy;
-  std::string what;      // was hit, and how
-  int token = 0;         // tokens that had come when it was hit
+  std::string what;       // was hit, and how
+  int token = 0;          // tokens that had come when it was hit
   bool too_late = false;  // the answer was over by then
-  bool ended = false;    // well, with all of its tokens
-  int lost = 0;          // tokens of the undisturbed answer that did not come
-  int repeated = 0;      // tokens that came and are none of the undisturbed answer, or came twice
-  std::chrono::milliseconds pause{0};  // longest between two tokens; before the first: since the hit
+  bool ended = false;     // well, with all of its tokens
+  int lost = 0;           // tokens of the undisturbed answer that did not come
+  int repeated = 0;       // tokens that came and are none of the undisturbed answer, or came twice
+  std::chrono::milliseconds pause{
+      0};  // longest between two tokens; before the first: since the hit
   int routes = 0;
   std::string errors;  // of the edge, when it did not end well
 };

@@ -1,8 +1,9 @@
 // Hundreds of hits on a real model's answers, which take longer than CI may: `./dev test --soak`.
-// Each is a line of a file, so that it goes on where it was ended, whatever ended it. Prints totals,
-// pauses, and tokens lost and repeated; exit 1 when one of them misses its bar.
+// Each is a line of a file, so that it goes on where it was ended, whatever ended it. Prints
+// totals, pauses, and tokens lost and repeated; exit 1 when one of them misses its bar.
 //
-//   recovery_soak --state FILE --model FILE --mortar-digest TEXT [--hits N] [--kind N] [--minutes M]
+//   recovery_soak --state FILE --model FILE --mortar-digest TEXT [--hits N] [--kind N] [--minutes
+//   M]
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -61,12 +62,12 @@ Done ReadState(const SoakOptions& options) {
 }
 
 json LineOf(const SoakOptions& options, HitKind kind, uint64_t number, const HitResult& hit) {
-  return {{"kind", Name(kind)},        {"number", number},
-          {"asked", Name(hit.asked)},  {"what", hit.what},
-          {"token", hit.token},        {"too_late", hit.too_late},
-          {"ended", hit.ended},        {"lost", hit.lost},
-          {"repeated", hit.repeated},  {"pause_ms", hit.pause.count()},
-          {"routes", hit.routes},      {"errors", hit.errors},
+  return {{"kind", Name(kind)},       {"number", number},
+          {"asked", Name(hit.asked)}, {"what", hit.what},
+          {"token", hit.token},       {"too_late", hit.too_late},
+          {"ended", hit.ended},       {"lost", hit.lost},
+          {"repeated", hit.repeated}, {"pause_ms", hit.pause.count()},
+          {"routes", hit.routes},     {"errors", hit.errors},
           {"binary", options.binary}};
 }
 
@@ -156,8 +157,10 @@ int RunSoak(int argc, char** argv) {
     if (options.kind >= 0 && options.kind != static_cast<int>(i)) continue;
     RunKind(options, kGoals[i], done[Name(kGoals[i].kind)], until);
   }
-  std::printf("| hits                 |        done | failed | lost | repeated | median ms | max ms |\n");
-  std::printf("| -------------------- | ----------: | -----: | ---: | -------: | --------: | -----: |\n");
+  std::printf(
+      "| hits                 |        done | failed | lost | repeated | median ms | max ms |\n");
+  std::printf(
+      "| -------------------- | ----------: | -----: | ---: | -------: | --------: | -----: |\n");
   bool good = !testing::Test::HasFailure();
   for (const Goal& goal : kGoals) good &= Show(goal, done[Name(goal.kind)]);
   return good ? 0 : 1;

@@ -1,6 +1,6 @@
-// Goal: whatever of a cluster is killed, stopped, cut or restarted at a random moment of an answer, over
-// ZeroMQ with keys, the reader gets the tokens of the undisturbed answer, each of them once, after a
-// pause that is bounded. 20 of each kind with a tiny model; hundreds with a real one:
+// Goal: whatever of a cluster is killed, stopped, cut or restarted at a random moment of an answer,
+// over ZeroMQ with keys, the reader gets the tokens of the undisturbed answer, each of them once,
+// after a pause that is bounded. 20 of each kind with a tiny model; hundreds with a real one:
 // recovery_soak.cc.
 #include <gtest/gtest.h>
 
@@ -43,7 +43,8 @@ class RecoveryTest : public testing::Test {
   void HitAll(HitKind kind, int hits = kHits) {
     RecoveryCluster cluster(model_, kind);
     int hit = 0, other_routes = 0;
-    for (uint64_t number = kFirst; hit < hits && number < kFirst + 2 * static_cast<uint64_t>(hits); ++number) {
+    for (uint64_t number = kFirst; hit < hits && number < kFirst + 2 * static_cast<uint64_t>(hits);
+         ++number) {
       const HitResult result = cluster.Hit(number);
       SCOPED_TRACE("hit " + std::to_string(number) + ", " + Name(result.asked) + ", after " +
                    std::to_string(result.token) + " tokens: " + result.what);
