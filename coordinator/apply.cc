@@ -144,6 +144,7 @@ void Doubt(CoordinatorState& s, const std::vector<NodeId>& missed) {
 void On(CoordinatorState& s, Time now, NodeId from, SessionId fresh, RouteRequest& request) {
   const Member* member = FindMember(s, from);
   if (member == nullptr) return Refuse(s, from, Unavailable("not a member: say Hello"));
+  if (member->role == Role::kEdge) Doubt(s, request.missed);
   const auto same = std::find_if(s.waiting.begin(), s.waiting.end(), [&](const WaitingRequest& w) {
     return w.edge == from && w.request.request == request.request;
   });
@@ -163,7 +164,6 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId fresh, RouteReques
   if (!status.ok()) {
     return Owe(s, from, Route{.request = request.request, .status = std::move(status)});
   }
-  Doubt(s, request.missed);
   s.waiting.push_back({.edge = from,
                        .request = std::move(request),
                        .session = fresh,

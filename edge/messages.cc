@@ -70,7 +70,12 @@ void On(EdgeState& s, Time now, NodeId from, NeedRoute& need) {
   // From anybody: relays say it too, of a hop that they cannot reach.
   EdgeSlot* slot = FindNewest(s, need.session, need.epoch);
   if (slot == nullptr) return;
-  RetryOnNewRoute(s, now, *slot, "worker " + NameOf(*slot, from) + " left the route");
+  // It is there itself. It may be the one behind it that it cannot reach.
+  const auto hop = std::ranges::find(slot->hops, from, &Hop::node);
+  std::vector<NodeId> missed;
+  if (hop != slot->hops.end() && hop + 1 != slot->hops.end()) missed.push_back((hop + 1)->node);
+  RetryOnNewRoute(s, now, *slot, "worker " + NameOf(*slot, from) + " left the route",
+                  std::move(missed));
 }
 
 void On(EdgeState& s, Time now, NodeId from, Rejected& rejected) {
@@ -209,9 +214,19 @@ void LeaveRelayedRoutes(EdgeState& s, Time now, const absl::Status& why) {
   }
 }
 
+// A hop of the route that it has left already: the coordinator is told at once, or might grant it
+// again.
+void NoteMissed(EdgeSlot& slot, NodeId node) {
+  if (slot.missed.size() >= static_cast<size_t>(kHopsMax)) return;
+  if (std::ranges::find(slot.missed, node) != slot.missed.end()) return;
+  slot.missed.push_back(node);
+  slot.route_asked.reset();
+}
+
 void On(EdgeState& s, Time now, NodeId from, Goodbye& goodbye) {
   if (from != kCoordinatorNode) {
     for (EdgeSlot& slot : s.slots) {
+      if (slot.phase == SlotPhase::kRouting) NoteMissed(slot, from);
       const auto is_from = [&](const Hop& hop) { return hop.node == from; };
       if (slot.phase != SlotPhase::kRunning || std::ranges::none_of(slot.hops, is_from)) continue;
       RetryOnNewRoute(s, now, slot,

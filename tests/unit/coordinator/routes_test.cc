@@ -250,6 +250,9 @@ TEST_F(CoordinatorTables, AMissedHopIsLookedForAndGrantedOnceItIsHeard) {
   EXPECT_EQ(state_.outbox.at(0).to, kWorkerA);
   Owed<Alive>();  // it shows whether the connection stands
   EXPECT_TRUE(RunPlan().empty()) << "nothing is known of it since";
+  state_.outbox.clear();
+  Give(kEdge, request);
+  EXPECT_TRUE(state_.outbox.empty()) << "it is looked for already";
   Give(kWorkerA, WorkerStatus(state_.placement_id, LoadPhase::kReady));
   const auto sent = RunPlan();
   ASSERT_EQ(sent.size(), 1u);

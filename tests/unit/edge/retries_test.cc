@@ -129,7 +129,14 @@ TEST_F(EdgeTables, TheCoordinatorIsToldWhichHopsWereMissed) {
   GiveFrom(kCoordinatorNode, RouteFor(0, 2));
   RunFront();
   GiveFrom(kWorkerA, NeedRoute{.session = Session(2), .epoch = Slot(0).epoch, .step = 2});
-  EXPECT_THAT(Slot(0).missed, IsEmpty()) << "whoever says that it has no layers is there";
+  EXPECT_THAT(Slot(0).missed, ElementsAre(kWorkerB)) << "A is there, and may not reach it";
+  Give(RouteAsked{0});
+  now_ = Slot(0).held_until;
+  EXPECT_THAT(PlanNow().ask_route, IsEmpty());
+  GiveFrom(NodeId{99}, Goodbye{Unavailable("gone")});
+  EXPECT_THAT(PlanNow().ask_route, ElementsAre(0))
+      << "of what is lost meanwhile it is told at once";
+  EXPECT_THAT(Slot(0).missed, ElementsAre(kWorkerB, NodeId{99}));
   state_.outbox.clear();
   GiveFrom(kCoordinatorNode, RouteFor(0, 3));
   Slot(0).retries_in_a_row = kRetriesPerRoute - 1;
