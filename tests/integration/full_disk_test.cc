@@ -60,11 +60,12 @@ TEST(FullDisk, KeysAndListsThatCannotBeWrittenLeaveWhatWasThere) {
   const Arguments full = {"sh", "-c", "ulimit -f 0; exec \"$@\"", "sh"};
   ExpectOneLineError(keys({"new", "--keys", folder.Path("node")}, full), 1, folder.Path("node"));
   EXPECT_FALSE(std::filesystem::exists(folder.Path("node"))) << "half a key stands in the way";
+  ASSERT_EQ(keys({"new", "--keys", folder.Path("node")}).exit_code, 0);
 
   const std::string key(64, 'a'), other(64, 'b');
   ASSERT_EQ(keys({"allow", key, "--role", "edge"}).exit_code, 0);
   const auto listed = [&] {
-    const ProgramResult list = keys({"list", "--keys", folder.Path("none"), "--json"});
+    const ProgramResult list = keys({"list", "--keys", folder.Path("node"), "--json"});
     EXPECT_EQ(list.exit_code, 0) << list.err;
     return list.Json()["allowed"];
   };

@@ -70,7 +70,7 @@ TEST_F(RecoveryTest, AnAnswerSurvivesCutLinks) { HitAll(HitKind::kLink); }
 TEST_F(RecoveryTest, AnAnswerSurvivesRestartsOfTheRelay) { HitAll(HitKind::kRelay); }
 TEST_F(RecoveryTest, AnAnswerSurvivesRestartsOfTheCoordinator) { HitAll(HitKind::kCoordinator); }
 // Each of them takes the second in which it is found.
-TEST_F(RecoveryTest, AnAnswerSurvivesSilentWorkers) { HitAll(HitKind::kSilence, kHits / 2); }
+TEST_F(RecoveryTest, AnAnswerSurvivesSilentWorkers) { HitAll(HitKind::kSilence, kHits / 4); }
 
 // The check itself: a token too few, one too many, and one that is another.
 TEST(CompareTokens, CountsWhatIsLostAndWhatIsRepeated) {
