@@ -126,16 +126,20 @@ void SetInterTokenTimes(const std::vector<Time>& came, RunReport& report) {
   std::ranges::sort(gaps);
   report.inter_token_ms_p50 = Milliseconds(gaps[gaps.size() / 2]);
   report.inter_token_ms_p99 = Milliseconds(gaps[gaps.size() * 99 / 100]);
+  report.inter_token_ms_max = Milliseconds(gaps.back());
 }
 
 // Generates, filling the report; writes text as it comes when `stream` is set.
 absl::Status Answer(const CommandContext& context, AnsweringNodes& nodes, GenerateRequest request,
                     bool stream, RunReport& report) {
   std::vector<Time> came;  // of the tokens
-  const auto on_route = [&](const std::vector<RouteNode>& route) {
+  const bool events = context.settings.Bool("json-events");
+  const auto ms = [&] { return Milliseconds(context.clock.Now() - context.started); };
+  const auto on_route = [&](const std::vector<RouteNode>& route) -> absl::Status {
     // A later one replaces a worker amid the text: no place for a table.
     const bool shown = report.route.empty() && !context.settings.Bool("json");
     report.route = route;
+    if (events) return context.console.Write(ToJson(RouteReport{route, ms()}));
     if (shown) context.console.Note(context.console.Dim(RouteTable(route)));
     return absl::OkStatus();
   };
@@ -143,6 +147,7 @@ absl::Status Answer(const CommandContext& context, AnsweringNodes& nodes, Genera
     came.push_back(context.clock.Now());
     report.tokens.push_back(out.token);
     report.text += out.text;
+    if (events) return context.console.Write(ToJson(TokenReport{out.token, out.text, ms()}));
     return stream ? context.console.Write(out.text) : absl::OkStatus();
   };
   ASSIGN_OR_RETURN(const Finished finished,
@@ -166,6 +171,10 @@ absl::Status Answer(const CommandContext& context, AnsweringNodes& nodes, Genera
 
 absl::Status AnswerPrompt(const CommandContext& context, const StartNodes& start) {
   const bool json = context.settings.Bool("json");
+  if (context.settings.Bool("json-events") && !json) {
+    return UsageError(context.settings.Where("json-events") +
+                      " goes before what --json says; add it");
+  }
   ASSIGN_OR_RETURN(AnswerInput in, ReadInput(context));
   if (const std::string warning = CutWarning(in.session.cut); !warning.empty()) {
     context.console.Note("mortar: warning: " + warning);

@@ -158,6 +158,9 @@ constexpr FlagSpec kFlags[] = {
      .value_name = "TEXT"},
     {.name = "stream", .type = FlagType::kBool, .commands = kAnswering,
      .help = "write text as it is generated", .group = "Generation", .fallback = "true"},
+    {.name = "json-events", .type = FlagType::kBool, .commands = kAnswering,
+     .help = "with --json: before it a line of JSON for each route and token as it comes",
+     .group = "Generation", .fallback = "false"},
 
     // Sampling.
     {.name = "temp", .type = FlagType::kFloat, .commands = kAnswering,

@@ -31,6 +31,17 @@ Json BrickJson(const Brick& brick) {
           {"tensors", std::move(tensors)}};
 }
 
+Json RouteJson(const std::vector<RouteNode>& nodes) {
+  Json route = Json::array();
+  for (const RouteNode& node : nodes) {
+    route.push_back({{"node", node.node},
+                     {"role", node.role},
+                     {"layers", {node.layers.begin, node.layers.end}},
+                     {"bytes", node.bytes}});
+  }
+  return route;
+}
+
 }  // namespace
 
 std::string ToJson(const VersionReport& report) {
@@ -51,13 +62,6 @@ std::string ToJson(const KeysReport& report) {
 }
 
 std::string ToJson(const RunReport& report) {
-  Json route = Json::array();
-  for (const RouteNode& node : report.route) {
-    route.push_back({{"node", node.node},
-                     {"role", node.role},
-                     {"layers", {node.layers.begin, node.layers.end}},
-                     {"bytes", node.bytes}});
-  }
   Json hops = Json::array();
   uint64_t messages = 0;
   for (const HopTraffic& hop : report.hops) {
@@ -88,14 +92,24 @@ std::string ToJson(const RunReport& report) {
          {"prefill_tok_s", report.prefill_tok_s},
          {"decode_tok_s", report.decode_tok_s},
          {"inter_token_ms",
-          {{"p50", report.inter_token_ms_p50}, {"p99", report.inter_token_ms_p99}}}}},
+          {{"p50", report.inter_token_ms_p50},
+           {"p99", report.inter_token_ms_p99},
+           {"max", report.inter_token_ms_max}}}}},
        {"drafts", {{"proposed", report.drafts_proposed}, {"accepted", report.drafts_accepted}}},
-       {"route", std::move(route)},
+       {"route", RouteJson(report.route)},
        {"wire",
         {{"messages", messages},
          {"bytes_up", bytes_up},
          {"bytes_down", bytes_down},
          {"hops", std::move(hops)}}}});
+}
+
+std::string ToJson(const RouteReport& report) {
+  return Dump({{"route", RouteJson(report.route)}, {"ms", report.ms}});
+}
+
+std::string ToJson(const TokenReport& report) {
+  return Dump({{"token", report.token}, {"text", report.text}, {"ms", report.ms}});
 }
 
 // A piece that is no UTF-8 by itself shows U+FFFD; its bytes are exact.

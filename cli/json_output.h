@@ -13,6 +13,8 @@ std::string ToJson(const VersionReport& report);
 
 std::string ToJson(const KeysReport& report);
 std::string ToJson(const RunReport& report);
+std::string ToJson(const RouteReport& report);
+std::string ToJson(const TokenReport& report);
 std::string ToJson(const TokenizeReport& report);
 std::string ToJson(const EmbedReport& report);
 // An array, one object for each test.

@@ -51,6 +51,19 @@ struct HopTraffic {
   std::optional<HopFigures> figures{};  // of `from`; absent: it was gone before it could say
 };
 
+// A route as it is granted: the first one, and one for each time that a hop was replaced.
+struct RouteReport {
+  std::vector<RouteNode> route;
+  double ms = 0;  // from the first moment in main
+};
+
+// A token as it comes.
+struct TokenReport {
+  int32_t token = 0;
+  std::string text;  // the characters that it completes
+  double ms = 0;     // from the first moment in main
+};
+
 struct RunReport {
   std::vector<int32_t> prompt_tokens;
   std::vector<int32_t> tokens;
@@ -64,8 +77,9 @@ struct RunReport {
   // Between a token and the next, when half and when 99 of 100 were faster; 0 for one token.
   double inter_token_ms_p50 = 0;
   double inter_token_ms_p99 = 0;
-  int drafts_proposed = 0;  // guesses that went with a step
-  int drafts_accepted = 0;  // of them: tokens of the answer
+  double inter_token_ms_max = 0;  // the longest pause
+  int drafts_proposed = 0;        // guesses that went with a step
+  int drafts_accepted = 0;        // of them: tokens of the answer
   std::vector<RouteNode> route;
   std::vector<HopTraffic> hops;  // none when the edge keeps all layers
   // hops.front() is edge → workers, hops.back() workers → edge.

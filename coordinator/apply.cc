@@ -76,6 +76,7 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId, Hello& hello) {
   member->key = hello.key;
   member->load_failure = absl::OkStatus();
   member->heard = now;
+  member->doubted = false;
   if (!s.model) s.model = std::move(hello.model);
   Owe(s, from, WelcomeFor(hello));
 }
@@ -153,13 +154,25 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId, NodeStatus& statu
   NoteFacts(s, *member, status);
   member->granted_before = std::exchange(member->granted, 0);
   member->heard = now;
+  member->doubted = false;
   member->status = std::move(status);
   NoteFailedLoad(s, *member);
+}
+
+// What an edge says of others is no reason to lose them, only to look.
+void Doubt(CoordinatorState& s, const std::vector<NodeId>& missed) {
+  for (const NodeId node : missed) {
+    Member* member = Find(s, node);
+    if (member == nullptr || member->role != Role::kWorker || member->doubted) continue;
+    member->doubted = true;
+    Owe(s, node, Alive{});
+  }
 }
 
 void On(CoordinatorState& s, Time now, NodeId from, SessionId fresh, RouteRequest& request) {
   const Member* member = FindMember(s, from);
   if (member == nullptr) return Refuse(s, from, Unavailable("not a member: say Hello"));
+  if (member->role == Role::kEdge) Doubt(s, request.missed);
   const auto same = std::find_if(s.waiting.begin(), s.waiting.end(), [&](const WaitingRequest& w) {
     return w.edge == from && w.request.request == request.request;
   });

@@ -17,7 +17,12 @@ double Load(int sessions, const PlacedHost& host) {
 
 absl::Status HostStatus(const CoordinatorState& s, const PlacedHop& hop, const PlacedHost& host,
                         const RouteRequest& request) {
-  const NodeStatus& status = *FindMember(s, host.node)->status;
+  const Member& member = *FindMember(s, host.node);
+  if (member.doubted) {
+    return Unavailable("worker " + host.name +
+                       " was missed by an edge and has not been heard since");
+  }
+  const NodeStatus& status = *member.status;
   if (status.placement != s.placement_id || status.phase != LoadPhase::kReady) {
     return Unavailable("worker " + host.name + " is loading layers " + ToString(hop.layers));
   }

@@ -2,12 +2,13 @@
 //
 //   state                                                   | action
 //   --------------------------------------------------------+-----------------------------------
-//   a member's status is older than kStatusAgeMax           | MemberLost
+//   a member's status is older than kStatusAgeMax, or a     | MemberLost
+//   doubted one's than kWatchedSilenceMax                   |
 //   no placement, model and cut known, workers enough       | Placed, or PlacementImpossible
 //   another placement would be better by now                | Looked, and Placed when it may be
 //   a worker's status names another placement               | Placement to it, every
 //                                                           | kHelloInterval until it does
-//   a request waits and all hops are ready                  | Route with a grant
+//   a request waits, all hops are ready and none is doubted | Route with a grant
 //   a request waits and can never be met                    | Route with the reason
 //   a request waits beyond its deadline                     | Route, Unavailable, with the reason
 #include <algorithm>
@@ -58,7 +59,8 @@ std::optional<LayerCut> WantedCut(const CoordinatorState& s) {
 
 void PlanLost(const CoordinatorState& s, Time now, std::vector<CoordinatorAction>& out) {
   for (const Member& m : s.members) {
-    if (now - m.heard > kStatusAgeMax) out.push_back({.send = {}, .then = MemberLost{m.node}});
+    if (now - m.heard > (m.doubted ? kWatchedSilenceMax : kStatusAgeMax))
+      out.push_back({.send = {}, .then = MemberLost{m.node}});
   }
 }
 

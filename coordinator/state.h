@@ -18,6 +18,8 @@
 //   RouteRequest of       |
 //   stranger              |
 //   RouteRequest, again   | nothing: it keeps its place, its deadline and its session
+//   RouteRequest that     | these are doubted, and something is sent to each: that shows whether
+//   its names hops it missed  | connection still stands. Their next status ends the doubt
 //   RouteRequest          | waits; refused when the sender is no edge, the table or the edge's part
 //                         | of it is full, the model or the cut is another, or the placement is
 //                         | impossible
@@ -79,6 +81,7 @@ struct Member {
   std::optional<NodeStatus> status{};  // the newest
   Time placement_sent{};               // when the current placement was last sent to it
   bool placement_was_sent = false;
+  bool doubted = false;         // an edge missed it, and nothing was heard of it since
   absl::Status load_failure{};  // of its share: it gets no other until it joins anew
   // Sessions granted over it that its status need not show yet: since the last one, and between
   // that and the one before.

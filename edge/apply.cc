@@ -28,7 +28,9 @@ void On(EdgeState& s, Time now, DeadlinePassed& e) {
   EdgeSlot& slot = SlotAt(s, e.slot);
   const std::string why = "no answer within " + InSeconds(s.options.step_deadline);
   if ((slot.retries_in_a_row + 1) % kRetriesPerRoute == 0) {
-    RetryOnNewRoute(s, now, slot, why);
+    std::vector<NodeId> hops;  // any of them
+    for (const Hop& hop : slot.hops) hops.push_back(hop.node);
+    RetryOnNewRoute(s, now, slot, why, std::move(hops));
   } else {
     Retry(s, now, slot, slot.answered, why);
   }

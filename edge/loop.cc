@@ -202,7 +202,8 @@ void Edge::Rest::RunSessions(Time now) {
                                                     .model = state.options.model,
                                                     .front_layers = state.options.front_layers,
                                                     .back_layers = state.options.back_layers,
-                                                    .positions_max = slot.positions_max}});
+                                                    .positions_max = slot.positions_max,
+                                                    .missed = slot.missed}});
     Apply(state, now, RouteAsked{index});
   }
   if (plan.admit >= 0) {

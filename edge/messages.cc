@@ -57,6 +57,11 @@ void On(EdgeState& s, Time now, NodeId from, Activation& answer) {
 void On(EdgeState& s, Time now, NodeId from, NeedPrefix& need) {
   EdgeSlot* slot = FindNewestOfHop(s, from, need.session, need.epoch);
   if (slot == nullptr) return;
+  if (slot->retries_in_a_row > 0) {
+    // What was sent again did not arrive, or its key: the way there may be gone, and nobody knows
+    // yet.
+    slot->held_until = now + kNoRoomDelay * (1 << slot->retries_in_a_row);
+  }
   Retry(s, now, *slot, std::max(0, need.have),
         "worker " + NameOf(*slot, from) + " has " + std::to_string(need.have) + " positions");
 }
@@ -65,7 +70,12 @@ void On(EdgeState& s, Time now, NodeId from, NeedRoute& need) {
   // From anybody: relays say it too, of a hop that they cannot reach.
   EdgeSlot* slot = FindNewest(s, need.session, need.epoch);
   if (slot == nullptr) return;
-  RetryOnNewRoute(s, now, *slot, "worker " + NameOf(*slot, from) + " left the route");
+  // It is there itself. It may be the one behind it that it cannot reach.
+  const auto hop = std::ranges::find(slot->hops, from, &Hop::node);
+  std::vector<NodeId> missed;
+  if (hop != slot->hops.end() && hop + 1 != slot->hops.end()) missed.push_back((hop + 1)->node);
+  RetryOnNewRoute(s, now, *slot, "worker " + NameOf(*slot, from) + " left the route",
+                  std::move(missed));
 }
 
 void On(EdgeState& s, Time now, NodeId from, Rejected& rejected) {
@@ -204,13 +214,24 @@ void LeaveRelayedRoutes(EdgeState& s, Time now, const absl::Status& why) {
   }
 }
 
+// A hop of the route that it has left already: the coordinator is told at once, or might grant it
+// again.
+void NoteMissed(EdgeSlot& slot, NodeId node) {
+  if (slot.missed.size() >= static_cast<size_t>(kHopsMax)) return;
+  if (std::ranges::find(slot.missed, node) != slot.missed.end()) return;
+  slot.missed.push_back(node);
+  slot.route_asked.reset();
+}
+
 void On(EdgeState& s, Time now, NodeId from, Goodbye& goodbye) {
   if (from != kCoordinatorNode) {
     for (EdgeSlot& slot : s.slots) {
+      if (slot.phase == SlotPhase::kRouting) NoteMissed(slot, from);
       const auto is_from = [&](const Hop& hop) { return hop.node == from; };
       if (slot.phase != SlotPhase::kRunning || std::ranges::none_of(slot.hops, is_from)) continue;
       RetryOnNewRoute(s, now, slot,
-                      "worker " + NameOf(slot, from) + " is gone: " + Message(goodbye.status));
+                      "worker " + NameOf(slot, from) + " is gone: " + Message(goodbye.status),
+                      {from});
     }
   } else if (absl::IsUnavailable(goodbye.status)) {
     // hello_sent stays: an answer such as this one to every Hello must not bring the next one on.

@@ -131,8 +131,10 @@ void Retry(EdgeState& s, Time now, EdgeSlot& slot, int from, const std::string& 
   OweKeys(s, slot);  // what a hop lacks may be that
 }
 
-void RetryOnNewRoute(EdgeState& s, Time now, EdgeSlot& slot, const std::string& why) {
+void RetryOnNewRoute(EdgeState& s, Time now, EdgeSlot& slot, const std::string& why,
+                     std::vector<NodeId> missed) {
   if (!NextEpoch(s, now, slot, why)) return;
+  slot.missed = std::move(missed);
   for (const Hop& hop : slot.hops) Owe(s, hop.node, Cancel{slot.session});
   slot.sent = 0;
   slot.held_until = now + kNewRouteDelay * (1 << slot.retries_in_a_row);

@@ -36,7 +36,9 @@ inline void Fail(EdgeState& s, Time now, EdgeSlot& slot, absl::Status status) {
 // Goes on from position min(from, answered) under the next epoch, or fails after kRetriesMax.
 void Retry(EdgeState& s, Time now, EdgeSlot& slot, int from, const std::string& why);
 // The same on a route that the coordinator has yet to give: the hops begin at position 0.
-void RetryOnNewRoute(EdgeState& s, Time now, EdgeSlot& slot, const std::string& why);
+// `missed`: the hops to which its links are gone, or that do not answer.
+void RetryOnNewRoute(EdgeState& s, Time now, EdgeSlot& slot, const std::string& why,
+                     std::vector<NodeId> missed = {});
 // Waits for a route until kRouteGiveUp after `from`.
 void BeginRouting(EdgeState& s, Time from, EdgeSlot& slot);
 

@@ -27,7 +27,8 @@
 //   running  | BackDone with kNoToken         | done: error, the model is damaged
 //   running  | BackDone with tokens           | tokens logged and given out, or done: stop, length;
 //            |                                | guesses at the next ones
-//   running  | NeedPrefix of the newest epoch | retry from what the worker has
+//   running  | NeedPrefix of the newest epoch | retry from what the worker has; after a while, when
+//            |                                | that follows another retry
 //   running  | DeadlinePassed                 | retry; every third time in a row on a new route
 //   running  | NeedRoute of the newest epoch, | retry on a new route, after a while
 //            | or Goodbye of a hop            |
@@ -63,13 +64,14 @@ namespace mortar {
 // Retries of one session without any progress, after which its request fails.
 inline constexpr int kRetriesMax = 6;
 inline constexpr int kRetriesPerRoute = 3;
-// How long a session holds back after a worker had no room for it, doubled with every retry in a
-// row: the pages of a session that has just ended are free within a batch, and after kRetriesMax
-// times, some three seconds, the worker is full and says so.
+// How long a session holds back after a worker had no room for it, or lacks again what was sent
+// again, doubled with every retry in a row: the pages of a session that has just ended are free
+// within a batch, and after kRetriesMax times, some three seconds, the worker is full and says so.
 inline constexpr Duration kNoRoomDelay = std::chrono::milliseconds(50);
-// How long a session waits before it asks for another route, doubled with every retry in a row: a
-// coordinator misses a node that is gone after kStatusAgeMax, and kRetriesMax retries take longer.
-inline constexpr Duration kNewRouteDelay = std::chrono::milliseconds(150);
+// How long a session waits before it asks for another route, doubled with every retry in a row, so
+// 100 ms at first: a coordinator misses by itself a node that is gone after kStatusAgeMax, and
+// kRetriesMax retries take longer.
+inline constexpr Duration kNewRouteDelay = std::chrono::milliseconds(50);
 // A request for a route is repeated so often, and given up after the coordinator's own wait.
 inline constexpr Duration kRouteAskInterval = std::chrono::seconds(2);
 inline constexpr Duration kRouteGiveUp = kRouteWaitMax + std::chrono::seconds(5);
@@ -143,6 +145,7 @@ struct EdgeSlot {
 
   SessionId session;
   std::vector<Hop> hops;
+  std::vector<NodeId> missed;          // hops of the last route that were lost, for the coordinator
   std::optional<RouteKeys> keys{};     // of the route, where nodes have keys
   std::optional<SessionKey> rows_key;  // what this edge seals its rows with
   uint64_t route_request = 0;

@@ -77,6 +77,14 @@ inline constexpr Duration kHelloInterval = std::chrono::seconds(1);  // until a 
 // How long whoever dials waits for a Welcome: then it says why there is none, or goes on without.
 inline constexpr Duration kDialMax = std::chrono::seconds(5);
 inline constexpr Duration kAliveInterval = std::chrono::seconds(1);
+// A link is watched while it carries frames and for so long after the last one: a session waits
+// there. Longer than an answer takes, so that the next frame finds it watched already.
+inline constexpr Duration kWatchedFor = std::chrono::seconds(10);
+// On a watched link: between two signs of life, four of which fit the silence that ends it.
+inline constexpr Duration kWatchedAliveInterval = std::chrono::milliseconds(200);
+// Silence after which a watched link counts as gone, and a worker that an edge missed as lost. A
+// false alarm costs the session a replay and no more.
+inline constexpr Duration kWatchedSilenceMax = std::chrono::seconds(1);
 inline constexpr Duration kStatusInterval = std::chrono::milliseconds(500);
 // Age of the last status at which a node counts as lost: ten were missed.
 inline constexpr Duration kStatusAgeMax = std::chrono::seconds(5);

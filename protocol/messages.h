@@ -141,7 +141,8 @@ struct RouteRequest {
   ModelId model;
   int front_layers = 0;
   int back_layers = 0;
-  int positions_max = 0;  // the longest that this session may become
+  int positions_max = 0;         // the longest that this session may become
+  std::vector<NodeId> missed{};  // hops that the edge lost; at most kHopsMax
   bool operator==(const RouteRequest&) const = default;
 };
 

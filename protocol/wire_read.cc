@@ -233,6 +233,9 @@ RouteRequest Read(wire::RouteRequest::Reader in) {
   m.front_layers = LayerCount(in.getFrontLayers(), "front layers");
   m.back_layers = LayerCount(in.getBackLayers(), "back layers");
   m.positions_max = Int(in.getPositionsMax(), "positions");
+  const auto missed = in.getMissed();
+  m.missed.resize(CheckedSize(missed, static_cast<size_t>(kHopsMax), "missed hops"));
+  for (unsigned i = 0; i < missed.size(); ++i) m.missed[i] = NodeId{missed[i]};
   return m;
 }
 

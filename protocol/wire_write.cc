@@ -154,6 +154,9 @@ void Put(wire::Frame::Builder out, const RouteRequest& m) {
   request.setFrontLayers(m.front_layers);
   request.setBackLayers(m.back_layers);
   request.setPositionsMax(static_cast<uint32_t>(m.positions_max));
+  if (m.missed.empty()) return;  // as before this field
+  auto missed = request.initMissed(Count(m.missed.size(), static_cast<size_t>(kHopsMax)));
+  for (unsigned i = 0; i < missed.size(); ++i) missed.set(i, m.missed[i].value);
 }
 
 void Put(wire::Hop::Builder out, const Hop& hop) {

@@ -16,6 +16,11 @@ namespace {
 
 // Between two looks at the clocks of the links.
 constexpr Duration kTickInterval = std::chrono::milliseconds(100);
+// A tick that comes later says that this node stood still.
+constexpr Duration kLateTick = 2 * kTickInterval;
+// Whoever is watched shows life for so much longer than whoever watches minds its silence: the last
+// frame left one end before it came to the other.
+constexpr Duration kAliveAfterWatch = std::chrono::seconds(2);
 // How long a node that ends waits for what it said last to leave.
 constexpr Duration kLastWordsMax = std::chrono::milliseconds(200);
 
@@ -187,6 +192,8 @@ void ZmqTransport::State::Opened(ZmqLink& link, NodeId node, Time now) {
   link.since = link.heard = link.alive_sent = now;
   // Two nodes may have dialled one another: the older link stays the way.
   by_node.emplace(node, &link);
+  // Between two nodes: somebody dials because a session begins, whose first frame may take a while.
+  if (!Keeps(link) && !options.forwards) NoteFrame(link, now);
   if (&link == relay) relay_missed = false;
   if (&link == upstream && std::exchange(upstream_missed, false)) {
     parts.log.Warning("coordinator_back", {{"endpoint", link.socket->endpoint()}});
@@ -325,9 +332,10 @@ void ZmqTransport::State::Tick(Time now) {
   if (options.new_list) {
     if (auto list = options.new_list()) Allow(*std::move(list), now);
   }
-  // Whoever stood still judges nobody by that time: their messages may lie in the queue.
-  if (stood_still > kStallMax) {
-    for (const auto& link : links) link->heard += stood_still;
+  // Whoever stood still judges nobody by that time: their messages may lie in the queue. One tick
+  // of it counts, so that a node that is always late notices after all.
+  if (stood_still > kLateTick) {
+    for (const auto& link : links) link->heard += stood_still - kTickInterval;
   }
   for (auto& [node, peer] : introduced) {
     if (peer.redials < kRedialsMax && now >= peer.redial_at) DialIntroduced(node, peer, now);
@@ -339,12 +347,36 @@ void ZmqTransport::State::Tick(Time now) {
   }
 }
 
+namespace {
+
+bool CarriedWithin(const ZmqLink& link, Duration time, Time now) {
+  return link.carried && now - *link.carried <= time;
+}
+
+bool IsSilent(const ZmqLink& link, Time now) {
+  if (now - link.heard > kStatusAgeMax) return true;
+  return CarriedWithin(link, kWatchedFor, now) &&
+         now - std::max(link.heard, link.watched) > kWatchedSilenceMax;
+}
+
+Duration AliveInterval(const ZmqLink& link, Time now) {
+  return CarriedWithin(link, kWatchedFor + kAliveAfterWatch, now) ? kWatchedAliveInterval
+                                                                  : kAliveInterval;
+}
+
+}  // namespace
+
+void ZmqTransport::State::NoteFrame(ZmqLink& link, Time now) {
+  if (!CarriedWithin(link, kWatchedFor, now)) link.watched = now;
+  link.carried = now;
+}
+
 void ZmqTransport::State::TickLink(ZmqLink& link, Time now) {
   const DialState dial = link.socket->dial_state();
   if (link.open) {
     if (link.own != nullptr && dial != DialState::kGreeted) return Lose(link, Describe(dial), now);
-    if (now - link.heard > kStatusAgeMax) return Lose(link, "it is silent", now);
-    if (now - link.alive_sent < kAliveInterval) return;
+    if (IsSilent(link, now)) return Lose(link, "it is silent", now);
+    if (now - link.alive_sent < AliveInterval(link, now)) return;
     link.alive_sent = now;
     (void)SendOn(link, link.node, Alive{});  // may lose the link
     return;

@@ -71,6 +71,8 @@ absl::Status ZmqTransport::State::SendAs(NodeId from, ZmqLink& link, NodeId to,
   const auto* frame = std::get_if<Activation>(&message);
   const std::span<const std::byte> body =
       frame == nullptr ? std::span<const std::byte>{} : RowBytes(frame->rows);
+  const bool opens = std::holds_alternative<Open>(message) && !Keeps(link);
+  if (frame != nullptr || opens) NoteFrame(link, parts.clock.Now());
   SendOutcome outcome = SendOutcome::kFull;
   if (greeted && link.pending.empty()) {
     outcome = link.socket->Send(link.connection, head, body);

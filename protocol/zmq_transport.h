@@ -9,7 +9,10 @@
 //
 // A link is open once Hello was answered by Welcome; before, and after it was lost, frames take the
 // next way. Both ends say Alive each second from the loop itself, so that a node whose loop stands
-// still counts as gone although its I/O thread still answers.
+// still counts as gone although its I/O thread still answers. A link that carried a frame lately
+// (kWatchedFor) is watched: a session waits there; a direct one also when it was opened, or carried
+// a session's key. Both ends then say it five times a second, and
+// silence ends it sooner.
 //
 //   event at a link                       | becomes
 //   --------------------------------------+------------------------------------------------------
@@ -34,8 +37,8 @@
 //   a frame whose rows do not fit         | Rejected to its edge, counted
 //   an answer whose rows do not fit       | given to the loop without them, counted
 //   connection gone, or silent for        | closed; the loop gets Goodbye(UNAVAILABLE) from the
-//   kStatusAgeMax                         | node, as if it had said so, and from every node that
-//                                         | was reached through it
+//   kStatusAgeMax, while it is watched    | node, as if it had said so, and from every node that
+//   for kWatchedSilenceMax                | was reached through it
 //   a message for another, at a relay     | forwarded unread; a frame that cannot be is answered
 //                                         | by NeedRoute to its edge
 //

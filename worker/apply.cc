@@ -33,7 +33,14 @@ void On(WorkerState& s, Time, NodeId from, Goodbye& goodbye) {
   if (from != kCoordinatorNode) {
     // Not remembered as ended: an edge that lost its link alone comes back and fills them again.
     for (size_t i = 0; i < s.places.size(); ++i) {
-      if (s.places[i].edge == from) EndSession(s, static_cast<int>(i));
+      const WorkerSession& session = s.places[i];
+      if (!session.used || session.ending) continue;
+      if (session.edge != from && session.next != from) continue;
+      // The edge too, if there is another way to it: an answer may have been on the one that is
+      // lost.
+      Owe(s, session.edge,
+          NeedRoute{.session = session.id, .epoch = session.epoch, .step = session.accepted_step});
+      if (session.edge == from) EndSession(s, static_cast<int>(i));
     }
     s.opened.RemoveOf(from);
   } else if (absl::IsUnavailable(goodbye.status)) {

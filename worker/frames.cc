@@ -247,8 +247,10 @@ void Deliver(WorkerState& s, RunningFrame& frame) {
   Envelope e = frame.envelope;
   e.layer = static_cast<uint16_t>(s.layers.end);
   NodeId to = e.edge;
+  WorkerSession& session = s.places[static_cast<size_t>(frame.place)];
   if (e.n_hops > 0) {
     to = e.hops[0];
+    session.next = to;
     --e.n_hops;
     std::move(e.hops.begin() + 1, e.hops.end(), e.hops.begin());
     e.hops.back() = kNoNode;
@@ -258,7 +260,6 @@ void Deliver(WorkerState& s, RunningFrame& frame) {
     e.base += e.n - n_out;  // the last rows, or all
     e.n = n_out;
   }
-  const WorkerSession& session = s.places[static_cast<size_t>(frame.place)];
   Owe(s, to, Activation{.envelope = e, .rows = std::move(frame.rows_out)},
       session.seal ? std::optional<SessionKey>(session.seal->own) : std::nullopt);
 }

@@ -15,7 +15,10 @@
 //   joined   | Placement, the layers   | sessions stay
 //            | that it hosts           |
 //   any      | Echo                    | the round trip is measured
-//   any      | Goodbye of an edge      | its sessions are released: it is gone, or its link
+//   any      | Goodbye of an edge      | its sessions are released: it is gone, or its link. It is
+//            |                         | owed NeedRoute, in case that there is another way to it
+//   any      | Goodbye of another node | edges of the sessions whose rows went there are owed
+//            |                         | NeedRoute: what was on its way is lost
 //   joined   | LoadDone, error         | hosts nothing; the status says why
 //
 //   frame of a session                    | becomes
@@ -94,6 +97,7 @@ struct WorkerSession {
   SessionId id;
   NodeId edge;                        // that its first frame named
   NodeId sender;                      // of its first frame: the edge, or the worker before this one
+  NodeId next = kNoNode;              // to whom its newest rows went on; kNoNode: none, or the edge
   std::optional<SessionSeal> seal{};  // where nodes have keys
   uint32_t epoch = 0;
   uint64_t accepted_step = 0;  // newest step that was queued or run

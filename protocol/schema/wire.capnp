@@ -65,9 +65,10 @@ struct Frame {
     # that it leaves for another. Answered and lost as `end`. Since 1.
     goodbye @14 :Goodbye;
     alive @15 :Void;
-    # Both ends of every open link, each second, sent by the loop and not by the transport's thread:
-    # a node that hears nothing for five seconds takes the link for dead. Lost: the next one says
-    # the same. Since 1.
+    # Both ends of every open link, each second, and each 0.2 s for 12 s after a frame, sent by the loop
+    # and not by the transport's thread: a node that hears nothing for five seconds, or for one within
+    # 10 s of a frame, takes the link for dead. A coordinator to a worker that an edge missed: sending
+    # shows whether its connection stands. Lost: the next one says the same. Since 1.
     ended @16 :Ended;
     open @17 :Open;
     echo @18 :Echo;
@@ -220,6 +221,9 @@ struct RouteRequest {
   frontLayers @2 :Int32;
   backLayers @3 :Int32;
   positionsMax @4 :UInt32;   # the longest that this session may become
+  missed @5 :List(UInt64);   # hops of the route that the edge leaves, whose link or answer it missed;
+                             # at most 8. The coordinator grants no route over one before it has heard
+                             # from it again, and counts it as lost after 1 s of silence. None: not said
 }
 
 struct Hop {

@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <cmath>
+#include <sstream>
 
 #include "tests/integration/cli_process.h"
 #include "tests/support/test_model.h"
@@ -135,6 +136,33 @@ TEST_F(CliRunTest, JsonHoldsWhatIsPromised) {
   EXPECT_EQ(route[3]["layers"], json({28, 30}));
   EXPECT_EQ(route[1]["layers"][1], route[2]["layers"][0]);
   EXPECT_NE(route[1]["node"], route[2]["node"]);
+}
+
+TEST_F(CliRunTest, JsonEventsAreTheRouteAndEachTokenAsItComesAndThenTheReport) {
+  const ProgramResult result = Greedy({"--json-events"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  std::vector<json> lines;
+  std::istringstream text(result.out);
+  for (std::string line; std::getline(text, line);) {
+    lines.push_back(json::parse(line, nullptr, /*allow_exceptions=*/false));
+  }
+  ASSERT_EQ(lines.size(), 1u + 24u + 1u) << result.out;
+  const json& report = lines.back();
+  EXPECT_EQ(report["tokens"], expected());
+  EXPECT_EQ(lines[0]["route"], report["route"]);
+  std::string said;
+  double before = 0;
+  for (size_t i = 0; i < 24; ++i) {
+    const json& event = lines[1 + i];
+    EXPECT_EQ(event["token"], report["tokens"][i]);
+    said += event["text"];
+    EXPECT_GE(event["ms"].get<double>(), before);
+    before = event["ms"].get<double>();
+  }
+  EXPECT_EQ(report["text"].get<std::string>().rfind(said, 0), 0u) << said;
+  const json& pauses = report["timings"]["inter_token_ms"];
+  EXPECT_GE(pauses["max"].get<double>(), pauses["p99"].get<double>());
+  ExpectOneLineError(RunMortar({"run", "-p", "a", "--json-events"}), 2, "add it");
 }
 
 TEST_F(CliRunTest, BytesOnTheWireAreCountedAtTheSender) {

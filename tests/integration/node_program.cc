@@ -107,6 +107,8 @@ int NodeProgram::Stop() {
   return End();
 }
 
+void NodeProgram::Suspend() { EXPECT_EQ(kill(child_, SIGSTOP), 0); }
+
 bool NodeProgram::Runs() { return Wait(WNOHANG) < 0; }
 
 }  // namespace mortar

@@ -31,6 +31,7 @@ class NodeProgram {
   int Stop();  // the same after SIGTERM
   bool Runs();
   pid_t process() const { return child_; }  // of `under`, where that runs it
+  void Suspend();  // SIGSTOP: it stands still until it is killed, or continued by its process id
 
  private:
   int Wait(int options);

@@ -129,6 +129,15 @@ void AddMeasured(std::vector<std::pair<std::string, AnyMessage>>& messages) {
                                                   {.node = NodeId{63}, .endpoint = ""}}});
 }
 
+RouteRequest RequestAfterALoss() {
+  return {.request = 32,
+          .model = Model(),
+          .front_layers = 2,
+          .back_layers = 1,
+          .positions_max = 2048,
+          .missed = {NodeId{61}, NodeId{62}}};
+}
+
 }  // namespace
 
 std::vector<SampleMessage> SampleMessages() {
@@ -168,6 +177,7 @@ std::vector<SampleMessage> SampleMessages() {
                                                       .front_layers = 2,
                                                       .back_layers = 1,
                                                       .positions_max = 2048});
+  messages.emplace_back("route_request_with_missed", RequestAfterALoss());
   messages.emplace_back("route", GrantedRoute());
   Route with_key = GrantedRoute();
   with_key.grant.hops[0].key = KeyFrom(7);

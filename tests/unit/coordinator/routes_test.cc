@@ -240,6 +240,54 @@ TEST_F(CoordinatorTables, AReplacementTakesTheLayersUnderANewId) {
   EXPECT_EQ(state_.placement->hops.at(0).node, kWorkerB);
 }
 
+// --- Hops that an edge missed ---
+
+TEST_F(CoordinatorTables, AMissedHopIsLookedForAndGrantedOnceItIsHeard) {
+  JoinAllAndLoad();
+  RouteRequest request = Request();
+  request.missed = {kWorkerA, NodeId{99}};
+  Give(kEdge, request);
+  EXPECT_EQ(state_.outbox.at(0).to, kWorkerA);
+  Owed<Alive>();  // it shows whether the connection stands
+  EXPECT_TRUE(RunPlan().empty()) << "nothing is known of it since";
+  state_.outbox.clear();
+  Give(kEdge, request);
+  EXPECT_TRUE(state_.outbox.empty()) << "it is looked for already";
+  Give(kWorkerA, WorkerStatus(state_.placement_id, LoadPhase::kReady));
+  const auto sent = RunPlan();
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_EQ(std::get<Route>(sent[0].message).grant.hops.at(0).node, kWorkerA)
+      << "it is the link between the two that is gone";
+}
+
+TEST_F(CoordinatorTables, AMissedHopThatIsSilentIsReplacedSoonerThanAnother) {
+  JoinAllAndLoad();
+  Join(kWorkerB, Role::kWorker);
+  RouteRequest request = Request();
+  request.missed = {kWorkerA};
+  Give(kEdge, request);
+  now_ += kWatchedSilenceMax;
+  RunPlan();
+  EXPECT_NE(FindMember(state_, kWorkerA), nullptr);
+  now_ += std::chrono::milliseconds(1);
+  Give(kWorkerB, WorkerStatus());
+  RunPlan();
+  EXPECT_EQ(FindMember(state_, kWorkerA), nullptr);
+  EXPECT_NE(FindMember(state_, kEdge), nullptr) << "as silent, and nobody missed it";
+  RunPlan();
+  EXPECT_EQ(state_.placement->hops.at(0).node, kWorkerB);
+}
+
+TEST_F(CoordinatorTables, AnEdgesWordOfAnotherEdgeIsNotHeeded) {
+  JoinAllAndLoad();
+  Join(kOtherEdge, Role::kEdge);
+  RouteRequest request = Request();
+  request.missed = {kOtherEdge};
+  Give(kEdge, request);
+  EXPECT_TRUE(state_.outbox.empty());
+  EXPECT_FALSE(FindMember(state_, kOtherEdge)->doubted);
+}
+
 TEST_F(CoordinatorTables, GrantsAndPlacementsSayWhereNodesListen) {
   state_.options.workers_expected = 2;
   Join(kEdge, Role::kEdge);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "tests/unit/edge/edge_tables.h"
@@ -53,12 +54,33 @@ TEST_F(EdgeTables, RetriesWithoutProgressEnd) {
   Submit(RequestOf(5));
   Admit(0, 1);
   for (int i = 0; i <= kRetriesMax; ++i) {
-    RunFront();
+    now_ = std::max(now_, Slot(0).held_until);
+    ASSERT_EQ(RunFront().size(), 1u);
     GiveFrom(kWorkerA, NeedPrefix{.session = Session(1), .epoch = Slot(0).epoch, .step = 1});
   }
   TextOut();
   EXPECT_TRUE(absl::IsUnavailable(finished_->status));
   EXPECT_THAT(Message(finished_->status), HasSubstr("gave up after 6 retries: worker wa has 0"));
+}
+
+TEST_F(EdgeTables, WhatAWorkerLacksAgainIsSentAfterAWhile) {
+  Submit(RequestOf(5));
+  Admit(0, 1);
+  const auto lacks = [&] {
+    GiveFrom(kWorkerA, NeedPrefix{.session = Session(1), .epoch = Slot(0).epoch, .step = 1});
+  };
+  RunFront();
+  lacks();
+  EXPECT_EQ(RunFront().size(), 1u) << "the first time at once";
+  const Time start = now_;
+  for (int retry = 1; retry < kRetriesMax; ++retry) {
+    lacks();
+    EXPECT_TRUE(PlanNow().front.empty());
+    EXPECT_EQ(Slot(0).held_until - now_, kNoRoomDelay * (1 << retry));
+    now_ = Slot(0).held_until;
+    EXPECT_EQ(RunFront().size(), 1u);
+  }
+  EXPECT_GT(now_ - start, kWatchedSilenceMax) << "a way that is gone was found meanwhile";
 }
 
 TEST_F(EdgeTables, NeedRouteAsksForANewRouteAndKeepsTheTokens) {
@@ -95,6 +117,32 @@ TEST_F(EdgeTables, AHopThatIsGoneTakesItsSessionsToANewRoute) {
   EXPECT_EQ(Slot(0).phase, SlotPhase::kRunning) << "of another's route";
   GiveFrom(kWorkerB, Goodbye{Unavailable("gone")});
   EXPECT_EQ(Slot(0).phase, SlotPhase::kRouting);
+}
+
+TEST_F(EdgeTables, TheCoordinatorIsToldWhichHopsWereMissed) {
+  Submit(RequestOf(5));
+  Admit(0, 1);
+  RunFront();
+  GiveFrom(kWorkerB, Goodbye{Unavailable("gone")});
+  EXPECT_THAT(Slot(0).missed, ElementsAre(kWorkerB));
+  state_.outbox.clear();
+  GiveFrom(kCoordinatorNode, RouteFor(0, 2));
+  RunFront();
+  GiveFrom(kWorkerA, NeedRoute{.session = Session(2), .epoch = Slot(0).epoch, .step = 2});
+  EXPECT_THAT(Slot(0).missed, ElementsAre(kWorkerB)) << "A is there, and may not reach it";
+  Give(RouteAsked{0});
+  now_ = Slot(0).held_until;
+  EXPECT_THAT(PlanNow().ask_route, IsEmpty());
+  GiveFrom(NodeId{99}, Goodbye{Unavailable("gone")});
+  EXPECT_THAT(PlanNow().ask_route, ElementsAre(0))
+      << "of what is lost meanwhile it is told at once";
+  EXPECT_THAT(Slot(0).missed, ElementsAre(kWorkerB, NodeId{99}));
+  state_.outbox.clear();
+  GiveFrom(kCoordinatorNode, RouteFor(0, 3));
+  Slot(0).retries_in_a_row = kRetriesPerRoute - 1;
+  RunFront();
+  Give(DeadlinePassed{0});
+  EXPECT_THAT(Slot(0).missed, ElementsAre(kWorkerA, kWorkerB)) << "one of them";
 }
 
 TEST_F(EdgeTables, ARouteSaysWhereItsHopsListen) {

@@ -175,6 +175,8 @@ TEST(Wire, LayersThatCannotBeAreRefusedByName) {
   EXPECT_THAT(RefusalOf(status), HasSubstr("back layers -1"));
   EXPECT_THAT(RefusalOf(RouteRequest{.request = 1, .model = {}, .front_layers = kMin}),
               HasSubstr("front layers -2147483648"));
+  EXPECT_EQ(Bytes(RouteRequest{.request = 1, .model = {}}).size() + 1,
+            Bytes(RouteRequest{.request = 1, .model = {}, .missed = {NodeId{70}}}).size());
   Hello hello;
   hello.model.n_layers = kMax;
   EXPECT_THAT(RefusalOf(hello), HasSubstr("layers of a model 2147483647"));

@@ -88,12 +88,32 @@ TEST_F(WorkerTables, AnEdgeThatIsGoneIsForgottenAndMayComeBack) {
   state_.outbox.clear();
   GiveFrom(kOtherEdge, Goodbye{Unavailable("its connection is gone")});
   EXPECT_TRUE(PlanNow().release.empty()) << "another's session stays";
+  EXPECT_TRUE(state_.outbox.empty());
   GiveFrom(kEdge, Goodbye{Unavailable("its connection is gone")});
+  // An answer may have been lost with the link; where there is another way, it is told so.
+  EXPECT_EQ(state_.outbox.at(0).to, kEdge);
+  EXPECT_EQ(TakeOwed<NeedRoute>().session, Session(1));
   Release();
   EXPECT_EQ(StatusOf(state_).kv_positions_free, kPages * kPage);
   // It had lost its link alone: its next frame is told to begin anew.
   GiveFrame(Frame(1, 1, 2, 5, 1));
   EXPECT_EQ(TakeOwed<NeedPrefix>().have, 0);
+}
+
+TEST_F(WorkerTables, ANextHopThatIsGoneIsToldToTheEdgesWhoseRowsWentThere) {
+  Load();
+  Activation frame = Frame(1, 3, 7, 0, 5);
+  frame.envelope.n_hops = 1;
+  frame.envelope.hops[0] = kNextHop;
+  GiveFrame(std::move(frame));
+  GiveFrame(Frame(2, 1, 1, 0, 5));  // ends here
+  RunBatch();
+  state_.outbox.clear();
+  GiveFrom(kNextHop, Goodbye{Unavailable("it is silent")});
+  const auto told = TakeOwed<NeedRoute>();
+  EXPECT_EQ(told.session, Session(1));
+  EXPECT_EQ(told.epoch, 3u);
+  EXPECT_TRUE(PlanNow().release.empty()) << "its edge decides";
 }
 
 // --- Placement ---
