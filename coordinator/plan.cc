@@ -95,7 +95,8 @@ RouteGrant Grant(const CoordinatorState& s, const WaitingRequest& w) {
   RouteGrant grant{.session = w.session,
                    .edge = w.edge,
                    .model = *s.model,
-                   .positions_max = w.request.positions_max};
+                   .positions_max = w.request.positions_max,
+                   .edge_key = FindMember(s, w.edge)->key};
   for (const PlacedHop& placed : s.placement->hops) {
     const Member& member = *FindMember(s, placed.node);
     Hop hop{.node = placed.node,

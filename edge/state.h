@@ -28,6 +28,10 @@
 //   running  | BackDone with tokens           | tokens logged and given out, or done: stop, length;
 //            |                                | guesses at the next ones
 //   running  | NeedPrefix of the newest epoch | retry from what the worker has
+//   running  | the same without a seal, where | the hop is sent the session's key again, at most
+//            | nodes have keys                | kKeysAgainMax times an epoch; nothing else
+//   any      | what a hop did not seal, where | counted, dropped
+//            | nodes have keys                |
 //   running  | DeadlinePassed                 | retry; every third time in a row on a new route
 //   running  | NeedRoute of the newest epoch, | retry on a new route, after a while
 //            | or Goodbye of a hop            |
@@ -74,6 +78,10 @@ inline constexpr Duration kRouteGiveUp = kRouteWaitMax + std::chrono::seconds(5)
 // How long it holds back after the coordinator had no room for it among this edge's requests.
 inline constexpr Duration kRouteRefusedDelay = std::chrono::milliseconds(500);
 
+// How often hops of a session may ask for its key in one epoch. Nobody knows who asks: each gets
+// what only a hop can read. Twice the frames in flight: each of them may have found no key.
+inline constexpr int kKeysAgainMax = 2 * kFramesInFlightMax;
+
 struct EdgeOptions {
   std::string name;
   ModelId model;
@@ -82,11 +90,11 @@ struct EdgeOptions {
   int back_layers = 2;
   bool show_tokens_to_cloud = false;  // allows front or back 0
   bool has_relay = false;             // of its own, beside the coordinator
-  bool sealed = false;                // links have keys: rows are sealed for the hops of a route
-  int n_parallel = 1;                 // sessions at a time
-  int context_max = 4096;             // positions of one session
-  int kv_pages = 0;                   // of the engine's pool, for all sessions
-  int rows_max = 512;                 // of one batch of the engine; at least n_parallel
+  bool sealed = false;     // nodes have keys: routes are signed, and sealed for their hops
+  int n_parallel = 1;      // sessions at a time
+  int context_max = 4096;  // positions of one session
+  int kv_pages = 0;        // of the engine's pool, for all sessions
+  int rows_max = 512;      // of one batch of the engine; at least n_parallel
   Duration step_deadline = std::chrono::seconds(30);  // of a frame without any answer
   Drafting drafting{};  // steps of all sessions together within rows_max
 };
@@ -135,7 +143,8 @@ struct EdgeSlot {
   SessionId session;
   std::vector<Hop> hops;
   std::optional<RouteKeys> keys{};     // of the route, where nodes have keys
-  std::optional<SessionKey> rows_key;  // what this edge seals its rows with
+  std::optional<SessionKey> rows_key;  // what this edge seals with what it sends of the session
+  int keys_again = 0;                  // sent under this epoch to hops that asked
   uint64_t route_request = 0;
   Time routing_since{};
   std::optional<Time> route_asked;
@@ -190,6 +199,7 @@ struct EndedSession {
   SessionId session;
   RequestId request = 0;
   std::vector<NodeId> hops;
+  std::optional<SessionKey> key{};  // where nodes have keys
 };
 inline constexpr size_t kEndedSessionsKept = 64;
 
@@ -198,6 +208,8 @@ struct EdgeCounters {
   uint64_t old_answers = 0;  // of an older epoch, dropped
   uint64_t broken_answers = 0;
   uint64_t broken_seals = 0;  // dropped: nobody knows who sent them
+  uint64_t keys_again = 0;    // asked for by somebody
+  uint64_t bad_grants = 0;    // routes that were not signed by the coordinator
   uint64_t retries = 0;
   uint64_t unexpected = 0;  // messages that no edge should get, or not from this node
 };
@@ -208,8 +220,9 @@ struct EdgeState {
   EdgeOptions options;
   const Tokenizer* tokenizer = nullptr;  // not owned; const
   EdgePhase phase = EdgePhase::kJoining;
-  absl::Status refusal;  // why for good
-  absl::Status away;     // why the coordinator is gone, once it was there
+  std::vector<SignerKey> signers;  // of coordinators that welcomed it: whose routes it takes
+  absl::Status refusal;            // why for good
+  absl::Status away;               // why the coordinator is gone, once it was there
   NodeId self;
   Duration status_interval = kStatusInterval;
   std::optional<Time> hello_sent;
@@ -239,7 +252,12 @@ struct EdgeReceived {
   std::optional<RouteKeys>
       keys{};  // fresh ones, with a Route that has a grant, where nodes have keys
 };
-struct SealBroken {};  // an answer whose seal is not that of its session and hop
+struct SealBroken {};   // what has not the seal of its session and hop
+struct RouteForged {};  // that is not signed by the coordinator
+struct KeyWanted {      // somebody says, without a seal, that it is `from` and has no key
+  NodeId from;
+  NeedPrefix need;
+};
 struct AnswerBroken {
   NodeId from;
   Envelope envelope;
@@ -283,10 +301,11 @@ struct EdgeReleaseStarted {};
 struct EdgePagesReleased {
   const std::vector<int>* slots = nullptr;
 };
-using EdgeEvent = std::variant<EdgeReceived, AnswerBroken, SealBroken, EdgeHelloSent,
-                               EdgeStatusSent, EdgeTicked, Submitted, CancelRequested, Admitted,
-                               RouteAsked, RouteTimedOut, DeadlinePassed, FrontStarted, FrontDone,
-                               BackStarted, BackDone, EdgeReleaseStarted, EdgePagesReleased>;
+using EdgeEvent =
+    std::variant<EdgeReceived, AnswerBroken, SealBroken, RouteForged, KeyWanted, EdgeHelloSent,
+                 EdgeStatusSent, EdgeTicked, Submitted, CancelRequested, Admitted, RouteAsked,
+                 RouteTimedOut, DeadlinePassed, FrontStarted, FrontDone, BackStarted, BackDone,
+                 EdgeReleaseStarted, EdgePagesReleased>;
 
 EdgeState NewEdgeState(EdgeOptions options, NodeId self, const Tokenizer& tokenizer);
 void Apply(EdgeState& state, Time now, EdgeEvent event);
@@ -308,8 +327,10 @@ struct EdgePlan {
 void Plan(const EdgeState& state, Time now, EdgePlan& plan);
 
 NodeStatus StatusOf(const EdgeState& state);
-// The key of a session that runs; null when there is none.
+// The key of a session that runs, or has ended and may still be spoken of; null when there is none.
 const SessionKey* FindSessionKey(const EdgeState& state, const SessionId& session);
+// Whether the route of a session that runs has this node as a hop.
+bool IsHopOf(const EdgeState& state, const SessionId& session, NodeId node);
 // The longest that a session may become.
 int EdgePositionsFor(const EdgeOptions& options, int n_prompt, int n_predict);
 int EdgePagesFor(const EdgeOptions& options, int n_prompt, int n_predict);

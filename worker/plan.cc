@@ -10,7 +10,8 @@
 //                                                | one frame a session, round robin, rows_max;
 //                                                | prefill when no decode waits, and one prefill
 //                                                | frame after kDecodeStreakMax decode batches
-//   a session was silent for kSessionIdleMax     | it expires (looked for with each status)
+//   a session was silent for kSessionIdleMax,    | it expires (looked for with each status)
+//   or its grant is over                         |
 #include "engine/batch/kv_pages.h"
 #include "worker/state.h"
 
@@ -79,7 +80,8 @@ void Plan(const WorkerState& s, Time now, WorkerPlan& plan) {
   for (const auto& [id, place] : s.place_of) {
     const WorkerSession& session = s.places[static_cast<size_t>(place)];
     const bool idle = session.frames.empty() && !session.running;
-    if (idle && now - session.heard > kSessionIdleMax) plan.expired.push_back(place);
+    const bool silent = idle && now - session.heard > kSessionIdleMax;
+    if (silent || now > session.quota.until) plan.expired.push_back(place);
   }
 }
 
@@ -96,6 +98,19 @@ NodeStatus StatusOf(const WorkerState& s) {
                     .positions_max = s.positions_max,
                     .front_layers = 0,
                     .back_layers = 0};
+}
+
+Counts RefusalsOf(const WorkerCounters& n) {
+  return {{"old_epochs", n.old_epoch},
+          {"replays", n.old_step},
+          {"ended_sessions", n.ended_session},
+          {"foreign_edges", n.foreign_edge},
+          {"broken_seals", n.broken_seals},
+          {"unopened", n.unopened},
+          {"bad_grants", n.bad_grants},
+          {"broken_frames", n.broken_frames},
+          {"no_room", n.rejected - n.broken_frames},
+          {"unexpected", n.unexpected}};
 }
 
 }  // namespace mortar

@@ -26,8 +26,13 @@
 //   base > have                           | NeedPrefix; nothing is applied
 //   not sealed for its session, where     | dropped and counted, before anything else is read
 //   nodes have keys                       |
-//   key of its session is not here        | NeedPrefix: the edge sends the key again
-//   Open                                  | the key is kept until the session begins
+//   key of its session is not here        | NeedPrefix, which cannot be sealed: the edge sends the
+//                                         | key again
+//   Open whose grant is good              | the key is kept until the session begins; NeedPrefix
+//                                         | when the edge was asked for it
+//   Open whose grant is not               | counted; NeedRoute where the edge itself showed it
+//   End, Cancel that its edge did not     | dropped and counted
+//   seal, where nodes have keys           |
 //   queue, sessions or pages are full     | Rejected; nothing is applied
 //   otherwise                             | accepted: pages taken, have = base + n, queued
 //   End, Cancel of its edge               | its queue goes, its pages are freed and zeroed; Ended
@@ -35,7 +40,8 @@
 //   BatchStarted                          | its frames run; positions count as applied
 //   BatchDone                             | rows forwarded to the next hop, or answered to the edge
 //   PagesReleased                         | pages are free again; the session's place too
-//   Expired                               | as End, for a session that was silent
+//   Expired                               | as End, for a session that was silent, or whose grant
+//                                         | is over: its edge is owed NeedRoute
 #pragma once
 
 #include <optional>
@@ -46,6 +52,7 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/counts.h"
 #include "common/ring_queue.h"
 #include "protocol/messages.h"
 #include "worker/opened.h"
@@ -77,6 +84,7 @@ struct WorkerSession {
   NodeId edge;                        // that its first frame named
   NodeId sender;                      // of its first frame: the edge, or the worker before this one
   std::optional<SessionSeal> seal{};  // where nodes have keys
+  SessionQuota quota{};               // of its grant
   uint32_t epoch = 0;
   uint64_t accepted_step = 0;  // newest step that was queued or run
   int have = 0;                // positions after everything queued has run
@@ -113,10 +121,13 @@ struct WorkerCounters {
   uint64_t old_step = 0;       // dropped
   uint64_t ended_session = 0;  // dropped: came after End
   uint64_t foreign_edge = 0;   // dropped: the session is another's
-  uint64_t broken_seals = 0;   // dropped: frames and keys that were not sealed for this node
+  uint64_t broken_seals = 0;   // dropped: what was not sealed for this node by whom it names
+  uint64_t unopened = 0;       // dropped: ends of sessions whose key is not here
+  uint64_t bad_grants = 0;     // Open whose grant is not signed, another's, for others, or expired
   uint64_t need_prefix = 0;
   uint64_t need_route = 0;
   uint64_t rejected = 0;
+  uint64_t broken_frames = 0;  // of `rejected`: sizes that cannot be, rows that are not finite
   uint64_t batches = 0;
   uint64_t rows = 0;
   uint64_t expired = 0;
@@ -136,7 +147,8 @@ struct WorkerState {
   uint64_t placement = 0;           // newest seen
   LoadPhase load = LoadPhase::kNone;
   absl::Status load_status;
-  LayerRange layers;  // hosted; empty: none
+  LayerRange layers;               // hosted; empty: none
+  std::vector<SignerKey> signers;  // of coordinators that welcomed it: whose grants it takes
 
   bool busy = false;                                    // a job has the engine
   std::vector<WorkerSession> places;                    // options.sessions_max
@@ -168,12 +180,24 @@ struct FrameBroken {  // a frame that CheckFrame refused
 struct FrameUnopened {  // of a session whose key is not here
   Envelope envelope;
 };
-struct WorkerSealBroken {};  // a frame or a key that was not sealed for this node
+struct WorkerSealBroken {};  // what was not sealed for this node by whom it names
+struct EndUnopened {};       // End or Cancel of a session whose key is not here
 struct KeyOpened {
   NodeId edge;
   SessionId session;
   SessionSeal seal;
+  SessionQuota quota{};
+  uint32_t epoch = 0;
+  uint64_t step = 0;  // of the frame for which the key was asked; 0: it was not
 };
+struct GrantRefused {  // of an edge that holds the key that the grant names
+  NodeId edge;
+  SessionId session;
+  SessionKey own;  // to seal the answer with
+  uint32_t epoch = 0;
+  uint64_t step = 0;
+};
+struct ForeignGrant {};  // of anybody else
 struct FrameSent {
   SessionId session;
   uint64_t bytes = 0;
@@ -202,8 +226,9 @@ struct Expired {
   int place = 0;
 };
 using WorkerEvent = std::variant<WorkerReceived, FrameBroken, FrameUnopened, WorkerSealBroken,
-                                 KeyOpened, FrameSent, HelloSent, StatusSent, LoadStarted, LoadDone,
-                                 BatchStarted, BatchDone, ReleaseStarted, PagesReleased, Expired>;
+                                 EndUnopened, KeyOpened, GrantRefused, ForeignGrant, FrameSent,
+                                 HelloSent, StatusSent, LoadStarted, LoadDone, BatchStarted,
+                                 BatchDone, ReleaseStarted, PagesReleased, Expired>;
 
 WorkerState NewWorkerState(WorkerOptions options);
 void Apply(WorkerState& state, Time now, WorkerEvent event);
@@ -222,6 +247,8 @@ struct WorkerPlan {
 void Plan(const WorkerState& state, Time now, WorkerPlan& plan);
 
 NodeStatus StatusOf(const WorkerState& state);
+// What was refused, by reason; each refusal once.
+Counts RefusalsOf(const WorkerCounters& counters);
 // What a session that is here, or was opened, is sealed with; null when there is none.
 const SessionSeal* FindSeal(const WorkerState& state, const SessionId& session);
 
