@@ -3,6 +3,7 @@
 #include "cli/cut.h"
 #include "cli/node_keys.h"
 #include "cli/node_process.h"
+#include "cli/refusal_log.h"
 #include "coordinator/loop.h"
 
 namespace mortar {
@@ -38,15 +39,23 @@ absl::Status CoordinatorCommand(const CommandContext& context) {
   ASSIGN_OR_RETURN(const auto transport,
                    ZmqTransport::Create(link, {context.clock, context.log, pool}));
   SystemRandom random;
-  Coordinator coordinator(options, {*transport, context.clock, random, context.log});
+  Coordinator coordinator(
+      options, {*transport, context.clock, random, context.log, link.keys ? &*link.keys : nullptr});
   LoopDriver driver(coordinator, nullptr,
                     Idling{[&](Duration longest) { transport->Wait(longest); }}, context.clock);
   context.console.Note("mortar: coordinator at " + transport->endpoint() + ", waits for " +
                        std::to_string(options.workers_expected) +
                        (options.workers_expected == 1 ? " worker" : " workers"));
-  const auto turn = [&] { driver.Turn(kIdleWaitMax); };
+  RefusalLog refusals(context.log, context.clock, [&] {
+    return Joined(RefusalsOf(transport->counters()), {{"not_joined", coordinator.state().refused}});
+  });
+  const auto turn = [&] {
+    driver.Turn(kIdleWaitMax);
+    refusals.Tick();
+  };
   const absl::Status end = RunUntilSignal(turn, [] { return absl::OkStatus(); });
   LogTraffic(*transport, context.log);
+  refusals.End();
   return end;
 }
 

@@ -48,8 +48,9 @@ absl::Status EdgeProcess::State::Start() {
   SayEdgeBytes(parts.model, edge_options);
   edge_options.has_relay = !options.link.relay.empty();
   edge_options.sealed = options.link.keys.has_value();
+  const KeyPair* keys = options.link.keys ? &*options.link.keys : nullptr;
   ASSIGN_OR_RETURN(edge, Edge::Create(edge_options, {*transport, parts.clock, jobs, parts.log,
-                                                     *engine, *parts.model.tokenizer}));
+                                                     *engine, *parts.model.tokenizer, keys}));
   driver = std::make_unique<LoopDriver>(
       *edge, &jobs, IdleOn(*transport, options.awake_max, parts.clock), parts.clock);
   return WaitForCoordinator(*transport, parts.clock, [this] { Turn(); });

@@ -1,6 +1,7 @@
 // relay: forwards frames between nodes that cannot dial one another, by their envelope alone.
 #include "cli/node_keys.h"
 #include "cli/node_process.h"
+#include "cli/refusal_log.h"
 
 namespace mortar {
 namespace {
@@ -46,7 +47,12 @@ absl::Status RelayCommand(const CommandContext& context) {
   RelayLoop relay(*transport, context.clock, link.card);
   LoopDriver driver(relay, nullptr, Idling{[&](Duration longest) { transport->Wait(longest); }},
                     context.clock);
-  const auto turn = [&] { driver.Turn(kIdleWaitMax); };
+  RefusalLog refusals(context.log, context.clock,
+                      [&] { return RefusalsOf(transport->counters()); });
+  const auto turn = [&] {
+    driver.Turn(kIdleWaitMax);
+    refusals.Tick();
+  };
   RETURN_IF_ERROR(WaitForCoordinator(*transport, context.clock, turn));
   context.console.Note("mortar: relay at " + transport->endpoint());
   const absl::Status end = RunUntilSignal(turn, [&]() -> absl::Status {
@@ -55,6 +61,7 @@ absl::Status RelayCommand(const CommandContext& context) {
   });
   SayGoodbye(*transport, "it was stopped");
   LogTraffic(*transport, context.log);
+  refusals.End();
   return end;
 }
 

@@ -10,6 +10,7 @@
 #include "cli/node_keys.h"
 #include "cli/node_parts.h"
 #include "cli/node_process.h"
+#include "cli/refusal_log.h"
 #include "cli/speed_probe.h"
 #include "protocol/endpoint.h"
 #include "worker/loop.h"
@@ -104,7 +105,13 @@ absl::Status WorkerCommand(const CommandContext& context) {
                           link.keys ? &*link.keys : nullptr});
   LoopDriver driver(worker, &jobs, IdleOn(*transport, AwakeMax(settings), context.clock),
                     context.clock);
-  const auto turn = [&] { driver.Turn(kIdleWaitMax); };
+  RefusalLog refusals(context.log, context.clock, [&] {
+    return Joined(RefusalsOf(transport->counters()), RefusalsOf(worker.state().counters));
+  });
+  const auto turn = [&] {
+    driver.Turn(kIdleWaitMax);
+    refusals.Tick();
+  };
   RETURN_IF_ERROR(WaitForCoordinator(*transport, context.clock, turn));
   context.console.Note("mortar: worker " + OneLine(options.name) + " joined the coordinator at " +
                        link.upstream +
@@ -115,6 +122,7 @@ absl::Status WorkerCommand(const CommandContext& context) {
   });
   SayGoodbye(*transport, "it was stopped");
   LogTraffic(*transport, context.log);
+  refusals.End();
   return end;
 }
 

@@ -63,6 +63,7 @@ void LogGoodbye(const Logger& log, const CoordinatorState& state, const Incoming
 Coordinator::Coordinator(CoordinatorOptions options, Parts parts) : parts_(parts) {
   state_.options = std::move(options);
   state_.last_tick = parts_.clock.Now();
+  if (parts_.keys != nullptr) signer_.emplace(*parts_.keys);
 }
 
 bool Coordinator::Step() {
@@ -96,8 +97,19 @@ void Coordinator::SendOwed() {
   state_.outbox.clear();
 }
 
+void Coordinator::SignFor(AnyMessage& message) const {
+  if (auto* welcome = std::get_if<Welcome>(&message)) welcome->signer = signer_->key();
+  auto* route = std::get_if<Route>(&message);
+  if (route == nullptr || !route->status.ok()) return;
+  RouteGrant& grant = route->grant;
+  grant.expires = parts_.clock.Calendar() +
+                  std::chrono::duration_cast<std::chrono::milliseconds>(grant.lifetime);
+  signer_->Sign(grant);
+}
+
 void Coordinator::Send(Outgoing outgoing) {
   const NodeId to = outgoing.to;
+  if (signer_) SignFor(outgoing.message);
   const absl::Status sent = parts_.transport.Send(to, std::move(outgoing.message));
   // Whoever misses a message asks again, and the link counts it: a line for each would let a peer
   // fill the log.

@@ -1,11 +1,14 @@
 // The coordinator: one loop that owns its state.
 #pragma once
 
+#include <optional>
+
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/pump.h"
 #include "common/random.h"
 #include "coordinator/state.h"
+#include "protocol/grant.h"
 #include "protocol/transport.h"
 
 namespace mortar {
@@ -18,6 +21,7 @@ class Coordinator final : public Loop {
     const Clock& clock;
     RandomSource& random;
     const Logger& log;
+    const KeyPair* keys = nullptr;  // of this node: grants are signed; null: they are not
   };
   Coordinator(CoordinatorOptions options, Parts parts);
 
@@ -27,8 +31,11 @@ class Coordinator final : public Loop {
  private:
   void SendOwed();
   void Send(Outgoing outgoing);
+  // What others take this coordinator's word by.
+  void SignFor(AnyMessage& message) const;
 
   Parts parts_;
+  std::optional<Signer> signer_;
   CoordinatorState state_;
 };
 

@@ -146,7 +146,8 @@ RouteGrant Grant(const CoordinatorState& s, const WaitingRequest& w, SessionBala
   RouteGrant grant{.session = w.session,
                    .edge = w.edge,
                    .model = *s.model,
-                   .positions_max = w.request.positions_max};
+                   .positions_max = w.request.positions_max,
+                   .edge_key = FindMember(s, w.edge)->key};
   for (const PlacedHop& placed : s.placement->hops) {
     const Member& member = balance.Take(placed, w.request);
     Hop hop{.node = member.node,

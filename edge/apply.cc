@@ -17,6 +17,10 @@ void On(EdgeState& s, Time now, EdgeReceived& e) { Receive(s, now, e); }
 
 void On(EdgeState& s, Time, SealBroken&) { ++s.counters.broken_seals; }
 
+void On(EdgeState& s, Time, RouteForged&) { ++s.counters.bad_grants; }
+
+void On(EdgeState& s, Time, KeyWanted& e) { GiveKeyAgain(s, e.from, e.need); }
+
 void On(EdgeState& s, Time now, AnswerBroken& e) {
   ++s.counters.broken_answers;
   EdgeSlot* slot = FindAnswered(s, e.from, e.envelope);

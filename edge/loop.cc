@@ -5,12 +5,31 @@
 #include "common/check.h"
 #include "edge/jobs.h"
 #include "protocol/boundary.h"
+#include "protocol/grant.h"
 
 namespace mortar {
 namespace {
 
 // One round takes at most so many messages, so that it plans even under a flood.
 constexpr int kMessagesPerStep = 256;
+
+// What a hop says of a session beside rows. Without a session: any other message.
+struct HopWord {
+  const SessionId* session = nullptr;
+  bool sealed = false;
+};
+template <typename Message>
+void Hear(const AnyMessage& message, HopWord& word) {
+  if (const auto* m = std::get_if<Message>(&message)) word = {&m->session, m->seal.has_value()};
+}
+HopWord WordOf(const AnyMessage& message) {
+  HopWord word;
+  Hear<NeedPrefix>(message, word);
+  Hear<NeedRoute>(message, word);
+  Hear<Rejected>(message, word);
+  Hear<Ended>(message, word);
+  return word;
+}
 
 }  // namespace
 
@@ -28,7 +47,8 @@ struct Edge::Rest {
   bool PollJobs(Time now);
   bool PollMessages(Time now);
   absl::Status OpenAnswer(NodeId from, Activation& answer);
-  void DrawKeys(EdgeReceived& received);
+  bool IsGenuine(Time now, NodeId from, const AnyMessage& message);
+  void DrawKeys(Time now, EdgeReceived& received);
   void SendOwed();
   bool Execute(Time now);
   void Join(Time now);
@@ -52,6 +72,7 @@ absl::StatusOr<std::unique_ptr<Edge>> Edge::Create(EdgeOptions options, Parts pa
   options.context_max = engine.context_max;
   RETURN_IF_ERROR(CheckEdgeOptions(options));
   CHECK(options.rows_max <= engine.rows_max);
+  CHECK(options.sealed == (parts.keys != nullptr));
   CHECK(options.n_parallel * options.drafting.step_rows() <= engine.logit_rows_max);
   return std::unique_ptr<Edge>(new Edge(std::make_unique<Rest>(std::move(options), parts)));
 }
@@ -127,8 +148,9 @@ bool Edge::Rest::PollMessages(Time now) {
         continue;
       }
     }
+    if (!IsGenuine(now, incoming->from, incoming->message)) continue;
     EdgeReceived received{.from = incoming->from, .message = std::move(incoming->message)};
-    if (state.options.sealed) DrawKeys(received);
+    if (state.options.sealed) DrawKeys(now, received);
     Apply(state, now, std::move(received));
   }
   return n > 0;
@@ -141,11 +163,40 @@ absl::Status Edge::Rest::OpenAnswer(NodeId from, Activation& answer) {
   return OpenRows(RowsKeyOf(*key, from), answer);
 }
 
-// Of a route whose hops nothing can be sealed for, the reason in place of the grant.
-void Edge::Rest::DrawKeys(EdgeReceived& received) {
+// False: it is not the hop that says so, as far as this edge can know, and that was dealt with.
+bool Edge::Rest::IsGenuine(Time now, NodeId from, const AnyMessage& message) {
+  const HopWord word = WordOf(message);
+  if (!state.options.sealed || word.session == nullptr) return true;
+  // Nobody's session any more: counted where it is looked for.
+  const SessionKey* key = FindSessionKey(state, *word.session);
+  if (key == nullptr) return true;
+  if (!word.sealed) {
+    if (const auto* need = std::get_if<NeedPrefix>(&message)) {
+      Apply(state, now, KeyWanted{from, *need});
+      return false;
+    }
+    // A relay speaks for itself: it cannot deliver. As a hop nobody speaks without a seal.
+    const bool relays = std::holds_alternative<NeedRoute>(message);
+    if (relays && !IsHopOf(state, *word.session, from)) return true;
+  }
+  const absl::Status sealed = CheckSeal(RowsKeyOf(*key, from), message);
+  if (sealed.ok()) return true;
+  parts.log.Debug("broken_seal", {{"why", Message(sealed)}});
+  Apply(state, now, SealBroken{});
+  return false;
+}
+
+// Of a route that is not signed, or whose hops nothing can be sealed for, the reason in place of
+// the grant.
+void Edge::Rest::DrawKeys(Time now, EdgeReceived& received) {
   auto* route = std::get_if<Route>(&received.message);
   if (route == nullptr || !route->status.ok()) return;
-  auto keys = NewRouteKeys(route->grant);
+  if (absl::Status is_signed = CheckSignature(state.signers, route->grant); !is_signed.ok()) {
+    Apply(state, now, RouteForged{});
+    route->status = std::move(is_signed);
+    return;
+  }
+  auto keys = NewRouteKeys(route->grant, *parts.keys);
   if (keys.ok()) {
     received.keys = *std::move(keys);
   } else {
@@ -159,7 +210,7 @@ void Edge::Rest::SendOwed() {
   }
   state.introduce.clear();
   for (Outgoing& outgoing : state.outbox) {
-    if (outgoing.seal) SealRows(*outgoing.seal, std::get<Activation>(outgoing.message));
+    if (outgoing.seal) SealMessage(*outgoing.seal, outgoing.message);
     const absl::Status sent = parts.transport.Send(outgoing.to, std::move(outgoing.message));
     // Lost, as on any network: what needs an answer has a deadline and is sent again.
     if (!sent.ok()) parts.log.Debug("not_sent", {{"why", Message(sent)}});

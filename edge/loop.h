@@ -26,6 +26,7 @@ class Edge final : public Loop {
     const Logger& log;
     Engine& engine;
     const Tokenizer& tokenizer;
+    const KeyPair* keys = nullptr;  // of this node, where EdgeOptions::sealed; else null
   };
   // As CheckEdgeOptions. kv_pages, n_vocab and context_max are the engine's.
   static absl::StatusOr<std::unique_ptr<Edge>> Create(EdgeOptions options, Parts parts);

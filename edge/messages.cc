@@ -4,6 +4,7 @@
 
 #include "edge/session.h"
 #include "edge/state.h"
+#include "protocol/grant.h"
 
 namespace mortar {
 namespace {
@@ -140,8 +141,8 @@ absl::Status CheckGrant(const EdgeState& s, const EdgeSlot& slot, const RouteGra
   return absl::OkStatus();
 }
 
-// What the route allows in flight, within this edge's own bounds. The grant's lifetime is heeded by
-// nobody yet: workers free what is silent, and expiry comes with signed grants.
+// What the route allows in flight, within this edge's own bounds. When it expires its hops say so:
+// they end the session and ask for another route.
 void TakeQuota(const EdgeState& s, EdgeSlot& slot, const RouteGrant& grant) {
   const size_t row_bytes = static_cast<size_t>(s.options.model.n_embd) * sizeof(float);
   slot.frames_granted = std::min(kFramesInFlightMax, grant.frames_in_flight_max);
@@ -183,6 +184,7 @@ void On(EdgeState& s, Time now, NodeId from, Route& route, std::optional<RouteKe
   slot.held_until = {};
   CHECK(keys.has_value() == s.options.sealed);
   slot.keys = std::move(keys);
+  slot.keys_again = 0;
   if (slot.keys) slot.rows_key = RowsKeyOf(slot.keys->session, s.self);
   OweKeys(s, slot);
   if (slot.timings.output_tokens == 0) slot.started = now;
@@ -197,6 +199,7 @@ void On(EdgeState& s, Time, NodeId from, Welcome& welcome) {
     return;
   }
   s.phase = EdgePhase::kJoined;
+  if (!welcome.signer.empty()) Trust(s.signers, welcome.signer);
   s.status_interval = welcome.status_interval;
   s.status_sent.reset();
   // It may know nothing of what was asked before it went.

@@ -52,7 +52,18 @@ const SessionKey* FindSessionKey(const EdgeState& s, const SessionId& session) {
     const bool found = slot.phase == SlotPhase::kRunning && slot.session == session;
     if (found && slot.keys) return &slot.keys->session;
   }
+  for (size_t i = 0; i < s.ended.size(); ++i) {
+    if (s.ended[i].session == session && s.ended[i].key) return &*s.ended[i].key;
+  }
   return nullptr;
+}
+
+bool IsHopOf(const EdgeState& s, const SessionId& session, NodeId node) {
+  for (const EdgeSlot& slot : s.slots) {
+    if (slot.phase != SlotPhase::kRunning || slot.session != session) continue;
+    return std::ranges::find(slot.hops, node, &Hop::node) != slot.hops.end();
+  }
+  return false;
 }
 
 void EndUnadmitted(EdgeState& s, RequestId request, FinishReason reason, absl::Status status) {
@@ -64,9 +75,9 @@ void Finish(EdgeState& s, Time now, EdgeSlot& slot, FinishReason reason, absl::S
   const bool whole = reason == FinishReason::kStop || reason == FinishReason::kLength;
   for (const Hop& hop : slot.hops) {
     if (whole) {
-      Owe(s, hop.node, End{slot.session});
+      OweHop(s, slot, hop, End{slot.session});
     } else {
-      Owe(s, hop.node, Cancel{slot.session});
+      OweHop(s, slot, hop, Cancel{slot.session});
     }
   }
   if (slot.timings.output_tokens > 0) slot.timings.decode = now - slot.first_token;
@@ -78,6 +89,7 @@ void Finish(EdgeState& s, Time now, EdgeSlot& slot, FinishReason reason, absl::S
   if (!slot.hops.empty()) {
     if (s.ended.size() == kEndedSessionsKept) s.ended.pop_front();
     EndedSession ended{.session = slot.session, .request = slot.request, .hops = {}};
+    if (slot.keys) ended.key = slot.keys->session;
     for (const Hop& hop : slot.hops) ended.hops.push_back(hop.node);
     s.ended.push_back(std::move(ended));
   }
@@ -94,6 +106,7 @@ void BeginRouting(EdgeState& s, Time from, EdgeSlot& slot) {
   slot.route_refusal = absl::OkStatus();
   slot.hops.clear();
   slot.keys.reset();
+  slot.rows_key.reset();
 }
 
 namespace {
@@ -108,6 +121,7 @@ bool NextEpoch(EdgeState& s, Time now, EdgeSlot& slot, const std::string& why) {
     return false;
   }
   ++slot.epoch;
+  slot.keys_again = 0;
   slot.frames_max = 1;
   slot.in_flight.clear();
   slot.bytes_in_flight = 0;
@@ -117,12 +131,37 @@ bool NextEpoch(EdgeState& s, Time now, EdgeSlot& slot, const std::string& why) {
 
 }  // namespace
 
+namespace {
+
+// `step`: of the frame for want of which the hop asked, or 0.
+void OweKey(EdgeState& s, const EdgeSlot& slot, size_t hop, uint64_t step) {
+  CHECK(slot.keys->for_hops.size() == slot.hops.size());
+  const RouteKeys::ForHop& its = slot.keys->for_hops[hop];
+  Owe(s, slot.hops[hop].node,
+      Open{.session = slot.session,
+           .key = its.key,
+           .grant = slot.keys->shown,
+           .epoch = slot.epoch,
+           .step = step},
+      its.seal);
+}
+
+}  // namespace
+
 void OweKeys(EdgeState& s, const EdgeSlot& slot) {
   if (!slot.keys) return;
-  CHECK(slot.keys->for_hops.size() == slot.hops.size());
-  for (size_t i = 0; i < slot.hops.size(); ++i) {
-    Owe(s, slot.hops[i].node, Open{.session = slot.session, .key = slot.keys->for_hops[i]});
-  }
+  for (size_t i = 0; i < slot.hops.size(); ++i) OweKey(s, slot, i, 0);
+}
+
+void GiveKeyAgain(EdgeState& s, NodeId from, const NeedPrefix& need) {
+  ++s.counters.keys_again;
+  EdgeSlot* slot = FindNewestOfHop(s, from, need.session, need.epoch);
+  if (slot == nullptr || !slot->keys || slot->keys_again >= kKeysAgainMax) return;
+  ++slot->keys_again;
+  const auto hop = std::ranges::find(slot->hops, from, &Hop::node);
+  // Of a frame that was sent: what is echoed is this edge's own.
+  const uint64_t step = std::clamp<uint64_t>(need.step, 1, std::max<uint64_t>(slot->step, 1));
+  OweKey(s, *slot, static_cast<size_t>(hop - slot->hops.begin()), step);
 }
 
 void Retry(EdgeState& s, Time now, EdgeSlot& slot, int from, const std::string& why) {
@@ -135,7 +174,7 @@ void RetryOnNewRoute(EdgeState& s, Time now, EdgeSlot& slot, const std::string& 
                      std::vector<NodeId> missed) {
   if (!NextEpoch(s, now, slot, why)) return;
   slot.missed = std::move(missed);
-  for (const Hop& hop : slot.hops) Owe(s, hop.node, Cancel{slot.session});
+  for (const Hop& hop : slot.hops) OweHop(s, slot, hop, Cancel{slot.session});
   slot.sent = 0;
   slot.held_until = now + kNewRouteDelay * (1 << slot.retries_in_a_row);
   BeginRouting(s, slot.held_until, slot);

@@ -16,6 +16,13 @@ inline void Owe(EdgeState& s, NodeId to, AnyMessage message,
 }
 // The session's key for every hop, where nodes have keys.
 void OweKeys(EdgeState& s, const EdgeSlot& slot);
+// The same for the hop that asked, within kKeysAgainMax.
+void GiveKeyAgain(EdgeState& s, NodeId from, const NeedPrefix& need);
+// A message of the session to one of its hops, sealed where nodes have keys.
+template <typename Message>
+void OweHop(EdgeState& s, const EdgeSlot& slot, const Hop& hop, Message message) {
+  Owe(s, hop.node, std::move(message), slot.keys ? slot.rows_key : std::nullopt);
+}
 
 // The running session that an answer speaks of; null, and counted, unless the answer is of its
 // newest epoch.

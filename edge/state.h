@@ -29,6 +29,10 @@
 //            |                                | guesses at the next ones
 //   running  | NeedPrefix of the newest epoch | retry from what the worker has; after a while, when
 //            |                                | that follows another retry
+//   running  | the same without a seal, where | the hop is sent the session's key again, at most
+//            | nodes have keys                | kKeysAgainMax times an epoch; nothing else
+//   any      | what a hop did not seal, where | counted, dropped
+//            | nodes have keys                |
 //   running  | DeadlinePassed                 | retry; every third time in a row on a new route
 //   running  | NeedRoute of the newest epoch, | retry on a new route, after a while
 //            | or Goodbye of a hop            |
@@ -81,6 +85,9 @@ inline constexpr Duration kRouteRefusedDelay = std::chrono::milliseconds(500);
 // Positions up to which a token's time counts as the time of its weights (worker/state.h has the
 // same bound): reading the KV of so many is some hundredths of reading a layer.
 inline constexpr int kEdgeSpeedPositionsMax = 256;
+// How often hops of a session may ask for its key in one epoch. Nobody knows who asks: each gets
+// what only a hop can read. Twice the frames in flight: each of them may have found no key.
+inline constexpr int kKeysAgainMax = 2 * kFramesInFlightMax;
 
 struct EdgeOptions {
   std::string name;
@@ -90,11 +97,11 @@ struct EdgeOptions {
   int back_layers = 2;
   bool show_tokens_to_cloud = false;  // allows front or back 0
   bool has_relay = false;             // of its own, beside the coordinator
-  bool sealed = false;                // links have keys: rows are sealed for the hops of a route
-  int n_parallel = 1;                 // sessions at a time
-  int context_max = 4096;             // positions of one session
-  int kv_pages = 0;                   // of the engine's pool, for all sessions
-  int rows_max = 512;                 // of one batch of the engine; at least n_parallel
+  bool sealed = false;     // nodes have keys: routes are signed, and sealed for their hops
+  int n_parallel = 1;      // sessions at a time
+  int context_max = 4096;  // positions of one session
+  int kv_pages = 0;        // of the engine's pool, for all sessions
+  int rows_max = 512;      // of one batch of the engine; at least n_parallel
   Duration step_deadline = std::chrono::seconds(30);  // of a frame without any answer
   // Weights that a token reads here, for what the edge says of its speed; 0: it says nothing.
   uint64_t back_bytes = 0;  // of the back layers
@@ -147,7 +154,8 @@ struct EdgeSlot {
   std::vector<Hop> hops;
   std::vector<NodeId> missed;          // hops of the last route that were lost, for the coordinator
   std::optional<RouteKeys> keys{};     // of the route, where nodes have keys
-  std::optional<SessionKey> rows_key;  // what this edge seals its rows with
+  std::optional<SessionKey> rows_key;  // what this edge seals with what it sends of the session
+  int keys_again = 0;                  // sent under this epoch to hops that asked
   uint64_t route_request = 0;
   Time routing_since{};
   std::optional<Time> route_asked;
@@ -202,6 +210,7 @@ struct EndedSession {
   SessionId session;
   RequestId request = 0;
   std::vector<NodeId> hops;
+  std::optional<SessionKey> key{};  // where nodes have keys
 };
 inline constexpr size_t kEndedSessionsKept = 64;
 
@@ -210,6 +219,8 @@ struct EdgeCounters {
   uint64_t old_answers = 0;  // of an older epoch, dropped
   uint64_t broken_answers = 0;
   uint64_t broken_seals = 0;  // dropped: nobody knows who sent them
+  uint64_t keys_again = 0;    // asked for by somebody
+  uint64_t bad_grants = 0;    // routes that were not signed by the coordinator
   uint64_t retries = 0;
   uint64_t unexpected = 0;  // messages that no edge should get, or not from this node
 };
@@ -220,8 +231,9 @@ struct EdgeState {
   EdgeOptions options;
   const Tokenizer* tokenizer = nullptr;  // not owned; const
   EdgePhase phase = EdgePhase::kJoining;
-  absl::Status refusal;  // why for good
-  absl::Status away;     // why the coordinator is gone, once it was there
+  std::vector<SignerKey> signers;  // of coordinators that welcomed it: whose routes it takes
+  absl::Status refusal;            // why for good
+  absl::Status away;               // why the coordinator is gone, once it was there
   NodeId self;
   Duration status_interval = kStatusInterval;
   std::optional<Time> hello_sent;
@@ -253,7 +265,12 @@ struct EdgeReceived {
   std::optional<RouteKeys>
       keys{};  // fresh ones, with a Route that has a grant, where nodes have keys
 };
-struct SealBroken {};  // an answer whose seal is not that of its session and hop
+struct SealBroken {};   // what has not the seal of its session and hop
+struct RouteForged {};  // that is not signed by the coordinator
+struct KeyWanted {      // somebody says, without a seal, that it is `from` and has no key
+  NodeId from;
+  NeedPrefix need;
+};
 struct AnswerBroken {
   NodeId from;
   Envelope envelope;
@@ -297,10 +314,11 @@ struct EdgeReleaseStarted {};
 struct EdgePagesReleased {
   const std::vector<int>* slots = nullptr;
 };
-using EdgeEvent = std::variant<EdgeReceived, AnswerBroken, SealBroken, EdgeHelloSent,
-                               EdgeStatusSent, EdgeTicked, Submitted, CancelRequested, Admitted,
-                               RouteAsked, RouteTimedOut, DeadlinePassed, FrontStarted, FrontDone,
-                               BackStarted, BackDone, EdgeReleaseStarted, EdgePagesReleased>;
+using EdgeEvent =
+    std::variant<EdgeReceived, AnswerBroken, SealBroken, RouteForged, KeyWanted, EdgeHelloSent,
+                 EdgeStatusSent, EdgeTicked, Submitted, CancelRequested, Admitted, RouteAsked,
+                 RouteTimedOut, DeadlinePassed, FrontStarted, FrontDone, BackStarted, BackDone,
+                 EdgeReleaseStarted, EdgePagesReleased>;
 
 EdgeState NewEdgeState(EdgeOptions options, NodeId self, const Tokenizer& tokenizer);
 void Apply(EdgeState& state, Time now, EdgeEvent event);
@@ -322,8 +340,10 @@ struct EdgePlan {
 void Plan(const EdgeState& state, Time now, EdgePlan& plan);
 
 NodeStatus StatusOf(const EdgeState& state);
-// The key of a session that runs; null when there is none.
+// The key of a session that runs, or has ended and may still be spoken of; null when there is none.
 const SessionKey* FindSessionKey(const EdgeState& state, const SessionId& session);
+// Whether the route of a session that runs has this node as a hop.
+bool IsHopOf(const EdgeState& state, const SessionId& session, NodeId node);
 // The longest that a session may become.
 int EdgePositionsFor(const EdgeOptions& options, int n_prompt, int n_predict);
 int EdgePagesFor(const EdgeOptions& options, int n_prompt, int n_predict);

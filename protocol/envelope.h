@@ -20,7 +20,8 @@ inline constexpr uint16_t kFlagAnswer = 1;  // from the last hop to the edge
 inline constexpr uint16_t kFlagSealed = 2;  // rows and envelope are sealed (seal.h)
 inline constexpr uint16_t kFlagsKnown = kFlagAnswer | kFlagSealed;
 
-inline constexpr size_t kSealBytes = 16;  // of a frame's tag
+inline constexpr size_t kSealBytes = 16;  // of a message's tag
+using SealTag = std::array<uint8_t, kSealBytes>;
 
 struct Envelope {
   SessionId session{};
@@ -34,7 +35,7 @@ struct Envelope {
   uint16_t flags = 0;                       // kFlag…; others must be zero
   std::optional<uint16_t> layer{};          // of which the rows are the input; a sender may not say
   std::array<NodeId, kHopsMax - 1> hops{};  // hops after the receiver, the next one first
-  std::array<uint8_t, kSealBytes> seal{};   // when kFlagSealed is set
+  SealTag seal{};                           // when kFlagSealed is set
 
   constexpr bool is_answer() const { return (flags & kFlagAnswer) != 0; }
   constexpr bool is_sealed() const { return (flags & kFlagSealed) != 0; }

@@ -5,7 +5,13 @@
 namespace mortar {
 namespace {
 
-constexpr uint64_t kFeatures = 0;  // that this program has; none are defined yet
+// Of a node that has keys, and speaks to one that has.
+absl::Status CheckFeatures(uint64_t features, const char* whose) {
+  if ((features & kFeatureGrants) != 0) return absl::OkStatus();
+  return FailedPrecondition(std::string(whose) +
+                            " has keys and knows no signed routes: it is of an older Mortar, and "
+                            "between keys nothing less is spoken");
+}
 
 absl::Status CheckTerms(uint32_t version, const std::string& contract) {
   if (version != kProtocolVersion) {
@@ -28,6 +34,7 @@ std::string Describe(const ModelId& model) {
 
 absl::Status CheckHello(const Hello& hello, const std::optional<ModelId>& model) {
   RETURN_IF_ERROR(CheckTerms(hello.version, hello.contract));
+  if (!hello.key.empty()) RETURN_IF_ERROR(CheckFeatures(hello.features, "this node"));
   if (hello.name.empty() || hello.name.size() > kNameBytesMax) {
     return InvalidArgument("a node's name has 1 to " + std::to_string(kNameBytesMax) + " bytes");
   }
@@ -40,8 +47,9 @@ absl::Status CheckHello(const Hello& hello, const std::optional<ModelId>& model)
 
 Welcome WelcomeFor(const Hello& hello) { return {.features = hello.features & kFeatures}; }
 
-absl::Status CheckWelcome(const Welcome& welcome) {
-  return CheckTerms(welcome.version, welcome.contract);
+absl::Status CheckWelcome(const Welcome& welcome, bool has_keys) {
+  RETURN_IF_ERROR(CheckTerms(welcome.version, welcome.contract));
+  return has_keys ? CheckFeatures(welcome.features, "the other end") : absl::OkStatus();
 }
 
 }  // namespace mortar

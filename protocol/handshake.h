@@ -11,13 +11,15 @@ namespace mortar {
 
 // OK when a node that serves `model` (absent: any) may talk to whoever said this. The error names
 // what differs, and both values, for the one who reads it at the other end. FailedPrecondition:
-// another version, contract or model; InvalidArgument: a name that is none.
+// another version, contract or model, or keys without what keys have brought since;
+// InvalidArgument: a name that is none.
 absl::Status CheckHello(const Hello& hello, const std::optional<ModelId>& model);
 
 // The answer to a Hello that passed: the features that both have.
 Welcome WelcomeFor(const Hello& hello);
 
-// The same from the other side. An answer may come from a node of another version.
-absl::Status CheckWelcome(const Welcome& welcome);
+// The same from the other side, over a link with keys or without. An answer may come from a node of
+// another version.
+absl::Status CheckWelcome(const Welcome& welcome, bool has_keys);
 
 }  // namespace mortar

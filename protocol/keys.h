@@ -47,6 +47,15 @@ struct KeyPair {
   SecretKey secret_key;
 };
 
+// What a coordinator's signatures are checked with (Ed25519). Zero: none.
+struct SignerKey {
+  std::array<uint8_t, kKeyBytes> bytes{};
+  bool empty() const { return *this == SignerKey{}; }
+  auto operator<=>(const SignerKey&) const = default;
+};
+inline constexpr size_t kSignatureBytes = 64;
+using Signature = std::array<uint8_t, kSignatureBytes>;
+
 // From the kernel's generator.
 KeyPair NewKeyPair();
 // For a file that a person may look at, and nothing else.

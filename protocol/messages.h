@@ -64,9 +64,13 @@ struct LayerBrick {
   bool operator==(const LayerBrick&) const = default;
 };
 
+// Bits of `features`.
+inline constexpr uint64_t kFeatureGrants = 1;  // routes are signed, what edge and hop say is sealed
+inline constexpr uint64_t kFeatures = kFeatureGrants;  // that this program has
+
 struct Hello {
   uint32_t version = kProtocolVersion;
-  uint64_t features = 0;  // bits agreed by both ends; none are defined yet
+  uint64_t features = kFeatures;  // bits that the sender has
   std::string contract = kNumericContract;
   Role role = Role::kWorker;
   std::string name;        // for people; at most kNameBytesMax
@@ -79,9 +83,10 @@ struct Hello {
 
 struct Welcome {
   uint32_t version = kProtocolVersion;
-  uint64_t features = 0;  // those that both ends have
+  uint64_t features = kFeatures;  // those that both ends have
   std::string contract = kNumericContract;
   Duration status_interval = kStatusInterval;  // whole milliseconds on the wire
+  SignerKey signer{};                          // of a coordinator with keys
   bool operator==(const Welcome&) const = default;
 };
 
@@ -167,6 +172,10 @@ struct RouteGrant {
   int frames_in_flight_max = kFramesInFlightMax;
   uint64_t row_bytes_in_flight_max = kRowBytesInFlightMax;
   Duration lifetime = kRouteLifetime;  // from its receipt; whole milliseconds on the wire
+  // Where nodes have keys (grant.h):
+  PublicKey edge_key{};                  // whose holder alone may use it
+  CalendarTime expires{};                // no session begins with it later
+  std::optional<Signature> signature{};  // over all that a hop is shown
   bool operator==(const RouteGrant&) const = default;
 };
 
@@ -183,12 +192,16 @@ struct Activation {
   Rows rows;  // [n, n_embd]; none in an empty answer
 };
 
-// The frame begins after what the worker has; nothing was applied.
+// `seal` of what follows: that its sender made it, where nodes have keys (seal.h).
+
+// The frame begins after what the worker has; nothing was applied. Without a seal: who sends it has
+// no key of the session.
 struct NeedPrefix {
   SessionId session;
   uint32_t epoch = 0;
   uint64_t step = 0;
   int have = 0;  // positions that the worker holds
+  std::optional<SealTag> seal{};
   bool operator==(const NeedPrefix&) const = default;
 };
 
@@ -197,6 +210,7 @@ struct NeedRoute {
   SessionId session;
   uint32_t epoch = 0;
   uint64_t step = 0;
+  std::optional<SealTag> seal{};
   bool operator==(const NeedRoute&) const = default;
 };
 
@@ -206,16 +220,19 @@ struct Rejected {
   uint32_t epoch = 0;
   uint64_t step = 0;
   absl::Status status;
+  std::optional<SealTag> seal{};
   bool operator==(const Rejected&) const = default;
 };
 
 // The generation is over (End) or given up (Cancel).
 struct End {
   SessionId session;
+  std::optional<SealTag> seal{};
   bool operator==(const End&) const = default;
 };
 struct Cancel {
   SessionId session;
+  std::optional<SealTag> seal{};
   bool operator==(const Cancel&) const = default;
 };
 
@@ -226,6 +243,7 @@ struct Ended {
   uint64_t bytes = 0;
   uint64_t rows = 0;
   uint64_t compute_ns = 0;
+  std::optional<SealTag> seal{};
   bool operator==(const Ended&) const = default;
 };
 
@@ -235,10 +253,14 @@ struct Goodbye {
   bool operator==(const Goodbye&) const = default;
 };
 
-// The session's key, for this hop alone.
+// The session's key, for this hop alone, and why the hop may take it.
 struct Open {
   SessionId session;
   SealedKey key{};
+  RouteGrant grant{};  // as it was signed: ShownOf (grant.h)
+  uint32_t epoch = 0;
+  uint64_t step = 0;  // of a frame that the hop could not read; 0: none
+  std::optional<SealTag> seal{};
   bool operator==(const Open&) const = default;
 };
 
@@ -255,7 +277,7 @@ using AnyMessage =
 struct Outgoing {
   NodeId to;
   AnyMessage message;
-  std::optional<SecretKey> seal{};  // of a frame: what its rows are to be sealed with
+  std::optional<SecretKey> seal{};  // what it is to be sealed with (SealMessage)
 };
 
 }  // namespace mortar

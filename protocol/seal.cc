@@ -3,8 +3,11 @@
 #include <sodium.h>
 
 #include <cstring>
+#include <utility>
 
 #include "common/check.h"
+#include "protocol/grant.h"
+#include "protocol/packed.h"
 
 namespace mortar {
 namespace {
@@ -14,33 +17,17 @@ static_assert(kSealBytes == crypto_aead_chacha20poly1305_ietf_ABYTES);
 static_assert(kKeyBytes == crypto_aead_chacha20poly1305_ietf_KEYBYTES);
 
 constexpr char kRowsKeyContext[] = "mortar rows key 1";
+constexpr char kOpenKeyContext[] = "mortar open key 1";
+constexpr char kMessageContext[] = "mortar message 1";
 using Nonce = std::array<uint8_t, crypto_aead_chacha20poly1305_ietf_NPUBBYTES>;
 
-// Little-endian numbers one behind the other: the same bytes on every machine.
-class Packed {
- public:
-  template <typename T>
-  Packed& Add(T value) {
-    for (size_t i = 0; i < sizeof value; ++i) {
-      CHECK(size_ < bytes_.size());
-      bytes_[size_++] = static_cast<uint8_t>(static_cast<uint64_t>(value) >> (8 * i));
-    }
-    return *this;
-  }
-  void Add(const SessionId& id) {
-    for (const uint8_t byte : id.bytes) Add(byte);
-  }
-  const uint8_t* data() const { return bytes_.data(); }
-  size_t size() const { return size_; }
-
- private:
-  std::array<uint8_t, 160> bytes_{};
-  size_t size_ = 0;
-};
+using Associated = Packed<160>;
+// The largest is a Rejected with its reason.
+using PackedMessage = Packed<128 + kStatusTextBytesMax>;
 
 // All of an envelope but the tag.
-Packed AssociatedData(const Envelope& e) {
-  Packed data;
+Associated AssociatedData(const Envelope& e) {
+  Associated data;
   data.Add(e.session);
   data.Add(e.edge.value).Add(e.step).Add(e.epoch).Add(e.base).Add(e.n);
   data.Add(static_cast<uint8_t>(e.rows_wanted)).Add(e.flags);
@@ -87,8 +74,22 @@ absl::StatusOr<SessionKey> OpenSealed(const SealedKey& sealed, const KeyPair& ow
   return key;
 }
 
+SecretKey OpenKeyOf(const KeyPair& own, const PublicKey& other) {
+  SecretKey shared, key;
+  // A key that is a point of low order gives nothing to share; a pair's never is.
+  if (crypto_scalarmult(shared.bytes.data(), own.secret_key.bytes.data(), other.bytes.data()) !=
+      0) {
+    randombytes_buf(key.bytes.data(), key.bytes.size());
+    return key;
+  }
+  CHECK(crypto_generichash(key.bytes.data(), kKeyBytes,
+                           reinterpret_cast<const uint8_t*>(kOpenKeyContext),
+                           sizeof kOpenKeyContext, shared.bytes.data(), kKeyBytes) == 0);
+  return key;
+}
+
 SessionKey RowsKeyOf(const SessionKey& session, NodeId sender) {
-  Packed input;
+  Packed<32> input;
   for (const char c : kRowsKeyContext) input.Add(static_cast<uint8_t>(c));
   input.Add(sender.value);
   SessionKey key;
@@ -97,12 +98,12 @@ SessionKey RowsKeyOf(const SessionKey& session, NodeId sender) {
   return key;
 }
 
-absl::StatusOr<RouteKeys> NewRouteKeys(const RouteGrant& grant) {
-  RouteKeys keys{.session = NewSessionKey()};
+absl::StatusOr<RouteKeys> NewRouteKeys(const RouteGrant& grant, const KeyPair& own) {
+  RouteKeys keys{.session = NewSessionKey(), .shown = ShownOf(grant)};
   for (const Hop& hop : grant.hops) {
     const auto sealed = SealFor(hop.key, keys.session);
     if (!sealed.ok()) return WithContext(sealed.status(), "worker " + hop.name);
-    keys.for_hops.push_back(*sealed);
+    keys.for_hops.push_back({.key = *sealed, .seal = OpenKeyOf(own, hop.key)});
   }
   return keys;
 }
@@ -110,13 +111,81 @@ absl::StatusOr<RouteKeys> NewRouteKeys(const RouteGrant& grant) {
 void SealRows(const SessionKey& rows_key, Activation& frame) {
   Envelope& e = frame.envelope;
   e.flags |= kFlagSealed;
-  const Packed data = AssociatedData(e);
+  const Associated data = AssociatedData(e);
   unsigned long long tag_bytes = 0;
   uint8_t* rows = BytesOf(frame);
   CHECK(crypto_aead_chacha20poly1305_ietf_encrypt_detached(
             rows, e.seal.data(), &tag_bytes, rows, frame.rows.bytes(), data.data(), data.size(),
             nullptr, NonceOf(e).data(), rows_key.bytes.data()) == 0);
   CHECK(tag_bytes == e.seal.size());
+}
+
+// --- Other messages ---
+
+namespace {
+
+// What each says, one behind the other.
+void Say(PackedMessage& p, const NeedPrefix& m) {
+  p.Add(m.session).Add(m.epoch).Add(m.step).Add(m.have);
+}
+void Say(PackedMessage& p, const NeedRoute& m) { p.Add(m.session).Add(m.epoch).Add(m.step); }
+void Say(PackedMessage& p, const Rejected& m) {
+  p.Add(m.session).Add(m.epoch).Add(m.step).Add(static_cast<uint16_t>(m.status.code()));
+  p.AddText(Message(m.status).substr(0, kStatusTextBytesMax));  // as it is sent
+}
+void Say(PackedMessage& p, const End& m) { p.Add(m.session); }
+void Say(PackedMessage& p, const Cancel& m) { p.Add(m.session); }
+void Say(PackedMessage& p, const Ended& m) {
+  p.Add(m.session).Add(m.frames).Add(m.bytes).Add(m.rows).Add(m.compute_ns);
+}
+void Say(PackedMessage& p, const Open& m) {
+  p.Add(m.session).Add(m.key).Add(m.epoch).Add(m.step);
+  // Stands for the grant: whoever changes that has no signature for it.
+  p.Add(m.grant.signature.value_or(Signature{}));
+}
+
+template <typename M>
+concept IsSealed = requires(PackedMessage& p, const M& m) { Say(p, m); };
+
+template <IsSealed M>
+SealTag TagOf(const SecretKey& key, const M& message) {
+  PackedMessage p;
+  p.AddText(kMessageContext);
+  p.Add(static_cast<uint8_t>(AnyMessage(message).index()));
+  Say(p, message);
+  SealTag tag;
+  CHECK(crypto_generichash(tag.data(), tag.size(), p.data(), p.size(), key.bytes.data(),
+                           kKeyBytes) == 0);
+  return tag;
+}
+
+}  // namespace
+
+void SealMessage(const SecretKey& key, AnyMessage& message) {
+  if (auto* frame = std::get_if<Activation>(&message)) return SealRows(key, *frame);
+  std::visit(
+      [&](auto& m) {
+        using M = std::decay_t<decltype(m)>;
+        CHECK(IsSealed<M>);
+        if constexpr (IsSealed<M>) m.seal = TagOf(key, m);
+      },
+      message);
+}
+
+absl::Status CheckSeal(const SecretKey& key, const AnyMessage& message) {
+  return std::visit(
+      [&](const auto& m) -> absl::Status {
+        using M = std::decay_t<decltype(m)>;
+        if constexpr (IsSealed<M>) {
+          if (!m.seal) return PermissionDenied("the message is not sealed");
+          const SealTag tag = TagOf(key, m);
+          if (sodium_memcmp(tag.data(), m.seal->data(), tag.size()) == 0) return absl::OkStatus();
+          return PermissionDenied("the message's seal is not that of its session and sender");
+        } else {
+          return PermissionDenied("a message that nobody seals");
+        }
+      },
+      message);
 }
 
 absl::Status CheckNotSealed(const Activation& frame) {
@@ -127,7 +196,7 @@ absl::Status CheckNotSealed(const Activation& frame) {
 absl::Status OpenRows(const SessionKey& rows_key, Activation& frame) {
   const Envelope& e = frame.envelope;
   if ((e.flags & kFlagSealed) == 0) return PermissionDenied("the frame is not sealed");
-  const Packed data = AssociatedData(e);
+  const Associated data = AssociatedData(e);
   uint8_t* rows = BytesOf(frame);
   if (crypto_aead_chacha20poly1305_ietf_decrypt_detached(
           rows, nullptr, rows, frame.rows.bytes(), e.seal.data(), data.data(), data.size(),

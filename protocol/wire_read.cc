@@ -76,6 +76,23 @@ PublicKey ReadKey(capnp::Data::Reader data) {
   return key;
 }
 
+template <size_t n>
+std::array<uint8_t, n> ReadBytes(capnp::Data::Reader data, const char* field) {
+  std::array<uint8_t, n> bytes;
+  if (data.size() != n) {
+    throw Refusal{std::string(field) + " of " + std::to_string(data.size()) + " bytes, expected " +
+                  std::to_string(n)};
+  }
+  std::memcpy(bytes.data(), data.begin(), n);
+  return bytes;
+}
+
+// Absent where it has no bytes.
+std::optional<SealTag> ReadSeal(capnp::Data::Reader data) {
+  if (data.size() == 0) return std::nullopt;
+  return ReadBytes<kSealBytes>(data, "seal");
+}
+
 // Never negative and never backwards, so that sums and sizes of what was read stay within an int.
 LayerRange Read(wire::LayerRange::Reader in) {
   const LayerRange range{in.getBegin(), in.getEnd()};
@@ -143,7 +160,13 @@ Message ReadStep(wire::StepRef::Reader in) {
   m.session = Read(in.getSession());
   m.epoch = in.getEpoch();
   m.step = in.getStep();
+  m.seal = ReadSeal(in.getSeal());
   return m;
+}
+
+template <typename Message>
+Message ReadEnd(wire::SessionRef::Reader in) {
+  return {Read(in.getSession()), ReadSeal(in.getSeal())};
 }
 
 // --- Messages ---
@@ -173,6 +196,8 @@ Welcome Read(wire::Welcome::Reader in) {
                   " ms, expected " + Milliseconds(kStatusIntervalMin) + " to " +
                   Milliseconds(kStatusAgeMax)};
   }
+  const capnp::Data::Reader signer = in.getSigner();
+  if (signer.size() > 0) m.signer.bytes = ReadBytes<kKeyBytes>(signer, "signing key");
   return m;
 }
 
@@ -266,6 +291,12 @@ RouteGrant Read(wire::RouteGrant::Reader in) {
   grant.row_bytes_in_flight_max = in.getRowBytesInFlightMax();
   grant.lifetime = std::chrono::milliseconds(
       Int(static_cast<uint32_t>(std::min<uint64_t>(in.getLifetimeMs(), kIntMax)), "lifetime"));
+  grant.edge_key = ReadKey(in.getEdgeKey());
+  // Within what the type can count; beyond it is as good as never.
+  constexpr uint64_t kExpiresMax = uint64_t{1} << 62;
+  grant.expires = CalendarTime(std::chrono::milliseconds(std::min(in.getExpiresMs(), kExpiresMax)));
+  const capnp::Data::Reader signature = in.getSignature();  // once: what is read twice counts twice
+  if (signature.size() > 0) grant.signature = ReadBytes<kSignatureBytes>(signature, "signature");
   return grant;
 }
 
@@ -310,12 +341,11 @@ NeedPrefix Read(wire::NeedPrefix::Reader in) {
 Open Read(wire::Open::Reader in) {
   Open m;
   m.session = Read(in.getSession());
-  const capnp::Data::Reader key = in.getKey();
-  if (key.size() != m.key.size()) {
-    throw Refusal{"sealed key of " + std::to_string(key.size()) + " bytes, expected " +
-                  std::to_string(m.key.size())};
-  }
-  std::memcpy(m.key.data(), key.begin(), key.size());
+  m.key = ReadBytes<kSealedKeyBytes>(in.getKey(), "sealed key");
+  if (in.hasGrant()) m.grant = Read(in.getGrant());
+  m.epoch = in.getEpoch();
+  m.step = in.getStep();
+  m.seal = ReadSeal(in.getSeal());
   return m;
 }
 
@@ -328,7 +358,8 @@ Rejected Read(wire::Rejected::Reader in) {
 Ended Read(wire::Ended::Reader in) {
   constexpr uint64_t kNanosecondsMax = std::numeric_limits<int64_t>::max();
   if (in.getComputeNs() > kNanosecondsMax) throw Refusal{"compute time beyond 2^63 ns"};
-  return {Read(in.getSession()), in.getFrames(), in.getBytes(), in.getRows(), in.getComputeNs()};
+  return {Read(in.getSession()), in.getFrames(),    in.getBytes(),
+          in.getRows(),          in.getComputeNs(), ReadSeal(in.getSeal())};
 }
 
 AnyMessage Read(wire::Frame::Reader frame) {
@@ -354,9 +385,9 @@ AnyMessage Read(wire::Frame::Reader frame) {
     case wire::Frame::REJECTED:
       return Read(frame.getRejected());
     case wire::Frame::END:
-      return End{Read(frame.getEnd().getSession())};
+      return ReadEnd<End>(frame.getEnd());
     case wire::Frame::CANCEL:
-      return Cancel{Read(frame.getCancel().getSession())};
+      return ReadEnd<Cancel>(frame.getCancel());
     case wire::Frame::GOODBYE:
       return Goodbye{ReadError(frame.getGoodbye().getStatus(), "goodbye")};
     case wire::Frame::ALIVE:

@@ -77,10 +77,18 @@ unsigned Count(size_t n, size_t n_max) {
   return static_cast<unsigned>(n);
 }
 
-void PutStep(wire::StepRef::Builder out, const SessionId& session, uint32_t epoch, uint64_t step) {
-  Put(out.initSession(), session);
-  out.setEpoch(epoch);
-  out.setStep(step);
+// Absent where there is none.
+template <typename Builder>
+void PutSeal(Builder out, const std::optional<SealTag>& seal) {
+  if (seal) out.setSeal(capnp::Data::Reader(seal->data(), seal->size()));
+}
+
+template <typename Message>
+void PutStep(wire::StepRef::Builder out, const Message& m) {
+  Put(out.initSession(), m.session);
+  out.setEpoch(m.epoch);
+  out.setStep(m.step);
+  PutSeal(out, m.seal);
 }
 
 // --- Messages ---
@@ -104,6 +112,8 @@ void Put(wire::Frame::Builder out, const Welcome& m) {
   welcome.setFeatures(m.features);
   welcome.setContract(TextOf(m.contract, kContractBytesMax));
   welcome.setStatusIntervalMs(Milliseconds32(m.status_interval));
+  if (m.signer.empty()) return;
+  welcome.setSigner(capnp::Data::Reader(m.signer.bytes.data(), m.signer.bytes.size()));
 }
 
 void Put(wire::Frame::Builder out, const NodeStatus& m) {
@@ -169,21 +179,28 @@ void Put(wire::Hop::Builder out, const Hop& hop) {
   PutKey(hop.key, [&](auto key) { out.setKey(key); });
 }
 
+void Put(wire::RouteGrant::Builder out, const RouteGrant& grant) {
+  Put(out.initSession(), grant.session);
+  out.setEdge(grant.edge.value);
+  Put(out.initModel(), grant.model);
+  auto hops = out.initHops(Count(grant.hops.size(), kHopsMax));
+  for (unsigned i = 0; i < hops.size(); ++i) Put(hops[i], grant.hops[i]);
+  out.setContract(TextOf(grant.contract, kContractBytesMax));
+  out.setPositionsMax(static_cast<uint32_t>(grant.positions_max));
+  out.setFramesInFlightMax(static_cast<uint32_t>(grant.frames_in_flight_max));
+  out.setRowBytesInFlightMax(grant.row_bytes_in_flight_max);
+  out.setLifetimeMs(Milliseconds32(grant.lifetime));
+  PutKey(grant.edge_key, [&](auto key) { out.setEdgeKey(key); });
+  out.setExpiresMs(static_cast<uint64_t>(grant.expires.time_since_epoch().count()));
+  if (!grant.signature) return;
+  out.setSignature(capnp::Data::Reader(grant.signature->data(), grant.signature->size()));
+}
+
 void Put(wire::Frame::Builder out, const Route& m) {
   auto route = out.initRoute();
   route.setRequest(m.request);
   Put(route.initStatus(), m.status);
-  auto grant = route.initGrant();
-  Put(grant.initSession(), m.grant.session);
-  grant.setEdge(m.grant.edge.value);
-  Put(grant.initModel(), m.grant.model);
-  auto hops = grant.initHops(Count(m.grant.hops.size(), kHopsMax));
-  for (unsigned i = 0; i < hops.size(); ++i) Put(hops[i], m.grant.hops[i]);
-  grant.setContract(TextOf(m.grant.contract, kContractBytesMax));
-  grant.setPositionsMax(static_cast<uint32_t>(m.grant.positions_max));
-  grant.setFramesInFlightMax(static_cast<uint32_t>(m.grant.frames_in_flight_max));
-  grant.setRowBytesInFlightMax(m.grant.row_bytes_in_flight_max);
-  grant.setLifetimeMs(Milliseconds32(m.grant.lifetime));
+  Put(route.initGrant(), m.grant);
 }
 
 void Put(wire::Frame::Builder out, const Activation& m) {
@@ -205,23 +222,27 @@ void Put(wire::Frame::Builder out, const Activation& m) {
 
 void Put(wire::Frame::Builder out, const NeedPrefix& m) {
   auto need = out.initNeedPrefix();
-  PutStep(need.initStep(), m.session, m.epoch, m.step);
+  PutStep(need.initStep(), m);
   need.setHave(static_cast<uint32_t>(m.have));
 }
 
-void Put(wire::Frame::Builder out, const NeedRoute& m) {
-  PutStep(out.initNeedRoute(), m.session, m.epoch, m.step);
-}
+void Put(wire::Frame::Builder out, const NeedRoute& m) { PutStep(out.initNeedRoute(), m); }
 
 void Put(wire::Frame::Builder out, const Rejected& m) {
   auto rejected = out.initRejected();
-  PutStep(rejected.initStep(), m.session, m.epoch, m.step);
+  PutStep(rejected.initStep(), m);
   Put(rejected.initStatus(), m.status);
 }
 
-void Put(wire::Frame::Builder out, const End& m) { Put(out.initEnd().initSession(), m.session); }
+void Put(wire::Frame::Builder out, const End& m) {
+  auto end = out.initEnd();
+  Put(end.initSession(), m.session);
+  PutSeal(end, m.seal);
+}
 void Put(wire::Frame::Builder out, const Cancel& m) {
-  Put(out.initCancel().initSession(), m.session);
+  auto cancel = out.initCancel();
+  Put(cancel.initSession(), m.session);
+  PutSeal(cancel, m.seal);
 }
 void Put(wire::Frame::Builder out, const Goodbye& m) {
   Put(out.initGoodbye().initStatus(), m.status);
@@ -231,6 +252,10 @@ void Put(wire::Frame::Builder out, const Open& m) {
   auto open = out.initOpen();
   Put(open.initSession(), m.session);
   open.setKey(capnp::Data::Reader(m.key.data(), m.key.size()));
+  if (m.grant.signature) Put(open.initGrant(), m.grant);
+  open.setEpoch(m.epoch);
+  open.setStep(m.step);
+  PutSeal(open, m.seal);
 }
 void Put(wire::Frame::Builder out, const Ended& m) {
   auto ended = out.initEnded();
@@ -239,6 +264,7 @@ void Put(wire::Frame::Builder out, const Ended& m) {
   ended.setBytes(m.bytes);
   ended.setRows(m.rows);
   ended.setComputeNs(m.compute_ns);
+  PutSeal(ended, m.seal);
 }
 
 }  // namespace

@@ -283,6 +283,7 @@ bool ZmqTransport::State::MayStay(const ZmqLink& link) const {
 }
 
 void ZmqTransport::State::TurnOut(ZmqLink& link, Time now) {
+  ++counters.revoked;
   NoteNotAllowed(link.key, "taken off the list", now);
   const Goodbye goodbye{PermissionDenied("this node's key is not on the allow-list any more")};
   const NodeId node = link.node;

@@ -157,7 +157,7 @@ struct ZmqTransport::State {
   std::optional<Incoming> TakeHello(ZmqSocket& socket, ZmqLink* link, const ZmqSocket::Head& head,
                                     NodeId from, Hello& hello, Time now);
   // Whether a Hello says of its sender what its connection proved, and its role is allowed.
-  absl::Status CheckIdentity(const PublicKey& speaker, NodeId from, const Hello& hello) const;
+  absl::Status CheckIdentity(const PublicKey& speaker, NodeId from, const Hello& hello);
   size_t LinksOf(const PublicKey& key) const;
   // Counted, and in the log once a second: whoever made a mistake in a list looks there.
   void NoteNotAllowed(const PublicKey& key, const std::string& why, Time now);

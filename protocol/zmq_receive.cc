@@ -106,12 +106,14 @@ void ZmqTransport::State::NoteNotAllowed(const PublicKey& key, const std::string
 }
 
 absl::Status ZmqTransport::State::CheckIdentity(const PublicKey& speaker, NodeId from,
-                                                const Hello& hello) const {
+                                                const Hello& hello) {
   if (!options.keys) return absl::OkStatus();
   if (hello.key != speaker || from != NodeIdOf(speaker, hello.instance)) {
+    ++counters.forged_ids;
     return PermissionDenied("node id " + ToString(from) + " is not one of this key's");
   }
   if (!options.allowed.Allows(speaker, hello.role)) {
+    ++(options.allowed.Knows(speaker) ? counters.wrong_roles : counters.revoked);
     return PermissionDenied(std::string("this node's key is not allowed as ") + Name(hello.role));
   }
   return absl::OkStatus();
@@ -153,7 +155,10 @@ std::optional<Incoming> ZmqTransport::State::TakeHello(ZmqSocket& socket, ZmqLin
     return Incoming{.from = from, .message = std::move(hello)};
   }
   absl::Status fits = CheckHello(hello, ModelOf(options.card));
-  if (!fits.ok()) return refuse(std::move(fits));
+  if (!fits.ok()) {
+    ++counters.other_terms;
+    return refuse(std::move(fits));
+  }
   if (link == nullptr) Opened(Accept(connection, from, hello, now), from, now);
   Answer(socket, connection, from, WelcomeFor(hello));
   return std::nullopt;
@@ -179,7 +184,7 @@ bool ZmqTransport::State::ProbeConnection(NodeId node) {
 std::optional<Incoming> ZmqTransport::State::TakeWelcome(ZmqLink& link, NodeId from,
                                                          Welcome& welcome, Time now) {
   const bool expected = link.own != nullptr && (link.node == from || link.node == kNoNode);
-  const absl::Status fits = CheckWelcome(welcome);
+  const absl::Status fits = CheckWelcome(welcome, options.keys.has_value());
   if (!expected || !fits.ok()) {
     ++counters.impostors;
     if (expected && &link == upstream) upstream_refusal = fits;
@@ -227,6 +232,7 @@ std::optional<Incoming> ZmqTransport::State::TakeFromLink(ZmqSocket& socket, Zmq
     const absl::Status fits = TakeRows(socket, head, *frame);
     if (!fits.ok()) {
       ++counters.malformed;
+      ++counters.wrong_sizes;
       frame->rows = {};
       const Envelope& e = frame->envelope;
       if (e.is_answer()) {

@@ -48,6 +48,20 @@ void ChooseId(ZmqOptions& options, RandomSource& random) {
   }
 }
 
+Counts RefusalsOf(const ZmqCounters& n) {
+  return {{"malformed", n.malformed - n.wrong_sizes},
+          {"wrong_sizes", n.wrong_sizes},
+          {"strangers", n.strangers},
+          {"impostors", n.impostors},
+          {"misdirected", n.misdirected},
+          {"unknown_keys", n.not_allowed - n.forged_ids - n.wrong_roles - n.revoked},
+          {"forged_ids", n.forged_ids},
+          {"wrong_roles", n.wrong_roles},
+          {"revoked_keys", n.revoked},
+          {"other_terms", n.other_terms},
+          {"queues_full", n.queues_full}};
+}
+
 // --- Sending ---
 
 ZmqLink* ZmqTransport::State::PathTo(NodeId to) {
@@ -97,6 +111,7 @@ absl::Status ZmqTransport::State::Queue(ZmqLink& link, PendingMessage message) {
   const size_t bytes = message.bytes();
   if (link.pending_bytes + bytes > kQueueBytesPerPeerMax ||
       link.pending.size() >= kQueueMessagesPerPeerMax || pending_bytes + bytes > kQueueBytesMax) {
+    ++counters.queues_full;
     return ResourceExhausted("queue to node " + ToString(link.node) +
                              " is full: " + std::to_string(link.pending.size()) + " messages, " +
                              std::to_string(link.pending_bytes) + " bytes, to all nodes " +

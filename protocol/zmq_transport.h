@@ -55,6 +55,7 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/counts.h"
 #include "common/log.h"
 #include "protocol/allow_list.h"
 #include "protocol/keys.h"
@@ -91,11 +92,22 @@ struct ZmqCounters {
   uint64_t impostors = 0;    // in the name of another node
   uint64_t misdirected = 0;  // for another node, at a node that does not forward
   uint64_t not_allowed = 0;  // connections and Hellos of keys that are not on the list
+  // Of these:
+  uint64_t wrong_sizes = 0;  // of `malformed`: rows of other sizes than their envelope says
+  uint64_t forged_ids = 0;   // of `not_allowed`: ids that are not the key's
+  uint64_t wrong_roles = 0;  // of `not_allowed`: keys of the list, as what they are not on it
+  uint64_t revoked = 0;      // of `not_allowed`: links of keys that were taken off the list
+  // Besides:
+  uint64_t other_terms = 0;  // Hellos of another version, contract or model
+  uint64_t queues_full = 0;  // messages for peers that take too little, or none
   uint64_t forwarded = 0;
   uint64_t undeliverable = 0;
   uint64_t dialled = 0;
   uint64_t links_lost = 0;
 };
+
+// What was refused, by reason; each refusal once.
+Counts RefusalsOf(const ZmqCounters& counters);
 
 class ZmqTransport final : public Transport {
  public:

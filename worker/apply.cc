@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/check.h"
+#include "protocol/grant.h"
 #include "worker/frames.h"
 #include "worker/state.h"
 
@@ -25,6 +26,7 @@ void On(WorkerState& s, Time, NodeId from, Welcome& welcome) {
     return;
   }
   s.phase = WorkerPhase::kJoined;
+  if (!welcome.signer.empty()) Trust(s.signers, welcome.signer);
   s.status_interval = welcome.status_interval;
   s.status_owed = true;
 }
@@ -38,7 +40,8 @@ void On(WorkerState& s, Time, NodeId from, Goodbye& goodbye) {
       if (session.edge != from && session.next != from) continue;
       // The edge too, if there is another way to it: an answer may have been on the one that is
       // lost.
-      Owe(s, session.edge,
+      OweEdge(
+          s, session.edge,
           NeedRoute{.session = session.id, .epoch = session.epoch, .step = session.accepted_step});
       if (session.edge == from) EndSession(s, static_cast<int>(i));
     }
@@ -52,6 +55,14 @@ void On(WorkerState& s, Time, NodeId from, Goodbye& goodbye) {
     s.phase = WorkerPhase::kRefused;
     s.refusal = std::move(goodbye.status);
   }
+}
+
+// Ended here, and its edge asked for another route.
+void SendAway(WorkerState& s, int place) {
+  const WorkerSession& session = s.places[static_cast<size_t>(place)];
+  OweEdge(s, session.edge,
+          NeedRoute{.session = session.id, .epoch = session.epoch, .step = session.accepted_step});
+  EndSession(s, place);
 }
 
 absl::Status CheckPlacement(const WorkerState& s, const Placement& p) {
@@ -109,9 +120,7 @@ void On(WorkerState& s, Time, NodeId from, Placement& placement) {
     const WorkerSession& session = s.places[i];
     if (!session.used || session.ending) continue;
     // Its edge need not find out by a deadline.
-    Owe(s, session.edge,
-        NeedRoute{.session = session.id, .epoch = session.epoch, .step = session.accepted_step});
-    EndSession(s, static_cast<int>(i));
+    SendAway(s, static_cast<int>(i));
   }
 }
 
@@ -132,7 +141,10 @@ void On(WorkerState& s, Time now, WorkerReceived& e) {
   std::visit([&](auto& message) { On(s, now, e.from, message); }, e.message);
 }
 
-void On(WorkerState& s, Time, FrameBroken& e) { Reject(s, e.envelope, std::move(e.status)); }
+void On(WorkerState& s, Time, FrameBroken& e) {
+  ++s.counters.broken_frames;
+  Reject(s, e.envelope, std::move(e.status));
+}
 
 // A key that was lost on its way comes again with the edge's next epoch.
 void On(WorkerState& s, Time, FrameUnopened& e) {
@@ -144,7 +156,16 @@ void On(WorkerState& s, Time, FrameUnopened& e) {
 
 void On(WorkerState& s, Time, WorkerSealBroken&) { ++s.counters.broken_seals; }
 
-void On(WorkerState& s, Time, KeyOpened& e) { TakeKey(s, e.edge, e.session, e.seal); }
+void On(WorkerState& s, Time, EndUnopened&) { ++s.counters.unopened; }
+
+void On(WorkerState& s, Time, KeyOpened& e) { TakeKey(s, e); }
+
+void On(WorkerState& s, Time, GrantRefused& e) {
+  ++s.counters.bad_grants;
+  Owe(s, e.edge, NeedRoute{.session = e.session, .epoch = e.epoch, .step = e.step}, e.own);
+}
+
+void On(WorkerState& s, Time, ForeignGrant&) { ++s.counters.bad_grants; }
 
 void On(WorkerState& s, Time, FrameSent& e) {
   const auto found = s.place_of.find(e.session);
@@ -297,8 +318,9 @@ void On(WorkerState& s, Time, PagesReleased& e) {
   }
 }
 
-void On(WorkerState& s, Time, Expired& e) {
+void On(WorkerState& s, Time now, Expired& e) {
   ++s.counters.expired;
+  if (now > s.places[static_cast<size_t>(e.place)].quota.until) return SendAway(s, e.place);
   EndSession(s, e.place);
 }
 

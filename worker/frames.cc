@@ -15,7 +15,8 @@ int PagesFor(int positions) { return (positions + kKvPagePositions - 1) / kKvPag
 
 void Reject(WorkerState& s, const Envelope& e, absl::Status why) {
   ++s.counters.rejected;
-  Owe(s, e.edge,
+  OweEdge(
+      s, e.edge,
       Rejected{.session = e.session, .epoch = e.epoch, .step = e.step, .status = std::move(why)});
 }
 
@@ -65,7 +66,7 @@ void EndById(WorkerState& s, NodeId from, const SessionId& id) {
   Remember(s.ended, kEndedSessionsRemembered, id);
   Ended ended = session.sent;
   ended.session = id;
-  Owe(s, session.edge, ended);
+  OweEdge(s, session.edge, ended);
   EndSession(s, found->second);
 }
 
@@ -81,13 +82,18 @@ const SessionSeal* FindSeal(const WorkerState& s, const SessionId& id) {
   return opened == nullptr ? nullptr : &opened->seal;
 }
 
-void TakeKey(WorkerState& s, NodeId edge, const SessionId& session, const SessionSeal& seal) {
-  if (s.ended.ids.contains(session) || s.ended_unknown.ids.contains(session)) {
+void TakeKey(WorkerState& s, const KeyOpened& e) {
+  if (s.ended.ids.contains(e.session) || s.ended_unknown.ids.contains(e.session)) {
     ++s.counters.ended_session;
-  } else if (!s.place_of.contains(session)) {
-    s.opened.Add(session, {.edge = edge, .seal = seal});
+    return;
   }
   // One that is here has its key, which an edge keeps for as long as its route.
+  if (s.place_of.contains(e.session)) return;
+  s.opened.Add(e.session, {.edge = e.edge, .seal = e.seal, .quota = e.quota});
+  if (e.step == 0) return;
+  // The frame was not read: now that what this node says can be believed, it asks for it again.
+  ++s.counters.need_prefix;
+  OweEdge(s, e.edge, NeedPrefix{.session = e.session, .epoch = e.epoch, .step = e.step});
 }
 
 // --- Frames ---
@@ -119,13 +125,21 @@ bool AdmitStep(WorkerState& s, WorkerSession& session, const Envelope& e) {
   return true;
 }
 
+// Of a session that is here, or of one that was opened and begins.
+SessionQuota QuotaOf(const WorkerState& s, const WorkerSession* session, const SessionId& id) {
+  if (session != nullptr) return session->quota;
+  const OpenedSession* opened = s.opened.Find(id);
+  return opened == nullptr ? SessionQuota{} : opened->quota;
+}
+
 // The bounds of one session's queue and of the pool of pages.
 absl::Status CheckRoom(const WorkerState& s, const WorkerSession* session, const Envelope& e,
                        size_t row_bytes) {
+  const SessionQuota quota = QuotaOf(s, session, e.session);
   const size_t queued = session == nullptr ? 0 : session->frames.size();
   const size_t queued_bytes = session == nullptr ? 0 : session->queued_bytes;
-  if (queued >= static_cast<size_t>(kFramesInFlightMax) ||
-      queued_bytes + row_bytes > kRowBytesInFlightMax) {
+  if (queued >= static_cast<size_t>(quota.frames_max) ||
+      queued_bytes + row_bytes > quota.row_bytes_max) {
     return ResourceExhausted("the session has " + std::to_string(queued) + " frames and " +
                              std::to_string(queued_bytes) + " bytes queued already");
   }
@@ -136,6 +150,10 @@ absl::Status CheckRoom(const WorkerState& s, const WorkerSession* session, const
   if (e.base + e.n > static_cast<uint32_t>(s.positions_max)) {
     return OutOfRange("position " + std::to_string(e.base + e.n) + " is beyond this worker's " +
                       std::to_string(s.positions_max));
+  }
+  if (e.base + e.n > static_cast<uint32_t>(quota.positions_max)) {
+    return OutOfRange("position " + std::to_string(e.base + e.n) +
+                      " is beyond the route's quota of " + std::to_string(quota.positions_max));
   }
   const int pages_more =
       PagesFor(static_cast<int>(e.base + e.n)) - (session == nullptr ? 0 : session->pages);
@@ -166,6 +184,7 @@ int OpenSession(WorkerState& s, NodeId from, const Envelope& e) {
   session.epoch = e.epoch;
   if (const OpenedSession* opened = s.opened.Find(e.session); opened != nullptr) {
     session.seal = opened->seal;
+    session.quota = opened->quota;
     s.opened.Remove(e.session);
   }
   s.place_of.emplace(e.session, place);
@@ -200,7 +219,7 @@ void TakeFrame(WorkerState& s, Time now, NodeId from, Activation& frame) {
   const Envelope& e = frame.envelope;
   if (s.load != LoadPhase::kReady || e.layer.value_or(s.layers.begin) != s.layers.begin) {
     ++s.counters.need_route;
-    return Owe(s, e.edge, NeedRoute{.session = e.session, .epoch = e.epoch, .step = e.step});
+    return OweEdge(s, e.edge, NeedRoute{.session = e.session, .epoch = e.epoch, .step = e.step});
   }
   if (s.ended.ids.contains(e.session) || s.ended_unknown.ids.contains(e.session)) {
     ++s.counters.ended_session;
@@ -224,8 +243,9 @@ void TakeFrame(WorkerState& s, Time now, NodeId from, Activation& frame) {
   const int have = session == nullptr ? 0 : session->have;
   if (static_cast<int>(e.base) > have) {
     ++s.counters.need_prefix;
-    return Owe(s, e.edge,
-               NeedPrefix{.session = e.session, .epoch = e.epoch, .step = e.step, .have = have});
+    return OweEdge(
+        s, e.edge,
+        NeedPrefix{.session = e.session, .epoch = e.epoch, .step = e.step, .have = have});
   }
   absl::Status room = CheckRoom(s, session, e, frame.rows.bytes());
   if (!room.ok()) return Reject(s, e, std::move(room));

@@ -12,8 +12,15 @@ inline void Owe(WorkerState& s, NodeId to, AnyMessage message,
   s.outbox.push_back({.to = to, .message = std::move(message), .seal = std::move(seal)});
 }
 
-// The key of a session came from `edge`.
-void TakeKey(WorkerState& s, NodeId edge, const SessionId& session, const SessionSeal& seal);
+// To a session's edge, sealed where the session's key is here.
+template <typename Message>
+void OweEdge(WorkerState& s, NodeId edge, Message message) {
+  const SessionSeal* seal = FindSeal(s, message.session);
+  Owe(s, edge, std::move(message), seal ? std::optional<SessionKey>(seal->own) : std::nullopt);
+}
+
+// The key of a session came from its edge, with a good grant.
+void TakeKey(WorkerState& s, const KeyOpened& opened);
 
 // A frame that CheckFrame let pass: dropped, answered or accepted.
 void TakeFrame(WorkerState& s, Time now, NodeId from, Activation& frame);

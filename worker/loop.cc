@@ -1,9 +1,11 @@
 #include "worker/loop.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/check.h"
 #include "protocol/boundary.h"
+#include "protocol/grant.h"
 #include "worker/jobs.h"
 
 namespace mortar {
@@ -11,6 +13,16 @@ namespace {
 
 // One round takes at most so many messages, so that it plans even under a flood.
 constexpr int kMessagesPerStep = 256;
+// Of them so many that bring a key: each takes some 0.2 ms to check, and a loop is awake again
+// soon.
+constexpr int kOpensPerStep = 8;
+
+// Of which session a message says that it is over; null: no such message.
+const SessionId* EndedBy(const AnyMessage& message) {
+  if (const auto* end = std::get_if<End>(&message)) return &end->session;
+  if (const auto* cancel = std::get_if<Cancel>(&message)) return &cancel->session;
+  return nullptr;
+}
 
 // As the planner counts them: of the file, whatever they are packed to.
 uint64_t BytesOf(const std::vector<LayerBrick>& bricks) {
@@ -33,6 +45,7 @@ struct Worker::Rest {
   bool PollJobs(Time now);
   bool PollMessages(Time now);
   void TakeOpen(Time now, NodeId from, const Open& open);
+  bool OpenEnd(Time now, NodeId from, const AnyMessage& message, const SessionId& session);
   bool OpenFrame(Time now, NodeId from, Activation& frame);
   void SendOwed();
   bool Execute(Time now);
@@ -102,14 +115,17 @@ bool Worker::Rest::PollJobs(Time now) {
 }
 
 bool Worker::Rest::PollMessages(Time now) {
-  int n = 0;
+  int n = 0, opens = 0;
   for (; n < kMessagesPerStep; ++n) {
     std::optional<Incoming> incoming = parts.transport.Poll();
     if (!incoming) break;
     if (const auto* open = std::get_if<Open>(&incoming->message)) {
       TakeOpen(now, incoming->from, *open);
+      if (++opens >= kOpensPerStep) break;
       continue;
     }
+    const SessionId* ended = EndedBy(incoming->message);
+    if (ended != nullptr && !OpenEnd(now, incoming->from, incoming->message, *ended)) continue;
     if (auto* frame = std::get_if<Activation>(&incoming->message)) {
       if (!OpenFrame(now, incoming->from, *frame)) continue;
       absl::Status fits = CheckFrame(*frame, state.options.model.n_embd);
@@ -125,10 +141,62 @@ bool Worker::Rest::PollMessages(Time now) {
 
 void Worker::Rest::TakeOpen(Time now, NodeId from, const Open& open) {
   if (parts.keys == nullptr) return Apply(state, now, WorkerSealBroken{});
+  if (state.place_of.contains(open.session)) return;  // it has its key, for as long as its route
+  // Whose key the grant names is the grant's word, until its signature was checked.
+  const RouteGrant& grant = open.grant;
+  const SecretKey of_edge = OpenKeyOf(*parts.keys, grant.edge_key);
   const auto key = OpenSealed(open.key, *parts.keys);
-  if (!key.ok()) return Apply(state, now, WorkerSealBroken{});
-  const SessionSeal seal{.session = *key, .own = RowsKeyOf(*key, parts.transport.self())};
-  Apply(state, now, KeyOpened{.edge = from, .session = open.session, .seal = seal});
+  if (!key.ok() || !CheckSeal(of_edge, open).ok()) return Apply(state, now, WorkerSealBroken{});
+  const NodeId self = parts.transport.self();
+  const SessionSeal seal{.session = *key, .own = RowsKeyOf(*key, self)};
+  const CalendarTime today = parts.clock.Calendar();
+  absl::Status good = CheckShown(grant,
+                                 {.node = self,
+                                  .key = parts.keys->public_key,
+                                  .layers = state.layers,
+                                  .model = state.options.model.digest},
+                                 from, today);
+  if (good.ok() && grant.session != open.session) {
+    good = PermissionDenied("the route is another session's");
+  }
+  if (good.ok()) good = CheckSignature(state.signers, grant);
+  if (!good.ok()) {
+    parts.log.Debug("bad_grant", {{"edge", ToString(from)}, {"why", Message(good)}});
+    if (grant.edge != from) return Apply(state, now, ForeignGrant{});
+    return Apply(state, now,
+                 GrantRefused{.edge = from,
+                              .session = open.session,
+                              .own = seal.own,
+                              .epoch = open.epoch,
+                              .step = open.step});
+  }
+  constexpr auto kLifetime = std::chrono::duration_cast<std::chrono::milliseconds>(kRouteLifetime);
+  const SessionQuota quota{
+      .positions_max = grant.positions_max,
+      .frames_max = std::clamp(grant.frames_in_flight_max, 0, kFramesInFlightMax),
+      .row_bytes_max = std::min<size_t>(grant.row_bytes_in_flight_max, kRowBytesInFlightMax),
+      .until = now + std::min(grant.expires - today, kLifetime) + kClockSkewMax};
+  Apply(state, now,
+        KeyOpened{.edge = from,
+                  .session = open.session,
+                  .seal = seal,
+                  .quota = quota,
+                  .epoch = open.epoch,
+                  .step = open.step});
+}
+
+// False: it is not its edge that ends the session, as far as this node can know.
+bool Worker::Rest::OpenEnd(Time now, NodeId from, const AnyMessage& message,
+                           const SessionId& session) {
+  if (parts.keys == nullptr) return true;
+  const SessionSeal* seal = FindSeal(state, session);
+  if (seal == nullptr) {
+    Apply(state, now, EndUnopened{});
+    return false;
+  }
+  const absl::Status sealed = CheckSeal(RowsKeyOf(seal->session, from), message);
+  if (!sealed.ok()) Apply(state, now, WorkerSealBroken{});
+  return sealed.ok();
 }
 
 // False: the frame is not one for this node, and was dealt with.
@@ -155,7 +223,7 @@ void Worker::Rest::SendOwed() {
   const Time now = parts.clock.Now();
   for (size_t i = 0; i < state.outbox.size(); ++i) {
     Outgoing& outgoing = state.outbox[i];
-    if (outgoing.seal) SealRows(*outgoing.seal, std::get<Activation>(outgoing.message));
+    if (outgoing.seal) SealMessage(*outgoing.seal, outgoing.message);
     std::optional<FrameSent> frame;
     if (const auto* f = std::get_if<Activation>(&outgoing.message)) {
       frame = {.session = f->envelope.session,

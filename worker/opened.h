@@ -1,9 +1,11 @@
 // Keys of sessions that have not begun: an edge sends them before the first frame.
 #pragma once
 
+#include <limits>
 #include <optional>
 #include <unordered_map>
 
+#include "common/clock.h"
 #include "common/ring_queue.h"
 #include "protocol/ids.h"
 #include "protocol/seal.h"
@@ -15,9 +17,18 @@ inline constexpr size_t kOpenedPerEdgeMax = 64;
 // Of all edges together: some 200 bytes each. More push out the oldest of all.
 inline constexpr size_t kOpenedMax = 4096;
 
+// What a session's grant lets it have of a worker. Without keys: what any session may have.
+struct SessionQuota {
+  int positions_max = std::numeric_limits<int>::max();
+  int frames_max = kFramesInFlightMax;          // queued
+  size_t row_bytes_max = kRowBytesInFlightMax;  // of their rows
+  Time until = Time::max();                     // the session is ended then
+};
+
 struct OpenedSession {
   NodeId edge;
   SessionSeal seal;
+  SessionQuota quota{};
 };
 
 class OpenedSessions {

@@ -12,7 +12,8 @@
 //                                                | kDecodeStreakMax decode batches
 //   the same, while a session decodes            | prefill in slices of kSliceTime, one in every
 //                                                | second batch while decode waits
-//   a session was silent for kSessionIdleMax     | it expires (looked for with each status)
+//   a session was silent for kSessionIdleMax,    | it expires (looked for with each status)
+//   or its grant is over                         |
 #include <algorithm>
 
 #include "engine/batch/kv_pages.h"
@@ -112,7 +113,8 @@ void Plan(const WorkerState& s, Time now, WorkerPlan& plan) {
   for (const auto& [id, place] : s.place_of) {
     const WorkerSession& session = s.places[static_cast<size_t>(place)];
     const bool idle = session.frames.empty() && !session.running;
-    if (idle && now - session.heard > kSessionIdleMax) plan.expired.push_back(place);
+    const bool silent = idle && now - session.heard > kSessionIdleMax;
+    if (silent || now > session.quota.until) plan.expired.push_back(place);
   }
 }
 
@@ -133,6 +135,19 @@ NodeStatus StatusOf(const WorkerState& s) {
                     .round_trip_ns = s.round_trip.ns(),
                     .memory_bytes = s.options.memory_bytes,
                     .kv_bytes_per_layer = s.options.kv_bytes_per_layer};
+}
+
+Counts RefusalsOf(const WorkerCounters& n) {
+  return {{"old_epochs", n.old_epoch},
+          {"replays", n.old_step},
+          {"ended_sessions", n.ended_session},
+          {"foreign_edges", n.foreign_edge},
+          {"broken_seals", n.broken_seals},
+          {"unopened", n.unopened},
+          {"bad_grants", n.bad_grants},
+          {"broken_frames", n.broken_frames},
+          {"no_room", n.rejected - n.broken_frames},
+          {"unexpected", n.unexpected}};
 }
 
 }  // namespace mortar

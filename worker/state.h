@@ -32,8 +32,13 @@
 //   base > have                           | NeedPrefix; nothing is applied
 //   not sealed for its session, where     | dropped and counted, before anything else is read
 //   nodes have keys                       |
-//   key of its session is not here        | NeedPrefix: the edge sends the key again
-//   Open                                  | the key is kept until the session begins
+//   key of its session is not here        | NeedPrefix, which cannot be sealed: the edge sends the
+//                                         | key again
+//   Open whose grant is good              | the key is kept until the session begins; NeedPrefix
+//                                         | when the edge was asked for it
+//   Open whose grant is not               | counted; NeedRoute where the edge itself showed it
+//   End, Cancel that its edge did not     | dropped and counted
+//   seal, where nodes have keys           |
 //   queue, sessions or pages are full     | Rejected; nothing is applied
 //   otherwise                             | accepted: pages taken, have = base + n, queued
 //   End, Cancel of its edge               | its queue goes, its pages are freed and zeroed; Ended
@@ -43,7 +48,8 @@
 //   BatchDone                             | rows of whole frames forwarded to the next hop, or
 //                                         | answered to the edge
 //   PagesReleased                         | pages are free again; the session's place too
-//   Expired                               | as End, for a session that was silent
+//   Expired                               | as End, for a session that was silent, or whose grant
+//                                         | is over: its edge is owed NeedRoute
 #pragma once
 
 #include <optional>
@@ -54,6 +60,7 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/counts.h"
 #include "common/ring_queue.h"
 #include "common/speed_meter.h"
 #include "protocol/messages.h"
@@ -99,6 +106,7 @@ struct WorkerSession {
   NodeId sender;                      // of its first frame: the edge, or the worker before this one
   NodeId next = kNoNode;              // to whom its newest rows went on; kNoNode: none, or the edge
   std::optional<SessionSeal> seal{};  // where nodes have keys
+  SessionQuota quota{};               // of its grant
   uint32_t epoch = 0;
   uint64_t accepted_step = 0;  // newest step that was queued or run
   int have = 0;                // positions after everything queued has run
@@ -140,10 +148,13 @@ struct WorkerCounters {
   uint64_t old_step = 0;       // dropped
   uint64_t ended_session = 0;  // dropped: came after End
   uint64_t foreign_edge = 0;   // dropped: the session is another's
-  uint64_t broken_seals = 0;   // dropped: frames and keys that were not sealed for this node
+  uint64_t broken_seals = 0;   // dropped: what was not sealed for this node by whom it names
+  uint64_t unopened = 0;       // dropped: ends of sessions whose key is not here
+  uint64_t bad_grants = 0;     // Open whose grant is not signed, another's, for others, or expired
   uint64_t need_prefix = 0;
   uint64_t need_route = 0;
   uint64_t rejected = 0;
+  uint64_t broken_frames = 0;  // of `rejected`: sizes that cannot be, rows that are not finite
   uint64_t batches = 0;
   uint64_t rows = 0;
   uint64_t expired = 0;
@@ -167,6 +178,7 @@ struct WorkerState {
   uint64_t weight_bytes = 0;  // of them
   SpeedMeter speed;
   RoundTripMeter round_trip;
+  std::vector<SignerKey> signers;  // of coordinators that welcomed it: whose grants it takes
 
   bool busy = false;                                    // a job has the engine
   std::vector<WorkerSession> places;                    // options.sessions_max
@@ -201,12 +213,24 @@ struct FrameBroken {  // a frame that CheckFrame refused
 struct FrameUnopened {  // of a session whose key is not here
   Envelope envelope;
 };
-struct WorkerSealBroken {};  // a frame or a key that was not sealed for this node
+struct WorkerSealBroken {};  // what was not sealed for this node by whom it names
+struct EndUnopened {};       // End or Cancel of a session whose key is not here
 struct KeyOpened {
   NodeId edge;
   SessionId session;
   SessionSeal seal;
+  SessionQuota quota{};
+  uint32_t epoch = 0;
+  uint64_t step = 0;  // of the frame for which the key was asked; 0: it was not
 };
+struct GrantRefused {  // of an edge that holds the key that the grant names
+  NodeId edge;
+  SessionId session;
+  SessionKey own;  // to seal the answer with
+  uint32_t epoch = 0;
+  uint64_t step = 0;
+};
+struct ForeignGrant {};  // of anybody else
 struct FrameSent {
   SessionId session;
   uint64_t bytes = 0;
@@ -237,8 +261,9 @@ struct Expired {
   int place = 0;
 };
 using WorkerEvent = std::variant<WorkerReceived, FrameBroken, FrameUnopened, WorkerSealBroken,
-                                 KeyOpened, FrameSent, HelloSent, StatusSent, LoadStarted, LoadDone,
-                                 BatchStarted, BatchDone, ReleaseStarted, PagesReleased, Expired>;
+                                 EndUnopened, KeyOpened, GrantRefused, ForeignGrant, FrameSent,
+                                 HelloSent, StatusSent, LoadStarted, LoadDone, BatchStarted,
+                                 BatchDone, ReleaseStarted, PagesReleased, Expired>;
 
 WorkerState NewWorkerState(WorkerOptions options);
 void Apply(WorkerState& state, Time now, WorkerEvent event);
@@ -260,6 +285,8 @@ void Plan(const WorkerState& state, Time now, WorkerPlan& plan);
 int PrefillRowsMax(const WorkerState& state, Time now);
 
 NodeStatus StatusOf(const WorkerState& state);
+// What was refused, by reason; each refusal once.
+Counts RefusalsOf(const WorkerCounters& counters);
 // What a session that is here, or was opened, is sealed with; null when there is none.
 const SessionSeal* FindSeal(const WorkerState& state, const SessionId& session);
 

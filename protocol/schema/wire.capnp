@@ -128,7 +128,9 @@ struct Hello {
   # answered, by `welcome`, or by `goodbye` with the reason (version, contract, model, role, name).
   # Until then everything else on the link is dropped and counted. Lost: said again. Since 1.
   version @0 :UInt32;    # of this protocol; both must be equal
-  features @1 :UInt64;   # bits that the sender has; none are defined yet
+  features @1 :UInt64;   # bits that the sender has. Bit 0: routes are signed and shown, and what edge
+                         # and hop say to one another is sealed. Nodes with keys refuse one without
+                         # it, so that nobody can be talked into less; without keys it says nothing
   contract @2 :Text;     # of arithmetic (docs/numerics.md), e.g. "N1"; at most 16 bytes
   role @3 :Role;
   name @4 :Text;         # for people, at most 64 bytes
@@ -146,6 +148,8 @@ struct Welcome {
   features @1 :UInt64;           # those that both ends have
   contract @2 :Text;
   statusIntervalMs @3 :UInt32;   # how often a coordinator wants `nodeStatus`; heeded from it alone
+  signer @4 :Data;               # of a coordinator with keys: the Ed25519 key that it signs routes with,
+                                 # 32 bytes. Heeded on the link that proved the coordinator's own key
 }
 
 enum LoadPhase {
@@ -236,6 +240,8 @@ struct Hop {
 }
 
 struct RouteGrant {
+  # With keys it is signed by its coordinator, and each hop is shown what was signed (protocol/grant.h):
+  # all but the names, endpoints and bricks of hops and the model's name. Since 1.
   session @0 :SessionId;
   edge @1 :UInt64;
   model @2 :ModelId;
@@ -245,6 +251,9 @@ struct RouteGrant {
   framesInFlightMax @6 :UInt32;
   rowBytesInFlightMax @7 :UInt64;
   lifetimeMs @8 :UInt64;          # from its receipt
+  edgeKey @9 :Data;               # the edge's public key, 32 bytes; absent: links without keys
+  expiresMs @10 :UInt64;          # since 1970; no hop begins a session after it. 0: links without keys
+  signature @11 :Data;            # Ed25519, 64 bytes; absent: links without keys
 }
 
 struct Route {
@@ -290,19 +299,37 @@ struct Open {
   # session's key, drawn by the edge, in a box that the hop alone can open. A hop keeps it for the edge
   # whose link brought it, 64 for one edge and 4,096 in all, until the session begins and ends. Lost:
   # the hop answers NeedPrefix to the first frame. Since 1.
+  #
+  # A hop takes the key when the grant is signed by a coordinator that welcomed it, has not expired,
+  # names the hop, the layers that it hosts and this edge, and `seal` is made with the edge's key.
+  # Otherwise nothing of the session is taken; where the seal is good the hop answers NeedRoute.
   session @0 :SessionId;
-  key @1 :Data;   # 80 bytes: libsodium's sealed box of 32
+  key @1 :Data;            # 80 bytes: libsodium's sealed box of 32
+  grant @2 :RouteGrant;    # as it was signed; empty lists of bricks, no names, no endpoints
+  epoch @3 :UInt32;        # the edge's, now
+  step @4 :UInt64;         # of a frame that this hop could not read for want of the key: it answers
+                           # `needPrefix`. 0: none
+  seal @5 :Data;           # 16 bytes, under a key that edge and hop alone can make of their own two
 }
 
 struct SessionRef {
   session @0 :SessionId;
+  seal @1 :Data;   # as StepRef's
 }
 
 struct StepRef {
   session @0 :SessionId;
   epoch @1 :UInt32;
   step @2 :UInt64;
+  seal @3 :Data;   # between nodes with keys, 16 bytes over the whole message, made with the sender's key
+                   # of the session (protocol/seal.h). Absent from who has no such key: below
 }
+
+# Between nodes with keys `end`, `cancel`, `needPrefix`, `needRoute`, `rejected` and `ended` are sealed
+# by their sender, and one with a seal that is not his is dropped and counted. Without a seal are heeded:
+# `needPrefix`, as the question for a session's key: the edge sends `open` again to that hop, at most
+# eight times an epoch, and nothing else; `needRoute` of a node that is no hop of the route: a relay
+# cannot deliver. Everything else without a seal is dropped and counted.
 
 struct NeedPrefix {
   # Worker -> edge: the frame begins after what the worker has; nothing was applied. The edge goes
@@ -328,6 +355,7 @@ struct Ended {
   bytes @2 :UInt64;
   rows @3 :UInt64;
   computeNs @4 :UInt64;
+  seal @5 :Data;   # as StepRef's
 }
 
 struct Goodbye {

@@ -49,7 +49,8 @@ EmbeddedCluster::EmbeddedCluster(std::shared_ptr<GgufFile> file, const ClusterOp
                                  .measured = !options.ns_per_byte.empty(),
                                  .cut = LayerCut{options.front, options.back}};
   coordinator_ = std::make_unique<Coordinator>(
-      std::move(coordinator), Coordinator::Parts{*coordinator_transport_, clock_, random_, log_});
+      std::move(coordinator), Coordinator::Parts{*coordinator_transport_, clock_, random_, log_,
+                                                 options.sealed ? &coordinator_keys_ : nullptr});
   AddEdge();
   Drive(coordinator_.get(), nullptr);
   nodes_.resize(static_cast<size_t>(options.n_workers));
@@ -91,6 +92,13 @@ std::unique_ptr<Transport> EmbeddedCluster::Attach(NodeId node) {
   return sim_ == nullptr ? network_.Attach(node) : sim_->Attach(node);
 }
 
+void EmbeddedCluster::AttachNode(Node& node, NodeId id) {
+  node.transport = Attach(id);
+  if (!options_.sealed) return;
+  node.transport =
+      std::make_unique<TransportWithKey>(std::move(node.transport), node.keys.public_key);
+}
+
 std::unique_ptr<JobQueue> EmbeddedCluster::NewJobs() {
   if (sim_ != nullptr) return sim_->NewJobs();
   return std::make_unique<PumpedJobs>();
@@ -115,7 +123,7 @@ void EmbeddedCluster::AddEdge() {
   edge_engine_ = *LoadParts(
       {{true, {0, options_.front}, false}, {false, {n_layers - options_.back, n_layers}, true}},
       kTinyContext * options_.n_parallel);
-  edge_node_.transport = Attach(kEdgeNode);
+  AttachNode(edge_node_, kEdgeNode);
   edge_node_.jobs = NewJobs();
   EdgeOptions options;
   options.name = "edge";
@@ -128,8 +136,9 @@ void EmbeddedCluster::AddEdge() {
   options.step_deadline = options_.step_deadline;
   options.drafting = options_.drafting;
   options.sealed = options_.sealed;
-  auto edge = Edge::Create(
-      options, {*edge_node_.transport, clock_, *edge_node_.jobs, log_, *edge_engine_, *tokenizer_});
+  auto edge =
+      Edge::Create(options, {*edge_node_.transport, clock_, *edge_node_.jobs, log_, *edge_engine_,
+                             *tokenizer_, options_.sealed ? &edge_node_.keys : nullptr});
   CHECK(edge.ok());
   edge_ = std::move(*edge);
   Drive(edge_.get(), edge_node_.jobs.get());
@@ -137,10 +146,7 @@ void EmbeddedCluster::AddEdge() {
 
 void EmbeddedCluster::AddWorker(int i) {
   Node& node = nodes_[static_cast<size_t>(i)];
-  node.transport = Attach(WorkerNode(i));
-  if (options_.sealed) {
-    node.transport = WithKey(std::move(node.transport), node.keys.public_key);
-  }
+  AttachNode(node, WorkerNode(i));
   node.jobs = NewJobs();
   WorkerOptions options;
   options.name = "worker-" + std::to_string(i + 1);

@@ -53,7 +53,7 @@ struct ClusterOptions {
   Duration step_deadline = std::chrono::seconds(30);
   std::optional<SimOptions> sim{};  // a network under a seed instead of local queues
   Drafting drafting{};
-  bool sealed = false;  // nodes have keys, and rows are sealed from end to end
+  bool sealed = false;  // nodes have keys: routes are signed, rows and words sealed end to end
 };
 
 struct Answer {
@@ -107,6 +107,7 @@ class EmbeddedCluster {
     }
   };
   std::unique_ptr<Transport> Attach(NodeId node);
+  void AttachNode(Node& node, NodeId id);
   std::unique_ptr<JobQueue> NewJobs();
   void Drive(Loop* loop, JobQueue* jobs);
   void AddWorker(int i);
@@ -126,6 +127,7 @@ class EmbeddedCluster {
   LocalNetwork network_;
   std::unique_ptr<SimNetwork> sim_;  // instead of network_, when asked for; outlives all jobs
   std::unique_ptr<Transport> coordinator_transport_;
+  const KeyPair coordinator_keys_ = NewKeyPair();
   std::unique_ptr<Coordinator> coordinator_;
   std::vector<Node> nodes_;
   Node edge_node_;  // its worker is null

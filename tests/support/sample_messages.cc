@@ -138,6 +138,43 @@ RouteRequest RequestAfterALoss() {
           .missed = {NodeId{61}, NodeId{62}}};
 }
 
+RouteGrant SignedGrant() {
+  RouteGrant grant = GrantedRoute().grant;
+  grant.edge_key = KeyFrom(11);
+  for (Hop& hop : grant.hops) hop.key = KeyFrom(7);
+  grant.expires = CalendarTime(std::chrono::milliseconds(1'790'000'000'123));
+  uint8_t next = 0x40;
+  for (uint8_t& byte : grant.signature.emplace()) byte = next++;
+  return grant;
+}
+
+// What nodes with keys say since routes are signed.
+std::vector<std::pair<std::string, AnyMessage>> SealedMessages() {
+  const SealTag seal = SealedFrame().envelope.seal;
+  const SessionId session = Session();
+  Welcome welcome{.features = 1};
+  welcome.signer.bytes = KeyFrom(13).bytes;
+  Open open = OpenedFor();
+  open.grant = SignedGrant();
+  open.epoch = 3;
+  open.step = 9;
+  open.seal = seal;
+  return {{"welcome_with_signer", welcome},
+          {"route_signed", Route{.request = 31, .status = {}, .grant = SignedGrant()}},
+          {"open_with_grant", open},
+          {"need_prefix_sealed",
+           NeedPrefix{.session = session, .epoch = 3, .step = 9, .have = 12, .seal = seal}},
+          {"need_route_sealed", NeedRoute{.session = session, .epoch = 3, .step = 9, .seal = seal}},
+          {"rejected_sealed", Rejected{.session = session,
+                                       .epoch = 3,
+                                       .step = 9,
+                                       .status = ResourceExhausted("KV is full"),
+                                       .seal = seal}},
+          {"end_sealed", End{session, seal}},
+          {"cancel_sealed", Cancel{session, seal}},
+          {"ended_sealed", Ended{session, 12, 30'000, 12, 45'000'000, seal}}};
+}
+
 }  // namespace
 
 std::vector<SampleMessage> SampleMessages() {
@@ -197,6 +234,7 @@ std::vector<SampleMessage> SampleMessages() {
           .session = Session(), .epoch = 3, .step = 9, .status = ResourceExhausted("KV is full")});
   messages.emplace_back("end", End{Session()});
   messages.emplace_back("cancel", Cancel{Session()});
+  for (auto& [name, message] : SealedMessages()) messages.emplace_back(name, std::move(message));
   messages.emplace_back("goodbye", Goodbye{Unavailable("not a member: say Hello")});
   messages.emplace_back("alive", Alive{});
   messages.emplace_back("ended", Ended{Session(), 12, 30'000, 12});

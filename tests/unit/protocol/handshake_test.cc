@@ -16,7 +16,7 @@ Hello Good() { return {.role = Role::kWorker, .name = "w", .model = kModel}; }
 TEST(Handshake, NodesThatAgreeMayTalk) {
   EXPECT_TRUE(CheckHello(Good(), kModel).ok());
   EXPECT_TRUE(CheckHello(Good(), std::nullopt).ok()) << "whoever serves no model yet takes any";
-  EXPECT_TRUE(CheckWelcome(WelcomeFor(Good())).ok());
+  EXPECT_TRUE(CheckWelcome(WelcomeFor(Good()), false).ok());
 }
 
 TEST(Handshake, AnotherVersionContractOrModelIsRefusedWithBothValues) {
@@ -51,15 +51,28 @@ TEST(Handshake, NamesAreBounded) {
   EXPECT_FALSE(CheckHello(hello, kModel).ok());
 }
 
+TEST(Handshake, BetweenKeysNobodyIsTalkedIntoLessThanSignedRoutes) {
+  Hello hello = Good();
+  hello.features = 0;
+  EXPECT_TRUE(CheckHello(hello, kModel).ok()) << "without keys nothing is signed";
+  hello.key.bytes[0] = 1;
+  EXPECT_THAT(Message(CheckHello(hello, kModel)), HasSubstr("knows no signed routes"));
+  EXPECT_TRUE(CheckWelcome(Welcome{.features = 0}, /*has_keys=*/false).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(CheckWelcome(Welcome{.features = 0}, true)));
+  EXPECT_TRUE(CheckWelcome(Welcome{.features = kFeatures}, true).ok());
+}
+
 TEST(Handshake, UnknownFeaturesAreNotAgreed) {
   Hello hello = Good();
   hello.features = 0xff;
+  EXPECT_EQ(WelcomeFor(hello).features, kFeatures);
+  hello.features = 0;
   EXPECT_EQ(WelcomeFor(hello).features, 0u);
 }
 
 TEST(Handshake, AnAnswerOfAnotherVersionEndsIt) {
-  EXPECT_FALSE(CheckWelcome({.version = 2}).ok());
-  EXPECT_FALSE(CheckWelcome({.contract = "C2"}).ok());
+  EXPECT_FALSE(CheckWelcome({.version = 2}, false).ok());
+  EXPECT_FALSE(CheckWelcome({.contract = "C2"}, false).ok());
 }
 
 }  // namespace

@@ -118,6 +118,100 @@ TEST_F(Sealed, ASessionsKeyIsReadByTheHopItIsForAlone) {
   EXPECT_TRUE(absl::IsPermissionDenied(OpenSealed(changed, hop).status()));
 }
 
+// --- Words ---
+
+std::vector<AnyMessage> Words() {
+  const SessionId session{{1, 2, 3}};
+  return {NeedPrefix{.session = session, .epoch = 2, .step = 3, .have = 4},
+          NeedRoute{.session = session, .epoch = 2, .step = 3},
+          Rejected{.session = session, .epoch = 2, .step = 3, .status = OutOfRange("too far")},
+          End{session},
+          Cancel{session},
+          Ended{session, 1, 2, 3, 4},
+          Open{.session = session, .epoch = 2, .step = 3}};
+}
+
+TEST_F(Sealed, WordsAreTakenAsTheyWereSaidByWhoSaidThem) {
+  for (const AnyMessage& plain : Words()) {
+    SCOPED_TRACE(plain.index());
+    EXPECT_TRUE(absl::IsPermissionDenied(CheckSeal(key_, plain))) << "without a seal";
+    AnyMessage word = plain;
+    SealMessage(key_, word);
+    EXPECT_TRUE(CheckSeal(key_, word).ok());
+    EXPECT_FALSE(CheckSeal(RowsKeyOf(session_, kHop), word).ok()) << "another sender";
+    EXPECT_FALSE(CheckSeal(RowsKeyOf(NewSessionKey(), kEdge), word).ok()) << "another session";
+  }
+}
+
+TEST_F(Sealed, NoWordsSealFitsAnother) {
+  for (const AnyMessage& one : Words()) {
+    AnyMessage sealed = one;
+    SealMessage(key_, sealed);
+    const std::optional<SealTag> seal = std::visit(
+        [](const auto& m) -> std::optional<SealTag> {
+          if constexpr (requires { m.seal.has_value(); }) return m.seal;
+          return std::nullopt;
+        },
+        sealed);
+    ASSERT_TRUE(seal.has_value());
+    for (AnyMessage other : Words()) {
+      if (other.index() == one.index()) continue;
+      std::visit(
+          [&](auto& m) {
+            if constexpr (requires { m.seal.has_value(); }) m.seal = seal;
+          },
+          other);
+      EXPECT_FALSE(CheckSeal(key_, other).ok()) << one.index() << " as " << other.index();
+    }
+  }
+}
+
+TEST_F(Sealed, EveryFieldOfAWordIsHeld) {
+  const auto held = [&](auto word, auto change) {
+    AnyMessage message = word;
+    SealMessage(key_, message);
+    EXPECT_TRUE(CheckSeal(key_, message).ok());
+    change(std::get<decltype(word)>(message));
+    return absl::IsPermissionDenied(CheckSeal(key_, message));
+  };
+  const NeedPrefix need{.session = {}, .epoch = 2, .step = 3, .have = 4};
+  EXPECT_TRUE(held(need, [](auto& m) { m.session.bytes[0] ^= 1; }));
+  EXPECT_TRUE(held(need, [](auto& m) { ++m.epoch; }));
+  EXPECT_TRUE(held(need, [](auto& m) { ++m.step; }));
+  EXPECT_TRUE(held(need, [](auto& m) { ++m.have; }));
+  EXPECT_TRUE(held(need, [](auto& m) { (*m.seal)[0] ^= 1; }));
+  const NeedRoute route{.session = {}, .epoch = 2, .step = 3};
+  EXPECT_TRUE(held(route, [](auto& m) { ++m.epoch; }));
+  EXPECT_TRUE(held(route, [](auto& m) { ++m.step; }));
+  const Rejected rejected{.session = {}, .epoch = 2, .step = 3, .status = OutOfRange("x")};
+  EXPECT_TRUE(held(rejected, [](auto& m) { m.status = OutOfRange("y"); }));
+  EXPECT_TRUE(held(rejected, [](auto& m) { m.status = ResourceExhausted("x"); }));
+  EXPECT_TRUE(held(rejected, [](auto& m) { ++m.step; }));
+  EXPECT_TRUE(held(End{}, [](auto& m) { m.session.bytes[15] ^= 1; }));
+  EXPECT_TRUE(held(Cancel{}, [](auto& m) { m.session.bytes[15] ^= 1; }));
+  EXPECT_TRUE(held(Ended{}, [](auto& m) { ++m.bytes; }));
+  EXPECT_TRUE(held(Ended{}, [](auto& m) { ++m.compute_ns; }));
+  EXPECT_TRUE(held(Open{}, [](auto& m) { m.key[79] ^= 1; }));
+  EXPECT_TRUE(held(Open{}, [](auto& m) { ++m.step; }));
+  EXPECT_TRUE(held(Open{}, [](auto& m) { m.grant.signature = Signature{1}; }));
+}
+
+TEST_F(Sealed, ALongReasonIsSealedAsItIsSent) {
+  AnyMessage word =
+      Rejected{.session = {}, .epoch = 2, .status = OutOfRange(std::string(5000, 'x'))};
+  SealMessage(key_, word);
+  std::get<Rejected>(word).status = OutOfRange(std::string(kStatusTextBytesMax, 'x'));
+  EXPECT_TRUE(CheckSeal(key_, word).ok());
+}
+
+TEST_F(Sealed, TwoPairsMakeOneKeyAndNobodyElseMakesIt) {
+  const KeyPair edge = NewKeyPair(), hop = NewKeyPair(), other = NewKeyPair();
+  const SecretKey one = OpenKeyOf(edge, hop.public_key);
+  EXPECT_EQ(one.bytes, OpenKeyOf(hop, edge.public_key).bytes);
+  EXPECT_NE(one.bytes, OpenKeyOf(other, hop.public_key).bytes);
+  EXPECT_NE(OpenKeyOf(hop, PublicKey{}).bytes, OpenKeyOf(edge, PublicKey{}).bytes);
+}
+
 TEST_F(Sealed, AHopWithoutAnUsableKeyIsRefused) {
   EXPECT_TRUE(absl::IsInvalidArgument(SealFor(PublicKey{}, session_).status()));
 }

@@ -161,6 +161,7 @@ TEST_F(ZmqKeys, AnEdgesKeyCannotPoseAsAWorker) {
   Start(a_, Options(a_keys_));
   EXPECT_FALSE(SaysHello(a_));
   EXPECT_THAT(a_.Reason(kCoordinatorNode), HasSubstr("key is not allowed as worker"));
+  EXPECT_GE(counters().wrong_roles, 1u);
   EXPECT_TRUE(coordinator_.got.empty());
 }
 
@@ -179,6 +180,7 @@ TEST_F(ZmqKeys, AnIdOfAnotherKeyIsRefusedAlsoWhenItsNodeIsGone) {
     b_.got.clear();
     EXPECT_FALSE(SaysHello(b_));
     EXPECT_THAT(b_.Reason(kCoordinatorNode), HasSubstr("is not one of this key's"));
+    EXPECT_GE(counters().forged_ids, gone ? 2u : 1u);
   }
 }
 
@@ -202,6 +204,7 @@ TEST_F(ZmqKeys, ARevokedKeysNextFrameOnItsOpenConnectionIsRefused) {
   Until({&a_, &b_}, [&] { return clock_.Now() - start > milliseconds(300); });
   EXPECT_EQ(b_.Got<Activation>(a), nullptr);
   ASSERT_NE(b_.Got<Goodbye>(a), nullptr) << "the loop hears that the node is gone";
+  EXPECT_GE(b_.transport->counters().revoked, 1u);
 }
 
 TEST_F(ZmqKeys, ARevokedNodeThatWasDialledIsLeftByThoseWhoHaveNoListToo) {

@@ -168,6 +168,7 @@ TEST_F(ZmqStrangers, AHelloThatDoesNotAgreeIsRefusedWithTheReason) {
   hello.model.digest.bytes[0] = 1;
   stranger_->Say(kA, kB, hello);
   EXPECT_THAT(Answer(), HasSubstr("serves model m"));
+  EXPECT_EQ(counters().other_terms, 2u);
 }
 
 TEST_F(ZmqStrangers, ANodeSpeaksForItselfAlone) {
@@ -221,6 +222,7 @@ TEST_F(ZmqStrangers, RowsThatDoNotFitTheirEnvelopeAreRejected) {
   frame.envelope.n = 0xffffffff;
   EXPECT_THAT(say(100), HasSubstr("frame of 4294967295 rows, at most 1024 are allowed"));
   EXPECT_EQ(counters().malformed, 4u);
+  EXPECT_EQ(counters().wrong_sizes, 4u);
   EXPECT_EQ(b_.Got<Activation>(kA), nullptr);
 }
 
@@ -297,6 +299,22 @@ TEST_F(ZmqStrangers, NobodySpeaksForTheCoordinatorOrForOthersByCallingItselfARel
   ASSERT_TRUE(Until({&b_, &coordinator_}, [&] { return counters().impostors == 2; }));
   EXPECT_EQ(b_.Got<Goodbye>(kCoordinatorNode), nullptr);
   EXPECT_EQ(b_.Got<Cancel>(NodeId{300}), nullptr);
+}
+
+TEST_F(ZmqStrangers, NobodySpeaksThroughTheCoordinatorInAnothersName) {
+  Join(a_, kA);
+  ASSERT_TRUE(a_.transport->Send(kB, End{}).ok());
+  ASSERT_TRUE(Until({&a_, &coordinator_, &b_}, [&] { return b_.Got<End>(kA) != nullptr; }));
+  constexpr NodeId kMember{300};
+  Stranger member(*coordinator_.transport);
+  member.Say(kMember, kCoordinatorNode, Card("m"));
+  ASSERT_TRUE(Until({&coordinator_}, [&] { return coordinator_.Got<Hello>(kMember) != nullptr; }));
+  ASSERT_TRUE(coordinator_.transport->Send(kMember, Welcome{}).ok());
+  member.Say(kA, kB, Cancel{});
+  member.Say(kMember, kB, Cancel{});
+  ASSERT_TRUE(Until({&coordinator_, &b_}, [&] { return b_.Got<Cancel>(kMember) != nullptr; }));
+  EXPECT_EQ(b_.Got<Cancel>(kA), nullptr);
+  EXPECT_EQ(coordinator_.transport->counters().impostors, 1u);
 }
 
 TEST_F(ZmqStrangers, ARelayIsNotBlamedForWhatItBringsToTheCoordinator) {

@@ -358,6 +358,51 @@ TEST_F(WorkerTables, ASilentSessionExpires) {
   EXPECT_EQ(state_.pages_free, kPages);
 }
 
+// --- Grants ---
+
+KeyOpened OpenedWith(SessionQuota quota) {
+  const SessionSeal seal{.session = NewSessionKey(), .own = NewSessionKey()};
+  return {.edge = kEdge, .session = Session(1), .seal = seal, .quota = quota};
+}
+
+TEST_F(WorkerTables, ASessionWhoseGrantIsOverIsEndedAlsoWhileItSpeaks) {
+  Load();
+  Give(OpenedWith({.until = now_ + seconds(10)}));
+  GiveFrame(Frame(1, 1, 1, 0, 4));
+  RunBatch();
+  state_.outbox.clear();
+  now_ += seconds(9);
+  EXPECT_TRUE(PlanNow().expired.empty());
+  now_ += seconds(2);
+  GiveFrame(Frame(1, 1, 2, 4, 1));
+  const WorkerPlan plan = PlanNow();
+  ASSERT_EQ(plan.expired.size(), 1u);
+  Give(Expired{plan.expired[0]});
+  ASSERT_EQ(state_.outbox.size(), 1u);
+  EXPECT_TRUE(state_.outbox[0].seal.has_value());
+  EXPECT_EQ(TakeOwed<NeedRoute>().step, 2u);
+  EXPECT_FALSE(state_.place_of.contains(Session(1)));
+}
+
+TEST_F(WorkerTables, ASessionHasWhatItsGrantSaysAndNoMore) {
+  Load();
+  Give(OpenedWith({.positions_max = 10, .frames_max = 1}));
+  GiveFrame(Frame(1, 1, 1, 0, 11));
+  EXPECT_TRUE(absl::IsOutOfRange(TakeOwed<Rejected>().status));
+  GiveFrame(Frame(1, 1, 2, 0, 5));
+  EXPECT_TRUE(state_.outbox.empty());
+  GiveFrame(Frame(1, 1, 3, 5, 5));
+  EXPECT_TRUE(absl::IsResourceExhausted(TakeOwed<Rejected>().status)) << "one frame at a time";
+  RunBatch();
+  state_.outbox.clear();
+  GiveFrame(Frame(1, 1, 4, 5, 5));
+  EXPECT_TRUE(state_.outbox.empty());
+  RunBatch();
+  state_.outbox.clear();
+  GiveFrame(Frame(1, 1, 5, 10, 1));
+  EXPECT_TRUE(absl::IsOutOfRange(TakeOwed<Rejected>().status));
+}
+
 TEST_F(WorkerTables, MessagesThatNoWorkerGetsAreCounted) {
   GiveFrom(kEdge, RouteRequest{});
   EXPECT_EQ(state_.counters.unexpected, 1u);
