@@ -13,6 +13,7 @@
 #include "cli/cluster_edge.h"
 #include "cli/cluster_launch.h"
 #include "cli/cut.h"
+#include "cli/distribute.h"
 #include "cli/node_process.h"
 #include "cli/waited.h"
 #include "worker/loop.h"
@@ -35,6 +36,9 @@ struct Rank {
   Launch& launch;
 
   int workers() const { return world.size() - 1; }
+  MpiBroadcast NewBroadcast() const {
+    return {world.mpi(), world.job(), context.clock, CheckInterrupted};
+  }
   MpiNetwork::Parts NetworkParts(RowsPool& pool) const {
     return {world.mpi(), world.job(), context.clock, pool};
   }
@@ -50,6 +54,11 @@ absl::Status RunEdge(const Rank& rank) {
         ReadCutFor(rank.workers(), context.settings, in.model.config.n_layers).status();
     agreed = true;
     RETURN_IF_ERROR(rank.launch.Agree(fits));
+    if (context.settings.Bool("distribute")) {
+      MpiBroadcast broadcast = rank.NewBroadcast();
+      RETURN_IF_ERROR(SendModel(in.model, broadcast));
+      context.log.Info("distributed", {{"bytes", broadcast.bytes()}});
+    }
     network = std::make_unique<MpiNetwork>(0, rank.world.size(), in.model.config.n_embd,
                                            rank.NetworkParts(pool));
     return ClusterEdge::Start(
@@ -76,20 +85,23 @@ struct WorkerSetup {
   Compute compute;
 };
 
-absl::Status ReadWorker(const Rank& rank, WorkerSetup& setup) {
+// In the order of ranks, which people chose, and not in that of joining, which is chance.
+absl::StatusOr<LayerRange> OwnLayers(const Rank& rank, int n_layers) {
+  ASSIGN_OR_RETURN(const CutRequest cut,
+                   ReadCutFor(rank.workers(), rank.context.settings, n_layers));
+  return RangesOf(cut)[static_cast<size_t>(rank.world.rank()) - 1];
+}
+
+// Needs: the model is there.
+absl::Status MakeWorker(const Rank& rank, WorkerSetup& setup) {
   const Settings& settings = rank.context.settings;
-  RETURN_IF_ERROR(rank.launch.Check());
-  ASSIGN_OR_RETURN(setup.model,
-                   OpenHostedModel(settings, rank.context.environment, rank.context.log));
   const ModelConfig& config = setup.model.config;
-  ASSIGN_OR_RETURN(const CutRequest cut, ReadCutFor(rank.workers(), settings, config.n_layers));
   const KvType kv_type = KvTypeOf(settings.String("kv"));
   WorkerOptions& options = setup.options;
   options.name = "rank-" + std::to_string(rank.world.rank());
   options.model = ModelIdOf(setup.model, kv_type);
   options.bricks = LayerBricksOf(setup.model.manifest);
-  // In the order of ranks, which people chose, and not in that of joining, which is chance.
-  options.layers_only = RangesOf(cut)[static_cast<size_t>(rank.world.rank()) - 1];
+  ASSIGN_OR_RETURN(options.layers_only, OwnLayers(rank, config.n_layers));
   options.sessions_max = kSessions;
   options.rows_max = kNodeRowsMax;
   options.starter_reports = true;
@@ -97,6 +109,34 @@ absl::Status ReadWorker(const Rank& rank, WorkerSetup& setup) {
   ASSIGN_OR_RETURN(setup.engine.context, ContextSize(settings, config.n_ctx_train));
   ASSIGN_OR_RETURN(setup.compute, MakeCompute(settings));
   return absl::OkStatus();
+}
+
+absl::Status ReadWorker(const Rank& rank, WorkerSetup& setup) {
+  RETURN_IF_ERROR(rank.launch.Check());
+  ASSIGN_OR_RETURN(setup.model, OpenHostedModel(rank.context.settings, rank.context.environment,
+                                                rank.context.log));
+  return MakeWorker(rank, setup);
+}
+
+// With --distribute: all agree that rank 0 has read the model, and then it comes.
+absl::Status TakeWorker(const Rank& rank, WorkerSetup& setup) {
+  RETURN_IF_ERROR(rank.launch.Agree(rank.launch.Check()));
+  MpiBroadcast broadcast = rank.NewBroadcast();
+  ASSIGN_OR_RETURN(setup.model,
+                   TakeModel([&](int n_layers) { return OwnLayers(rank, n_layers); }, broadcast));
+  return MakeWorker(rank, setup);
+}
+
+// The layers of a placement. What came from rank 0 is given back behind it: a rank is placed once.
+absl::StatusOr<std::unique_ptr<Engine>> LoadRankEngine(const Rank& rank, WorkerSetup& setup,
+                                                       const Placement& placement) {
+  if (setup.model.file == nullptr) {
+    return FailedPrecondition("this rank was placed again, and its weights were given back");
+  }
+  auto engine = LoadWorkerEngine({setup.model, *setup.compute.kernels, *setup.compute.pool},
+                                 placement, setup.engine);
+  if (rank.context.settings.Bool("distribute")) setup.model.file.reset();
+  return engine;
 }
 
 // Rank 0 reads its own layers before it answers a Hello. The ranks say so one after the other, as
@@ -112,7 +152,11 @@ absl::Status CheckWelcomed(const Rank& rank, WorkerPhase phase, Waited& waited) 
 absl::Status RunWorker(const Rank& rank) {
   const CommandContext& context = rank.context;
   WorkerSetup setup;
-  RETURN_IF_ERROR(rank.launch.Agree(ReadWorker(rank, setup)));
+  if (context.settings.Bool("distribute")) {
+    RETURN_IF_ERROR(TakeWorker(rank, setup));
+  } else {
+    RETURN_IF_ERROR(rank.launch.Agree(ReadWorker(rank, setup)));
+  }
   RowsPool pool;
   MpiNetwork network(rank.world.rank(), rank.world.size(), setup.model.config.n_embd,
                      rank.NetworkParts(pool));
@@ -120,9 +164,7 @@ absl::Status RunWorker(const Rank& rank) {
   PumpedJobs jobs;
   Worker worker(setup.options,
                 {*transport, context.clock, jobs, context.log, [&](const Placement& placement) {
-                   return LoadWorkerEngine(
-                       {setup.model, *setup.compute.kernels, *setup.compute.pool}, placement,
-                       setup.engine);
+                   return LoadRankEngine(rank, setup, placement);
                  }});
   LoopDriver driver(worker, &jobs, IdleOnMpi(network, AwakeMax(context.settings)), context.clock);
   Waited waited;

@@ -14,8 +14,11 @@
 //   NodeStatus or         | Goodbye(UNAVAILABLE): it must say Hello again
 //   RouteRequest of       |
 //   stranger              |
-//   RouteRequest, again   | nothing: it keeps its place, its deadline and its session
-//   RouteRequest          | waits; refused when the sender is no edge, the table or the edge's part
+//   Hello of a worker     | member, and no more until it comes with a model; SourcesRequests are
+//   what without a model       | is heard of it SourcesRequest        | Sources are owed: who has
+//   the outline that the first member named RouteRequest, again   | nothing: it keeps its place,
+//   its deadline and its session RouteRequest          | waits; refused when the sender is no edge,
+//   the table or the edge's part
 //                         | of it is full, the model or the cut is another, or the placement is
 //                         | impossible
 //   Goodbye, MemberLost   | member gone, with its requests; a placement that used it is void
@@ -54,6 +57,7 @@ struct Member {
   std::string name{};
   std::string endpoint{};  // where it listens; empty: it is reached through a relay
   PublicKey key{};         // that it proves there; empty: links without keys
+  bool has_model = true;   // else a worker that fetches one
   Time heard{};
   std::optional<NodeStatus> status{};  // the newest
   Time placement_sent{};               // when the current placement was last sent to it
@@ -121,6 +125,8 @@ std::vector<CoordinatorAction> Plan(const CoordinatorState& state, Time now);
 
 // --- Questions ---
 const Member* FindMember(const CoordinatorState& state, NodeId node);
+// Who has bricks for `asker`. Which of several comes first differs from asker to asker.
+Sources SourcesFor(const CoordinatorState& state, NodeId asker);
 // OK when a route can be granted now. Unavailable: not yet, and why; other codes: not like this.
 absl::Status RouteStatus(const CoordinatorState& state, const RouteRequest& request);
 

@@ -179,6 +179,7 @@ NodeStatus StatusOf(const EdgeState& s) {
   status.kv_positions_free = s.pages_free * kKvPagePositions;
   status.front_layers = s.options.front_layers;
   status.back_layers = s.options.back_layers;
+  status.outline = s.options.outline;
   return status;
 }
 

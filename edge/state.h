@@ -88,7 +88,8 @@ struct EdgeOptions {
   int kv_pages = 0;                   // of the engine's pool, for all sessions
   int rows_max = 512;                 // of one batch of the engine; at least n_parallel
   Duration step_deadline = std::chrono::seconds(30);  // of a frame without any answer
-  Drafting drafting{};  // steps of all sessions together within rows_max
+  std::optional<Digest> outline{};  // it sends public bricks of this; absent: none
+  Drafting drafting{};              // steps of all sessions together within rows_max
 };
 // FailedPrecondition or InvalidArgument names what does not fit the model or the rules.
 absl::Status CheckEdgeOptions(const EdgeOptions& options);

@@ -11,7 +11,7 @@
 
 namespace mortar {
 
-inline constexpr uint32_t kMpiPluginVersion = 2;
+inline constexpr uint32_t kMpiPluginVersion = 3;
 inline constexpr char kMpiPluginFile[] = "libmortar_mpi.so";
 inline constexpr char kMpiPluginSymbol[] = "MortarMpiFunctions";
 
@@ -36,6 +36,9 @@ struct MpiFunctions {
   void (*describe)(int error, char* text, size_t bytes);  // ends with a zero
   void (*abort)(void* job, int exit_code);                // ends all ranks, this one too
   int (*finish)();                                        // waits for all ranks to come here
+  // What rank `root` has at `data` comes to all others there: each rank calls it, in the same
+  // order.
+  int (*broadcast)(void* job, int root, void* data, size_t bytes, void** request);
 };
 
 }  // namespace mortar

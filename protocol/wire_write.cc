@@ -120,6 +120,7 @@ void Put(wire::Frame::Builder out, const NodeStatus& m) {
   status.setFrontLayers(m.front_layers);
   status.setBackLayers(m.back_layers);
   status.setPositionsMax(static_cast<uint32_t>(m.positions_max));
+  if (m.outline) status.setOutline(DataOf(*m.outline));
 }
 
 void Put(wire::Frame::Builder out, const Placement& m) {
@@ -222,6 +223,35 @@ void Put(wire::Frame::Builder out, const Ended& m) {
   ended.setBytes(m.bytes);
   ended.setRows(m.rows);
   ended.setComputeNs(m.compute_ns);
+}
+
+void Put(wire::Frame::Builder out, const SourcesRequest&) { out.setSourcesRequest(); }
+void Put(wire::Frame::Builder out, const Sources& m) {
+  auto sources = out.initSources();
+  Put(sources.initModel(), m.model);
+  if (m.outline) sources.setOutline(DataOf(*m.outline));
+  auto nodes = sources.initNodes(Count(m.nodes.size(), kBrickSourcesMax));
+  for (unsigned i = 0; i < nodes.size(); ++i) {
+    const Introduction& node = m.nodes[i];
+    nodes[i].setNode(node.node.value);
+    nodes[i].setEndpoint(TextOf(node.endpoint, kEndpointBytesMax));
+    PutKey(node.key, [&](auto key) { nodes[i].setKey(key); });
+  }
+}
+void Put(wire::Frame::Builder out, const BrickRequest& m) {
+  auto request = out.initBrickRequest();
+  request.setDigest(DataOf(m.digest));
+  request.setOffset(m.offset);
+  request.setLength(m.length);
+}
+void Put(wire::Frame::Builder out, const BrickChunk& m) {
+  auto chunk = out.initBrickChunk();
+  chunk.setDigest(DataOf(m.digest));
+  chunk.setOffset(m.offset);
+  chunk.setTotal(m.total);
+  CHECK(m.bytes.size() <= kBrickChunkBytesMax);
+  if (!m.bytes.empty()) chunk.setBytes(capnp::Data::Reader(m.bytes.data(), m.bytes.size()));
+  Put(chunk.initStatus(), m.status);
 }
 
 }  // namespace

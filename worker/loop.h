@@ -3,6 +3,8 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "common/clock.h"
 #include "common/job_queue.h"
@@ -18,6 +20,16 @@ namespace mortar {
 // engine whose options have at least WorkerOptions::rows_max rows. Runs as a job.
 using LoadLayers = std::function<absl::StatusOr<std::unique_ptr<Engine>>(const Placement&)>;
 
+// Brings the bricks of a placement here, where a node has no file of its model.
+class BrickFetcher {
+ public:
+  virtual ~BrickFetcher() = default;
+  // Instead of whatever was wanted before. Returns at once.
+  virtual void Fetch(const std::vector<LayerBrick>& bricks) = 0;
+  // Whether they are here, or why they did not come; absent while they come.
+  virtual std::optional<absl::Status> Fetched() = 0;
+};
+
 class Worker final : public Loop {
  public:
   // All of these outlive the worker; `jobs` is the worker's alone.
@@ -27,7 +39,8 @@ class Worker final : public Loop {
     JobQueue& jobs;
     const Logger& log;
     LoadLayers load;
-    const KeyPair* keys = nullptr;  // of this node: frames must be sealed; null: they must not be
+    const KeyPair* keys = nullptr;    // of this node: frames must be sealed; null: they must not be
+    BrickFetcher* fetcher = nullptr;  // null: the model's file has all bricks
   };
   Worker(WorkerOptions options, Parts parts);
   ~Worker() override;

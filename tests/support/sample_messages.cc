@@ -100,6 +100,33 @@ Open OpenedFor() {
   return open;
 }
 
+// About bricks that cross.
+std::vector<std::pair<std::string, AnyMessage>> BrickMessages() {
+  std::vector<std::pair<std::string, AnyMessage>> messages;
+  NodeStatus with_outline = StatusOfAWorker();
+  with_outline.outline = DigestFrom(11);
+  messages.emplace_back("node_status_with_outline", with_outline);
+  messages.emplace_back("hello_without_model", Hello{.role = Role::kWorker, .name = "new here"});
+  messages.emplace_back("sources_request", SourcesRequest{});
+  messages.emplace_back(
+      "sources",
+      Sources{.model = Model(),
+              .outline = DigestFrom(11),
+              .nodes = {{.node = NodeId{61}, .endpoint = "tcp://10.0.0.7:4712", .key = KeyFrom(5)},
+                        {.node = NodeId{50}, .endpoint = ""}}});
+  messages.emplace_back("sources_none", Sources{});
+  messages.emplace_back("brick_request", BrickRequest{DigestFrom(7), uint64_t{1} << 40, 65'536});
+  messages.emplace_back("brick_chunk", BrickChunk{.digest = DigestFrom(7),
+                                                  .offset = uint64_t{1} << 40,
+                                                  .total = (uint64_t{1} << 40) + 5,
+                                                  .bytes = {9, 8, 7, 0, 255}});
+  messages.emplace_back("brick_chunk_refused",
+                        BrickChunk{.digest = DigestFrom(7),
+                                   .offset = 12,
+                                   .status = NotFound("this node has no such brick")});
+  return messages;
+}
+
 }  // namespace
 
 std::vector<SampleMessage> SampleMessages() {
@@ -163,6 +190,9 @@ std::vector<SampleMessage> SampleMessages() {
   messages.emplace_back("alive", Alive{});
   messages.emplace_back("ended", Ended{Session(), 12, 30'000, 12});
   messages.emplace_back("ended_with_time", Ended{Session(), 12, 30'000, 12, 45'000'000});
+  for (auto& [name, message] : BrickMessages()) {
+    messages.emplace_back(std::move(name), std::move(message));
+  }
 
   std::vector<SampleMessage> samples;
   for (auto& [name, message] : messages) {
