@@ -177,6 +177,29 @@ TEST_F(BrickFetchTest, ANodeThatSendsWrongBytesIsNamedAndAnotherIsAsked) {
   EXPECT_EQ(Field(honest.Line("bricks_ready"), "fetched"), 3);
 }
 
+TEST_F(BrickFetchTest, BricksComeOverEncryptedLinksToo) {
+  const auto new_key = [&](const std::string& name) {
+    const ProgramResult made = RunMortar({"keys", "new", "--keys", folder_.Path(name)});
+    EXPECT_EQ(made.exit_code, 0) << made.err;
+    return made.out.substr(0, 64);
+  };
+  const std::string server = new_key("coordinator");
+  const std::string list = folder_.Path("allowed");
+  for (const std::string role : {"worker", "edge"}) {
+    const std::string key = new_key(role);
+    ASSERT_EQ(RunMortar({"keys", "allow", key, "--role", role, "--allow-list", list}).exit_code, 0);
+  }
+  const Arguments listed = {"--allow-list", list};
+  StartCoordinator(1, "tcp://127.0.0.1:0",
+                   Arguments{"--keys", folder_.Path("coordinator")} + listed);
+  const auto keyed = [&](const std::string& role) {
+    return Arguments{"--keys", folder_.Path(role), "--server-key", server};
+  };
+  NodeProgram& worker = StartFetcher("a", keyed("worker") + listed);
+  EXPECT_EQ(TokensOf(Edge(AskTiny() + keyed("edge"))), Expected());
+  EXPECT_EQ(Field(worker.Line("bricks_ready"), "fetched"), kLayersBetween);
+}
+
 TEST_F(BrickFetchTest, AFolderThatIsTooSmallIsSaidToWhoeverAsks) {
   StartCoordinator(1);
   StartFetcher("a", {"--brick-cache-size", "2M"});

@@ -100,9 +100,20 @@ Open OpenedFor() {
   return open;
 }
 
+using NamedMessages = std::vector<std::pair<std::string, AnyMessage>>;
+
+std::vector<SampleMessage> Framed(NamedMessages messages) {
+  std::vector<SampleMessage> samples;
+  for (auto& [name, message] : messages) {
+    samples.push_back(
+        {name, {.from = NodeId{60}, .to = NodeId{50}, .message = std::move(message)}});
+  }
+  return samples;
+}
+
 // About bricks that cross.
-std::vector<std::pair<std::string, AnyMessage>> BrickMessages() {
-  std::vector<std::pair<std::string, AnyMessage>> messages;
+NamedMessages BrickMessages() {
+  NamedMessages messages;
   NodeStatus with_outline = StatusOfAWorker();
   with_outline.outline = DigestFrom(11);
   messages.emplace_back("node_status_with_outline", with_outline);
@@ -130,7 +141,7 @@ std::vector<std::pair<std::string, AnyMessage>> BrickMessages() {
 }  // namespace
 
 std::vector<SampleMessage> SampleMessages() {
-  std::vector<std::pair<std::string, AnyMessage>> messages;
+  NamedMessages messages;
   messages.emplace_back("hello", Hello{.features = 5,
                                        .role = Role::kEdge,
                                        .name = "my laptop",
@@ -193,13 +204,7 @@ std::vector<SampleMessage> SampleMessages() {
   for (auto& [name, message] : BrickMessages()) {
     messages.emplace_back(std::move(name), std::move(message));
   }
-
-  std::vector<SampleMessage> samples;
-  for (auto& [name, message] : messages) {
-    samples.push_back(
-        {name, {.from = NodeId{60}, .to = NodeId{50}, .message = std::move(message)}});
-  }
-  return samples;
+  return Framed(std::move(messages));
 }
 
 }  // namespace mortar
