@@ -283,7 +283,7 @@ constexpr FlagSpec kFlags[] = {
      .help = "rank 0 alone reads the model and sends all others their layers", .group = "Cluster",
      .fallback = "false"},
     {.name = "brick-cache", .type = FlagType::kString, .commands = kWorker,
-     .help = "a folder for bricks that other nodes send, instead of a model file",
+     .help = "a folder for bricks that other nodes send",
      .group = "Cluster", .value_name = "DIR", .unset = "the bricks of --model"},
     {.name = "brick-cache-size", .type = FlagType::kString, .commands = kWorker,
      .help = "bytes of --brick-cache; what was not used for longest goes first",
