@@ -15,6 +15,7 @@
 #include "cli/cluster_launch.h"
 #include "cli/cluster_shards.h"
 #include "cli/cut.h"
+#include "cli/distribute.h"
 #include "cli/machine_memory.h"
 #include "cli/node_process.h"
 #include "cli/speed_probe.h"
@@ -40,16 +41,20 @@ struct Rank {
 
   HopRanks hops() const { return HopRanksOf(context.settings); }
   int workers() const { return (world.size() - 1) / hops().per_hop; }
+  MpiBroadcast NewBroadcast() const {
+    return {world.mpi(), world.job(), context.clock, CheckInterrupted};
+  }
   MpiNetwork::Parts NetworkParts(RowsPool& pool) const {
     return {world.mpi(), world.job(), context.clock, pool};
   }
 };
 
-// Sizes given are those of ranks, whatever their speed; and what a rank measures alone says nothing
-// of the ranks that share a worker's layers, which wait for one another.
+// Sizes given are those of ranks, whatever their speed; what a rank measures alone says nothing of
+// the ranks that share a worker's layers, which wait for one another; and a rank that gets its
+// layers from rank 0 has them before anything is measured.
 bool PlacesMeasured(const Settings& settings) {
   return settings.String("place") == "measured" && !settings.Has("layers") &&
-         HopRanksOf(settings).per_hop == 1;
+         !settings.Bool("distribute") && HopRanksOf(settings).per_hop == 1;
 }
 
 absl::Status RunEdge(const Rank& rank) {
@@ -63,6 +68,11 @@ absl::Status RunEdge(const Rank& rank) {
     if (fits.ok()) fits = CheckShards(context.settings, in.model.config);
     agreed = true;
     RETURN_IF_ERROR(rank.launch.Agree(fits));
+    if (context.settings.Bool("distribute")) {
+      MpiBroadcast broadcast = rank.NewBroadcast();
+      RETURN_IF_ERROR(SendModel(in.model, broadcast));
+      context.log.Info("distributed", {{"bytes", broadcast.bytes()}});
+    }
     network = std::make_unique<MpiNetwork>(0, rank.world.size(), in.model.config.n_embd,
                                            rank.NetworkParts(pool));
     return ClusterEdge::Start(
@@ -91,23 +101,25 @@ struct WorkerSetup {
   Compute compute;
 };
 
-absl::Status ReadWorker(const Rank& rank, WorkerSetup& setup) {
+// In the order of ranks, which people chose, and not in that of joining, which is chance.
+absl::StatusOr<LayerRange> OwnLayers(const Rank& rank, int n_layers) {
+  ASSIGN_OR_RETURN(const CutRequest cut,
+                   ReadCutFor(rank.workers(), rank.context.settings, n_layers));
+  return RangesOf(cut)[static_cast<size_t>(rank.hops().HopOf(rank.world.rank()))];
+}
+
+// Needs: the model is there.
+absl::Status MakeWorker(const Rank& rank, WorkerSetup& setup) {
   const Settings& settings = rank.context.settings;
-  RETURN_IF_ERROR(rank.launch.Check());
-  ASSIGN_OR_RETURN(setup.model,
-                   OpenHostedModel(settings, rank.context.environment, rank.context.log));
   const ModelConfig& config = setup.model.config;
-  ASSIGN_OR_RETURN(const CutRequest cut, ReadCutFor(rank.workers(), settings, config.n_layers));
   const KvType kv_type = KvTypeOf(settings.String("kv"));
   WorkerOptions& options = setup.options;
-  const HopRanks hops = rank.hops();
   RETURN_IF_ERROR(CheckShards(settings, config));
   options.name = "rank-" + std::to_string(rank.world.rank());
   options.model = ModelIdOf(setup.model, kv_type);
   options.bricks = LayerBricksOf(setup.model.manifest);
-  // In the order of ranks, which people chose, and not in that of joining, which is chance.
   if (!PlacesMeasured(settings)) {
-    options.layers_only = RangesOf(cut)[static_cast<size_t>(hops.HopOf(rank.world.rank()))];
+    ASSIGN_OR_RETURN(options.layers_only, OwnLayers(rank, config.n_layers));
   }
   options.memory_bytes = AvailableMemory();
   options.sessions_max = kSessions;
@@ -117,6 +129,34 @@ absl::Status ReadWorker(const Rank& rank, WorkerSetup& setup) {
   ASSIGN_OR_RETURN(setup.engine.context, ContextSize(settings, config.n_ctx_train));
   ASSIGN_OR_RETURN(setup.compute, MakeCompute(settings));
   return absl::OkStatus();
+}
+
+absl::Status ReadWorker(const Rank& rank, WorkerSetup& setup) {
+  RETURN_IF_ERROR(rank.launch.Check());
+  ASSIGN_OR_RETURN(setup.model, OpenHostedModel(rank.context.settings, rank.context.environment,
+                                                rank.context.log));
+  return MakeWorker(rank, setup);
+}
+
+// With --distribute: all agree that rank 0 has read the model, and then it comes.
+absl::Status TakeWorker(const Rank& rank, WorkerSetup& setup) {
+  RETURN_IF_ERROR(rank.launch.Agree(rank.launch.Check()));
+  MpiBroadcast broadcast = rank.NewBroadcast();
+  ASSIGN_OR_RETURN(setup.model,
+                   TakeModel([&](int n_layers) { return OwnLayers(rank, n_layers); }, broadcast));
+  return MakeWorker(rank, setup);
+}
+
+// The layers of a placement. What came from rank 0 is given back behind it: a rank is placed once.
+absl::StatusOr<std::unique_ptr<Engine>> LoadRankEngine(const Rank& rank, WorkerSetup& setup,
+                                                       const Placement& placement) {
+  if (setup.model.file == nullptr) {
+    return FailedPrecondition("this rank was placed again, and its weights were given back");
+  }
+  auto engine = LoadWorkerEngine({setup.model, *setup.compute.kernels, *setup.compute.pool},
+                                 placement, setup.engine);
+  if (rank.context.settings.Bool("distribute")) setup.model.file.reset();
+  return engine;
 }
 
 // Rank 0 reads its own layers before it answers a Hello. The ranks say so one after the other, as
@@ -151,7 +191,11 @@ TellShards TellOf(HopShards* shards) {
 absl::Status RunWorker(const Rank& rank) {
   const CommandContext& context = rank.context;
   WorkerSetup setup;
-  RETURN_IF_ERROR(rank.launch.Agree(ReadWorker(rank, setup)));
+  if (context.settings.Bool("distribute")) {
+    RETURN_IF_ERROR(TakeWorker(rank, setup));
+  } else {
+    RETURN_IF_ERROR(rank.launch.Agree(ReadWorker(rank, setup)));
+  }
   if (PlacesMeasured(context.settings)) {
     SayWorkerSpeed({setup.model, *setup.compute.kernels, *setup.compute.pool}, setup.engine,
                    context.clock, context.log, setup.options);
@@ -176,9 +220,7 @@ absl::Status RunWorker(const Rank& rank) {
                                 .load =
                                     [&](const Placement& placement) {
                                       if (shards != nullptr) return shards->Load(placement);
-                                      return LoadWorkerEngine({setup.model, *setup.compute.kernels,
-                                                               *setup.compute.pool},
-                                                              placement, setup.engine);
+                                      return LoadRankEngine(rank, setup, placement);
                                     },
                                 .tell = TellOf(shards.get())});
   LoopDriver driver(worker, &jobs, IdleOnMpi(network, AwakeMax(context.settings)), context.clock);

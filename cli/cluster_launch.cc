@@ -59,6 +59,7 @@ RankCard OwnCard(const Settings& settings) {
   Put(GivenText(settings), card.given);
   card.process = getpid();
   card.shards = HopRanksOf(settings).per_hop;
+  card.distribute = settings.Bool("distribute") ? 1 : 0;
   return card;
 }
 
@@ -136,6 +137,17 @@ absl::Status CheckSameShards(const std::vector<RankCard>& cards) {
   return absl::OkStatus();
 }
 
+absl::Status CheckDistribute(const std::vector<RankCard>& cards) {
+  for (size_t i = 1; i < cards.size(); ++i) {
+    if (cards[i].distribute == cards[0].distribute) continue;
+    return UsageError("rank 0 was started " +
+                      std::string(cards[0].distribute == 1 ? "with" : "without") +
+                      " --distribute and rank " + std::to_string(i) +
+                      " was not like it: give it to all ranks or to none");
+  }
+  return absl::OkStatus();
+}
+
 Launch::Launch(const MpiWorld& world, const Settings& settings, const Clock& clock)
     : world_(world),
       settings_(settings),
@@ -162,7 +174,8 @@ absl::Status Launch::Check() const {
   const int expected = static_cast<int>(settings_.OptionalInt("expect-ranks").value_or(0));
   RETURN_IF_ERROR(CheckSameShards(cards_));
   RETURN_IF_ERROR(CheckRanks(world_.size(), expected, cards_[0].shards));
-  return CheckText(cards_);
+  RETURN_IF_ERROR(CheckText(cards_));
+  return CheckDistribute(cards_);
 }
 
 absl::Status Launch::Agree(const absl::Status& mine) {

@@ -21,7 +21,8 @@ struct RankCard {
   std::array<char, 40> boot{};  // the id of its kernel's start: the same name may mean two machines
   std::array<char, 16> given{};  // the flag that gave it some of the text: "--prompt"; empty: none
   int32_t process = 0;
-  int32_t shards = 1;  // --tp
+  int32_t shards = 1;      // --tp
+  uint8_t distribute = 0;  // 1: was started with --distribute
 };
 RankCard OwnCard(const Settings& settings);
 
@@ -43,6 +44,10 @@ std::string WireWarning(const std::vector<RankCard>& cards);
 // UsageError when a rank on another machine than rank 0's was given some of the text.
 absl::Status CheckText(const std::vector<RankCard>& cards);
 
+// UsageError unless all ranks were started with --distribute, or none: who waits for what the
+// others do not send would wait for ever.
+absl::Status CheckDistribute(const std::vector<RankCard>& cards);
+
 class Launch {
  public:
   // From now on this rank shows life, until Agree. All of these outlive it.
@@ -52,7 +57,7 @@ class Launch {
   // names; Cancelled by a signal.
   absl::Status Gather();
 
-  // CheckRanks and CheckText: the same at every rank.
+  // CheckRanks, CheckText and CheckDistribute: the same at every rank.
   absl::Status Check() const;
 
   // Every rank calls it once, with what it found. OK when all are OK. Else the lowest rank that has

@@ -1,7 +1,9 @@
 #include "cli/edge_process.h"
 
+#include <optional>
 #include <utility>
 
+#include "cli/brick_node.h"
 #include "cli/node_process.h"
 #include "cli/route_figures.h"
 #include "common/job_queue.h"
@@ -25,6 +27,8 @@ struct EdgeProcess::State {
   PumpedJobs jobs;
   std::unique_ptr<Engine> engine;
   std::unique_ptr<ZmqTransport> transport;
+  std::unique_ptr<BrickShelf> shelf;  // null: this node sends no bricks
+  std::optional<BrickNode> bricks;
   std::unique_ptr<Edge> edge;
   std::unique_ptr<LoopDriver> driver;
   RouteFigures figures;
@@ -48,9 +52,15 @@ absl::Status EdgeProcess::State::Start() {
   SayEdgeBytes(parts.model, edge_options);
   edge_options.has_relay = !options.link.relay.empty();
   edge_options.sealed = options.link.keys.has_value();
+  shelf = ShelfOf(parts.model, parts.log);
+  if (shelf != nullptr) {
+    bricks.emplace(BrickNode::Parts{*transport, *shelf, parts.clock, parts.log});
+    edge_options.outline = shelf->outline();
+  }
+  Transport& outer = bricks ? static_cast<Transport&>(bricks->exchange()) : *transport;
   const KeyPair* keys = options.link.keys ? &*options.link.keys : nullptr;
-  ASSIGN_OR_RETURN(edge, Edge::Create(edge_options, {*transport, parts.clock, jobs, parts.log,
-                                                     *engine, *parts.model.tokenizer, keys}));
+  ASSIGN_OR_RETURN(edge, Edge::Create(edge_options, {outer, parts.clock, jobs, parts.log, *engine,
+                                                     *parts.model.tokenizer, keys}));
   driver = std::make_unique<LoopDriver>(
       *edge, &jobs, IdleOn(*transport, options.awake_max, parts.clock), parts.clock);
   return WaitForCoordinator(*transport, parts.clock, [this] { Turn(); });
@@ -61,6 +71,7 @@ EdgeProcess::EdgeProcess(std::unique_ptr<State> state) : state_(std::move(state)
 EdgeProcess::~EdgeProcess() {
   SayGoodbye(*state_->transport, "it has its answer");
   LogTraffic(*state_->transport, state_->parts.log);
+  if (state_->bricks) state_->bricks->LogTraffic(state_->parts.log);
 }
 
 absl::StatusOr<std::unique_ptr<EdgeProcess>> EdgeProcess::Start(const EdgeProcessOptions& options,

@@ -1,8 +1,14 @@
-// worker: hosts the layers that a coordinator gives it, for the sessions of many edges.
+// worker: hosts the layers that a coordinator gives it, for the sessions of many edges. Its bricks
+// are those of its model's file, or come from other nodes.
+#include <memory>
 #include <optional>
+#include <string>
+#include <utility>
 
+#include "cli/brick_node.h"
 #include "cli/byte_size.h"
 #include "cli/cut.h"
+#include "cli/fetched_model.h"
 #include "cli/hosted_model.h"
 #include "cli/layer_text.h"
 #include "cli/machine_memory.h"
@@ -59,51 +65,86 @@ absl::Status ReadListen(const CommandContext& context, ZmqOptions& link) {
   return absl::OkStatus();
 }
 
-}  // namespace
+// Where its bricks come from, and with what it sends them.
+struct WorkerModel {
+  std::unique_ptr<HostedModel> file;      // of --model
+  std::unique_ptr<FetchedModel> fetched;  // with --brick-cache
+  std::unique_ptr<BrickShelf> shelf;      // null: it sends none
 
-absl::Status WorkerCommand(const CommandContext& context) {
-  const Settings& settings = context.settings;
-  RETURN_IF_ERROR(AllowManyLinks());
-  ZmqOptions link;
-  ASSIGN_OR_RETURN(link.upstream, ReadEndpoint(context, "coordinator", EndpointUse::kDial));
-  RETURN_IF_ERROR(ReadListen(context, link));
-  if (settings.Has("relay")) {
-    ASSIGN_OR_RETURN(link.relay, ReadEndpoint(context, "relay", EndpointUse::kDial));
+  const HostedModel& model() const { return file != nullptr ? *file : fetched->model(); }
+  std::optional<Digest> outline() const {
+    if (fetched != nullptr) return fetched->outline_digest();
+    return shelf == nullptr ? std::nullopt : shelf->outline();
   }
-  link.direct = settings.Bool("direct");
-  link.insecure = settings.Bool("insecure");
-  RETURN_IF_ERROR(ReadNodeKeys(context, link));
-  ASSIGN_OR_RETURN(const HostedModel model,
-                   OpenHostedModel(settings, context.environment, context.log));
+};
+
+absl::StatusOr<WorkerModel> OpenWorkerModel(const CommandContext& context, const ZmqOptions& link,
+                                            const std::string& name) {
+  const Settings& settings = context.settings;
+  WorkerModel model;
+  if (settings.Has("brick-cache")) {
+    ASSIGN_OR_RETURN(model.fetched, FetchedModel::Fetch(context, link, name));
+    model.shelf = std::make_unique<BrickShelf>(model.fetched->cache());
+    return model;
+  }
+  ASSIGN_OR_RETURN(HostedModel hosted, OpenHostedModel(settings, context.environment, context.log));
+  model.file = std::make_unique<HostedModel>(std::move(hosted));
+  model.shelf = ShelfOf(*model.file, context.log);
+  return model;
+}
+
+absl::StatusOr<WorkerOptions> ReadWorkerOptions(const Settings& settings, const WorkerModel& from,
+                                                const std::string& name) {
   WorkerOptions options;
-  ASSIGN_OR_RETURN(options.name, NodeName(settings));
-  const KvType kv_type = KvTypeOf(settings.String("kv"));
-  options.model = ModelIdOf(model, kv_type);
+  options.name = name;
+  const HostedModel& model = from.model();
+  options.model = ModelIdOf(model, KvTypeOf(settings.String("kv")));
   options.bricks = LayerBricksOf(model.manifest);
   ASSIGN_OR_RETURN(options.layers_only, ReadLayers(settings, model.config.n_layers));
   options.sessions_max = static_cast<int>(settings.Int("parallel"));
   options.rows_max = kNodeRowsMax;
   ASSIGN_OR_RETURN(options.memory_bytes, ReadMemory(settings));
-  NodeEngineOptions engine{.sessions = options.sessions_max, .kv_type = kv_type};
-  ASSIGN_OR_RETURN(engine.context, ContextSize(settings, model.config.n_ctx_train));
-  ASSIGN_OR_RETURN(const Compute compute, MakeCompute(settings));
-  SayWorkerSpeed({model, *compute.kernels, *compute.pool}, engine, context.clock, context.log,
-                 options);
+  options.outline = from.outline();
+  options.fetches = from.fetched != nullptr;
+  return options;
+}
 
-  SystemRandom random;
+// What loads a placement. `from` and `compute` outlive it.
+LoadLayers LoaderOf(const WorkerModel& from, const Compute& compute,
+                    const NodeEngineOptions& engine) {
+  return [&from, &compute,
+          engine](const Placement& placement) -> absl::StatusOr<std::unique_ptr<Engine>> {
+    if (from.fetched == nullptr) {
+      return LoadWorkerEngine({*from.file, *compute.kernels, *compute.pool}, placement, engine);
+    }
+    ASSIGN_OR_RETURN(const HostedModel model, from.fetched->WithBricks(placement.bricks));
+    return LoadWorkerEngine({model, *compute.kernels, *compute.pool}, placement, engine);
+  };
+}
+
+// The worker's loop and what it stands on, until a signal or the coordinator's refusal.
+absl::Status RunWorker(const CommandContext& context, const ZmqOptions& link,
+                       const WorkerOptions& options, const WorkerModel& from,
+                       const LoadLayers& load) {
   RowsPool pool;
-  link.card = {.role = Role::kWorker, .name = options.name, .model = options.model};
-  ChooseId(link, random);
   ASSIGN_OR_RETURN(const auto transport,
                    ZmqTransport::Create(link, {context.clock, context.log, pool}));
+  std::optional<BrickNode> bricks;
+  if (from.shelf != nullptr) {
+    bricks.emplace(BrickNode::Parts{*transport, *from.shelf, context.clock, context.log});
+  }
+  std::optional<CacheFetcher> fetcher;
+  if (from.fetched != nullptr) fetcher.emplace(*from.fetched, bricks->exchange(), context.log);
+  Transport& outer = bricks ? static_cast<Transport&>(bricks->exchange()) : *transport;
   PumpedJobs jobs;
-  Worker worker(options, {*transport, context.clock, jobs, context.log,
-                          [&](const Placement& placement) {
-                            return LoadWorkerEngine({model, *compute.kernels, *compute.pool},
-                                                    placement, engine);
-                          },
-                          link.keys ? &*link.keys : nullptr});
-  LoopDriver driver(worker, &jobs, IdleOn(*transport, AwakeMax(settings), context.clock),
+  Worker worker(options, {.transport = outer,
+                          .clock = context.clock,
+                          .jobs = jobs,
+                          .log = context.log,
+                          .load = load,
+                          .keys = link.keys ? &*link.keys : nullptr,
+                          .fetcher = fetcher ? &*fetcher : nullptr});
+  LoopDriver driver(worker, &jobs, IdleOn(*transport, AwakeMax(context.settings), context.clock),
                     context.clock);
   RefusalLog refusals(context.log, context.clock, [&] {
     return Joined(RefusalsOf(transport->counters()), RefusalsOf(worker.state().counters));
@@ -122,8 +163,40 @@ absl::Status WorkerCommand(const CommandContext& context) {
   });
   SayGoodbye(*transport, "it was stopped");
   LogTraffic(*transport, context.log);
+  if (bricks) bricks->LogTraffic(context.log);
   refusals.End();
   return end;
+}
+
+}  // namespace
+
+absl::Status WorkerCommand(const CommandContext& context) {
+  const Settings& settings = context.settings;
+  RETURN_IF_ERROR(AllowManyLinks());
+  ZmqOptions link;
+  ASSIGN_OR_RETURN(link.upstream, ReadEndpoint(context, "coordinator", EndpointUse::kDial));
+  RETURN_IF_ERROR(ReadListen(context, link));
+  if (settings.Has("relay")) {
+    ASSIGN_OR_RETURN(link.relay, ReadEndpoint(context, "relay", EndpointUse::kDial));
+  }
+  link.direct = settings.Bool("direct");
+  link.insecure = settings.Bool("insecure");
+  RETURN_IF_ERROR(ReadNodeKeys(context, link));
+  ASSIGN_OR_RETURN(const std::string name, NodeName(settings));
+  ASSIGN_OR_RETURN(const WorkerModel model, OpenWorkerModel(context, link, name));
+  ASSIGN_OR_RETURN(WorkerOptions options, ReadWorkerOptions(settings, model, name));
+  NodeEngineOptions engine{.sessions = options.sessions_max,
+                           .kv_type = KvTypeOf(settings.String("kv"))};
+  ASSIGN_OR_RETURN(engine.context, ContextSize(settings, model.model().config.n_ctx_train));
+  ASSIGN_OR_RETURN(const Compute compute, MakeCompute(settings));
+  if (model.file != nullptr) {
+    SayWorkerSpeed({*model.file, *compute.kernels, *compute.pool}, engine, context.clock,
+                   context.log, options);
+  }
+  SystemRandom random;
+  link.card = {.role = Role::kWorker, .name = options.name, .model = options.model};
+  ChooseId(link, random);
+  return RunWorker(context, link, options, model, LoaderOf(model, compute, engine));
 }
 
 }  // namespace mortar

@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <system_error>
 
@@ -15,6 +17,20 @@ absl::Status WriteAll(int fd, std::string_view text, const std::string& path) {
     if (n > 0) text.remove_prefix(static_cast<size_t>(n));
   }
   return absl::OkStatus();
+}
+
+absl::Status ReplaceFile(const std::string& path, std::string_view text) {
+  std::string temporary = path + ".XXXXXX";
+  const int fd = mkstemp(temporary.data());
+  if (fd < 0) return ErrnoStatus(errno, path + ": cannot make a file beside it");
+  absl::Status status = WriteAll(fd, text, temporary);
+  close(fd);
+  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) {
+    status = ErrnoStatus(errno, "cannot replace it");
+  }
+  if (status.ok()) return status;
+  unlink(temporary.c_str());
+  return WithContext(status, path);
 }
 
 absl::Status MakeFolder(const std::string& folder) {

@@ -77,7 +77,8 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId, Hello& hello) {
   member->load_failure = absl::OkStatus();
   member->heard = now;
   member->doubted = false;
-  if (!s.model) s.model = std::move(hello.model);
+  member->has_model = !HasNoModel(hello);
+  if (!s.model && member->has_model) s.model = std::move(hello.model);
   Owe(s, from, WelcomeFor(hello));
 }
 
@@ -144,7 +145,9 @@ void NoteFacts(CoordinatorState& s, const Member& member, const NodeStatus& stat
 void On(CoordinatorState& s, Time now, NodeId from, SessionId, NodeStatus& status) {
   Member* member = Find(s, from);
   if (member == nullptr) return Refuse(s, from, Unavailable("not a member: say Hello"));
-  absl::Status fits = CheckStatus(*member, *s.model, status);
+  absl::Status fits = member->has_model
+                          ? CheckStatus(*member, *s.model, status)
+                          : FailedPrecondition("a node without a model has no status");
   if (!fits.ok()) {
     Remove(s, from);
     return Refuse(s, from, std::move(fits));
@@ -196,6 +199,17 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId fresh, RouteReques
                        .request = std::move(request),
                        .session = fresh,
                        .deadline = now + kRouteWaitMax});
+}
+
+void On(CoordinatorState& s, Time now, NodeId from, SessionId, SourcesRequest&) {
+  Member* member = Find(s, from);
+  if (member == nullptr) return Refuse(s, from, Unavailable("not a member: say Hello"));
+  if (member->role != Role::kWorker) {
+    ++s.refused;
+    return;
+  }
+  member->heard = now;
+  Owe(s, from, SourcesFor(s, from));
 }
 
 void On(CoordinatorState& s, Time, NodeId from, SessionId, Goodbye&) { Remove(s, from); }

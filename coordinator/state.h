@@ -17,9 +17,12 @@
 //   NodeStatus or         | Goodbye(UNAVAILABLE): it must say Hello again
 //   RouteRequest of       |
 //   stranger              |
+//   Hello of a worker     | member, and no more until it comes with a model; SourcesRequests are
+//   without a model       | what is heard of it
+//   SourcesRequest        | Sources are owed: who has the outline that the first member named
 //   RouteRequest, again   | nothing: it keeps its place, its deadline and its session
 //   RouteRequest that     | these are doubted, and something is sent to each: that shows whether
-//   its names hops it missed  | connection still stands. Their next status ends the doubt
+//   names hops it missed  | its connection still stands. Their next status ends the doubt
 //   RouteRequest          | waits; refused when the sender is no edge, the table or the edge's part
 //                         | of it is full, the model or the cut is another, or the placement is
 //                         | impossible
@@ -77,6 +80,7 @@ struct Member {
   std::string name{};
   std::string endpoint{};  // where it listens; empty: it is reached through a relay
   PublicKey key{};         // that it proves there; empty: links without keys
+  bool has_model = true;   // else a worker that fetches one
   Time heard{};
   std::optional<NodeStatus> status{};  // the newest
   Time placement_sent{};               // when the current placement was last sent to it
@@ -168,6 +172,8 @@ std::vector<CoordinatorAction> Plan(const CoordinatorState& state, Time now);
 
 // --- Questions ---
 const Member* FindMember(const CoordinatorState& state, NodeId node);
+// Who has bricks for `asker`. Which of several comes first differs from asker to asker.
+Sources SourcesFor(const CoordinatorState& state, NodeId asker);
 // OK when a route can be granted now. Unavailable: not yet, and why; other codes: not like this.
 absl::Status RouteStatus(const CoordinatorState& state, const RouteRequest& request);
 

@@ -220,6 +220,7 @@ NodeStatus StatusOf(const EdgeState& s) {
   status.head_bytes = s.options.head_bytes;
   status.ns_per_byte = std::min(s.speed.ns_per_byte(), kNsPerByteMax);
   status.round_trip_ns = s.round_trip.ns();
+  status.outline = s.options.outline;
   return status;
 }
 

@@ -106,7 +106,8 @@ struct EdgeOptions {
   // Weights that a token reads here, for what the edge says of its speed; 0: it says nothing.
   uint64_t back_bytes = 0;  // of the back layers
   uint64_t head_bytes = 0;
-  Drafting drafting{};  // steps of all sessions together within rows_max
+  std::optional<Digest> outline{};  // it sends public bricks of this; absent: none
+  Drafting drafting{};              // steps of all sessions together within rows_max
 };
 // FailedPrecondition or InvalidArgument names what does not fit the model or the rules.
 absl::Status CheckEdgeOptions(const EdgeOptions& options);

@@ -32,13 +32,17 @@ std::string Describe(const ModelId& model) {
 
 }  // namespace
 
+bool HasNoModel(const Hello& hello) {
+  return hello.role == Role::kWorker && hello.model == ModelId{};
+}
+
 absl::Status CheckHello(const Hello& hello, const std::optional<ModelId>& model) {
   RETURN_IF_ERROR(CheckTerms(hello.version, hello.contract));
   if (!hello.key.empty()) RETURN_IF_ERROR(CheckFeatures(hello.features, "this node"));
   if (hello.name.empty() || hello.name.size() > kNameBytesMax) {
     return InvalidArgument("a node's name has 1 to " + std::to_string(kNameBytesMax) + " bytes");
   }
-  if (hello.role != Role::kRelay && model && !(hello.model == *model)) {
+  if (hello.role != Role::kRelay && !HasNoModel(hello) && model && !(hello.model == *model)) {
     return FailedPrecondition("this cluster serves model " + Describe(*model) + ", node " +
                               hello.name + " has " + Describe(hello.model));
   }

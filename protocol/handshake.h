@@ -9,6 +9,9 @@
 
 namespace mortar {
 
+// A worker that joins to fetch its model.
+bool HasNoModel(const Hello& hello);
+
 // OK when a node that serves `model` (absent: any) may talk to whoever said this. The error names
 // what differs, and both values, for the one who reads it at the other end. FailedPrecondition:
 // another version, contract or model, or keys without what keys have brought since;

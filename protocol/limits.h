@@ -98,6 +98,27 @@ inline constexpr int kStopHostsMax = 32;
 // Time of a byte of weights that a node may say: a thousand bytes a second.
 inline constexpr double kNsPerByteMax = 1e6;
 
+// --- Bricks that cross ---
+// Bytes of a brick in one message, and messages that one node has asked for: together what one
+// frame of prefill may have, so that rows that share the link wait no longer for bricks than for
+// rows.
+inline constexpr uint32_t kBrickChunkBytesMax = 64 << 10;
+inline constexpr int kBrickWindow = 4;
+// Nodes that one node sends bricks to at a time, and how long after its last request one counts.
+inline constexpr size_t kBrickReadersMax = 4;
+inline constexpr Duration kBrickReaderAge = std::chrono::seconds(5);
+// Nodes that a worker is told of, which have what it lacks: one after the other is tried.
+inline constexpr size_t kBrickSourcesMax = 16;
+// Bytes of an outline: 65,536 tensors, the most that a file may have, of some 130 bytes, and the
+// digests of 4,096 bricks.
+inline constexpr uint64_t kOutlineBytesMax = 16 << 20;
+// A source that sends nothing for so long is left for another.
+inline constexpr Duration kBrickChunkWaitMax = std::chrono::seconds(5);
+// How long one that was left, or that had enough to do, is not asked again.
+inline constexpr Duration kBrickSourceRest = std::chrono::seconds(1);
+// No byte of a brick from anybody for so long: the fetch has failed, and others take the layers.
+inline constexpr Duration kBrickStallMax = std::chrono::seconds(30);
+
 // --- Routes ---
 inline constexpr size_t kRouteRequestsWaitingMax = 256;  // while workers load
 // How long a request for a route waits for workers that are loading.

@@ -34,8 +34,10 @@ size_t FrameBytes(const Activation& frame) {
   return EncodedBytes(frame.envelope) + frame.rows.bytes();
 }
 
-// Bytes that a queued message holds. Those without rows are bounded by their number.
+// Bytes that a queued message holds. Those with neither rows nor bricks are bounded by their
+// number.
 size_t HeldBytes(const AnyMessage& message) {
+  if (const auto* chunk = std::get_if<BrickChunk>(&message)) return chunk->bytes.size();
   const auto* frame = std::get_if<Activation>(&message);
   return frame == nullptr ? 0 : FrameBytes(*frame);
 }

@@ -2,8 +2,8 @@
 // is lost stands in schema/wire.capnp, which is the protocol's document; wire.h turns one into
 // the other.
 //
-// No message has a field for text, token ids, logits or the parameters of a brick: what must
-// not cross has no place to cross in.
+// No message has a field for text, token ids or logits: what must not cross has no place to cross
+// in. Of bricks the public ones alone cross, in BrickChunk.
 #pragma once
 
 #include <cstdint>
@@ -105,6 +105,8 @@ struct NodeStatus {
   int kv_positions_free = 0;
   int rows_queued = 0;
   int positions_max = 0;  // that one session may have; 0: not said
+  // Of the model, which it sends with its public bricks to whoever asks; absent: it sends none.
+  std::optional<Digest> outline{};
   // Edge:
   int front_layers = 0;  // keeps [0, front) and [n_layers - back, n_layers)
   int back_layers = 0;
@@ -269,9 +271,38 @@ struct Alive {
   bool operator==(const Alive&) const = default;
 };
 
+
+// Who sends bricks of the cluster's model?
+struct SourcesRequest {
+  bool operator==(const SourcesRequest&) const = default;
+};
+struct Sources {
+  ModelId model{};                    // no layers: no node has said which
+  std::optional<Digest> outline{};    // that all of these have; absent: no node has one
+  std::vector<Introduction> nodes{};  // at most kBrickSourcesMax
+  bool operator==(const Sources&) const = default;
+};
+
+// Bytes [offset, offset + length) of a public brick, or of an outline.
+struct BrickRequest {
+  Digest digest;
+  uint64_t offset = 0;
+  uint32_t length = 0;  // at most kBrickChunkBytesMax
+  bool operator==(const BrickRequest&) const = default;
+};
+struct BrickChunk {
+  Digest digest;
+  uint64_t offset = 0;
+  uint64_t total = 0;            // bytes of the brick
+  std::vector<uint8_t> bytes{};  // none when there is an error
+  absl::Status status{};
+  bool operator==(const BrickChunk&) const = default;
+};
+
 using AnyMessage =
     std::variant<Hello, Welcome, NodeStatus, Placement, RouteRequest, Route, Activation, NeedPrefix,
-                 NeedRoute, Rejected, End, Cancel, Goodbye, Alive, Ended, Open, Echo>;
+                 NeedRoute, Rejected, End, Cancel, Goodbye, Alive, Ended, Open, Echo,
+                 SourcesRequest, Sources, BrickRequest, BrickChunk>;
 
 // A message with where it goes, as a loop's apply leaves it to be sent.
 struct Outgoing {

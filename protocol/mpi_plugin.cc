@@ -102,8 +102,16 @@ void Abort(void* job, int exit_code) { MPI_Abort(CommOf(job), exit_code); }
 
 int Finish() { return MPI_Finalize(); }
 
-constexpr MpiFunctions kFunctions = {kMpiPluginVersion, Start, Second,   Send,  Probe,
-                                     Receive,           Test,  Describe, Abort, Finish};
+int Broadcast(void* job, int root, void* data, size_t bytes, void** request) {
+  if (!Countable(bytes)) return MPI_ERR_COUNT;
+  MPI_Request started = MPI_REQUEST_NULL;
+  const int error =
+      MPI_Ibcast(data, static_cast<int>(bytes), MPI_BYTE, root, CommOf(job), &started);
+  return Started(error, started, request);
+}
+
+constexpr MpiFunctions kFunctions = {kMpiPluginVersion, Start,    Second, Send,   Probe,    Receive,
+                                     Test,              Describe, Abort,  Finish, Broadcast};
 
 }  // namespace
 }  // namespace mortar

@@ -40,6 +40,9 @@ struct MpiFunctions {
   void (*describe)(int error, char* text, size_t bytes);  // ends with a zero
   void (*abort)(void* job, int exit_code);                // ends all ranks, this one too
   int (*finish)();                                        // waits for all ranks to come here
+  // What rank `root` has at `data` comes to all others there: each rank calls it, in the same
+  // order.
+  int (*broadcast)(void* job, int root, void* data, size_t bytes, void** request);
 };
 
 }  // namespace mortar

@@ -229,6 +229,7 @@ NodeStatus Read(wire::NodeStatus::Reader in) {
     throw Refusal{"a size or a time in a status beyond 2^53"};
   }
   m.stamp = in.getStamp();
+  if (in.hasOutline()) m.outline = ReadDigest(in.getOutline());
   return m;
 }
 
@@ -362,6 +363,45 @@ Ended Read(wire::Ended::Reader in) {
           in.getRows(),          in.getComputeNs(), ReadSeal(in.getSeal())};
 }
 
+Sources Read(wire::Sources::Reader in) {
+  Sources m;
+  m.model = Read(in.getModel());
+  if (in.hasOutline()) m.outline = ReadDigest(in.getOutline());
+  const auto nodes = in.getNodes();
+  m.nodes.resize(CheckedSize(nodes, kBrickSourcesMax, "sources of bricks"));
+  for (unsigned i = 0; i < nodes.size(); ++i) {
+    m.nodes[i] = {.node = NodeId{nodes[i].getNode()},
+                  .endpoint = String(nodes[i].getEndpoint(), kEndpointBytesMax, "endpoint"),
+                  .key = ReadKey(nodes[i].getKey())};
+  }
+  return m;
+}
+
+BrickRequest Read(wire::BrickRequest::Reader in) {
+  const BrickRequest m{ReadDigest(in.getDigest()), in.getOffset(), in.getLength()};
+  if (m.length >= 1 && m.length <= kBrickChunkBytesMax) return m;
+  throw Refusal{"request for " + std::to_string(m.length) + " bytes of a brick, expected 1 to " +
+                std::to_string(kBrickChunkBytesMax)};
+}
+
+BrickChunk Read(wire::BrickChunk::Reader in) {
+  BrickChunk m{ReadDigest(in.getDigest()), in.getOffset(), in.getTotal()};
+  m.status = Read(in.getStatus());
+  const capnp::Data::Reader bytes = in.getBytes();
+  const bool within = m.offset <= m.total && bytes.size() <= m.total - m.offset;
+  if (bytes.size() > kBrickChunkBytesMax || (m.status.ok() && !within)) {
+    throw Refusal{std::to_string(bytes.size()) + " bytes of a brick at " +
+                  std::to_string(m.offset) + " of " + std::to_string(m.total) + ", at most " +
+                  std::to_string(kBrickChunkBytesMax) + " within it are allowed"};
+  }
+  if (m.status.ok() == (bytes.size() == 0)) {
+    throw Refusal{"chunk of a brick with " + std::to_string(bytes.size()) + " bytes and code " +
+                  std::to_string(m.status.raw_code())};
+  }
+  m.bytes.assign(bytes.begin(), bytes.end());
+  return m;
+}
+
 AnyMessage Read(wire::Frame::Reader frame) {
   switch (frame.which()) {
     case wire::Frame::HELLO:
@@ -398,6 +438,14 @@ AnyMessage Read(wire::Frame::Reader frame) {
       return Read(frame.getOpen());
     case wire::Frame::ECHO:
       return Echo{frame.getEcho().getStamp()};
+    case wire::Frame::SOURCES_REQUEST:
+      return SourcesRequest{};
+    case wire::Frame::SOURCES:
+      return Read(frame.getSources());
+    case wire::Frame::BRICK_REQUEST:
+      return Read(frame.getBrickRequest());
+    case wire::Frame::BRICK_CHUNK:
+      return Read(frame.getBrickChunk());
   }
   throw Refusal{"message of unknown kind " + std::to_string(static_cast<int>(frame.which()))};
 }

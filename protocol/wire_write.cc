@@ -136,6 +136,7 @@ void Put(wire::Frame::Builder out, const NodeStatus& m) {
   status.setKvBytesPerLayer(m.kv_bytes_per_layer);
   status.setHeadBytes(m.head_bytes);
   status.setStamp(m.stamp);
+  if (m.outline) status.setOutline(DataOf(*m.outline));
 }
 
 void Put(wire::Frame::Builder out, const Echo& m) { out.initEcho().setStamp(m.stamp); }
@@ -265,6 +266,35 @@ void Put(wire::Frame::Builder out, const Ended& m) {
   ended.setRows(m.rows);
   ended.setComputeNs(m.compute_ns);
   PutSeal(ended, m.seal);
+}
+
+void Put(wire::Frame::Builder out, const SourcesRequest&) { out.setSourcesRequest(); }
+void Put(wire::Frame::Builder out, const Sources& m) {
+  auto sources = out.initSources();
+  Put(sources.initModel(), m.model);
+  if (m.outline) sources.setOutline(DataOf(*m.outline));
+  auto nodes = sources.initNodes(Count(m.nodes.size(), kBrickSourcesMax));
+  for (unsigned i = 0; i < nodes.size(); ++i) {
+    const Introduction& node = m.nodes[i];
+    nodes[i].setNode(node.node.value);
+    nodes[i].setEndpoint(TextOf(node.endpoint, kEndpointBytesMax));
+    PutKey(node.key, [&](auto key) { nodes[i].setKey(key); });
+  }
+}
+void Put(wire::Frame::Builder out, const BrickRequest& m) {
+  auto request = out.initBrickRequest();
+  request.setDigest(DataOf(m.digest));
+  request.setOffset(m.offset);
+  request.setLength(m.length);
+}
+void Put(wire::Frame::Builder out, const BrickChunk& m) {
+  auto chunk = out.initBrickChunk();
+  chunk.setDigest(DataOf(m.digest));
+  chunk.setOffset(m.offset);
+  chunk.setTotal(m.total);
+  CHECK(m.bytes.size() <= kBrickChunkBytesMax);
+  if (!m.bytes.empty()) chunk.setBytes(capnp::Data::Reader(m.bytes.data(), m.bytes.size()));
+  Put(chunk.initStatus(), m.status);
 }
 
 }  // namespace

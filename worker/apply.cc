@@ -97,6 +97,7 @@ void On(WorkerState& s, Time, NodeId from, Placement& placement) {
   s.status_owed = true;
   if (placement.id <= s.placement) return;  // told again: the status says where we are
   s.placement = placement.id;
+  s.fetching = s.fetched = false;  // what still comes is of the one before
   if (!placement.next_endpoint.empty()) {
     s.introduce.push_back(
         {.node = placement.next, .endpoint = placement.next_endpoint, .key = placement.next_key});
@@ -184,6 +185,18 @@ void On(WorkerState& s, Time now, StatusSent&) {
 }
 
 // --- Jobs ---
+
+void On(WorkerState& s, Time, FetchStarted&) { s.fetching = true; }
+
+void On(WorkerState& s, Time, FetchDone& e) {
+  s.fetching = false;
+  s.fetched = e.status.ok();
+  if (e.status.ok()) return;
+  s.wanted.reset();
+  s.load = LoadPhase::kFailed;
+  s.load_status = std::move(e.status);
+  s.status_owed = true;
+}
 
 void On(WorkerState& s, Time, LoadStarted&) {
   s.busy = true;

@@ -47,6 +47,7 @@ struct Worker::Rest {
   void TakeOpen(Time now, NodeId from, const Open& open);
   bool OpenEnd(Time now, NodeId from, const AnyMessage& message, const SessionId& session);
   bool OpenFrame(Time now, NodeId from, Activation& frame);
+  void PollFetch(Time now);
   void SendOwed();
   bool Execute(Time now);
   void StartBatch(Time now);
@@ -77,6 +78,7 @@ bool Worker::Step() {
   bool worked = r.PollJobs(now);
   r.SendOwed();  // a job's rows travel while this node reads what came meanwhile
   worked |= r.PollMessages(now);
+  r.PollFetch(now);
   r.SendOwed();
   Plan(r.state, now, r.plan);
   worked |= r.Execute(now);
@@ -215,6 +217,15 @@ bool Worker::Rest::OpenFrame(Time now, NodeId from, Activation& frame) {
   return opened.ok();
 }
 
+void Worker::Rest::PollFetch(Time now) {
+  if (!state.fetching) return;
+  CHECK(parts.fetcher != nullptr);
+  std::optional<absl::Status> done = parts.fetcher->Fetched();
+  if (!done) return;
+  if (!done->ok()) parts.log.Error("fetch_failed", {{"why", Message(*done)}});
+  Apply(state, now, FetchDone{*std::move(done)});
+}
+
 void Worker::Rest::SendOwed() {
   for (const Introduction& peer : state.introduce) {
     parts.transport.Introduce(peer);
@@ -255,11 +266,15 @@ bool Worker::Rest::Execute(Time now) {
     Apply(state, now, StatusSent{});
   }
   for (const int place : plan.expired) Apply(state, now, Expired{place});
+  if (plan.fetch) {
+    parts.fetcher->Fetch(state.wanted->bricks);
+    Apply(state, now, FetchStarted{});
+  }
   if (plan.load) StartLoad(now);
   if (!plan.release.empty()) StartRelease(now);
   if (!plan.batch.empty()) StartBatch(now);
-  const bool worked = plan.send_hello || plan.send_status || plan.load || !plan.expired.empty() ||
-                      !plan.release.empty() || !plan.batch.empty();
+  const bool worked = plan.send_hello || plan.send_status || plan.fetch || plan.load ||
+                      !plan.expired.empty() || !plan.release.empty() || !plan.batch.empty();
   SendOwed();
   return worked;
 }

@@ -3,7 +3,9 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
+#include <vector>
 
 #include "common/clock.h"
 #include "common/job_queue.h"
@@ -24,6 +26,15 @@ using LoadLayers = std::function<absl::StatusOr<std::unique_ptr<Engine>>(const P
 // jobs, and before them. Whoever made it knows when it failed, and ends the node before the rows of
 // that batch are used.
 using TellShards = std::function<void(const ShardOrder& order, std::span<const float> rows)>;
+// Brings the bricks of a placement here, where a node has no file of its model.
+class BrickFetcher {
+ public:
+  virtual ~BrickFetcher() = default;
+  // Instead of whatever was wanted before. Returns at once.
+  virtual void Fetch(const std::vector<LayerBrick>& bricks) = 0;
+  // Whether they are here, or why they did not come; absent while they come.
+  virtual std::optional<absl::Status> Fetched() = 0;
+};
 
 class Worker final : public Loop {
  public:
@@ -36,6 +47,7 @@ class Worker final : public Loop {
     LoadLayers load;
     const KeyPair* keys = nullptr;  // of this node: frames must be sealed; null: they must not be
     TellShards tell = {};           // of a node that leads shards, whose loading `load` sees to
+    BrickFetcher* fetcher = nullptr;  // null: the model's file has all bricks
   };
   Worker(WorkerOptions options, Parts parts);
   ~Worker() override;

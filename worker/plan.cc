@@ -5,7 +5,7 @@
 //   joining, and kHelloInterval since the last   | Hello
 //   joined, and a change or the interval is over | NodeStatus
 //   engine idle, sessions have ended             | release their pages
-//   engine idle, else a placement is wanted      | load
+//   engine idle, else a placement is wanted      | load; before it fetch, where this node has no file
 //   engine idle, else frames are queued          | a batch: frames of decode first, one frame a
 //                                                | session, round robin, rows_max; prefill when
 //                                                | no decode waits, and one prefill frame after
@@ -64,6 +64,10 @@ int AddPrefill(const WorkerState& s, Time now, int frames_max, WorkerPlan& plan)
   return rows;
 }
 
+bool NeedsFetch(const WorkerState& s) {
+  return s.options.fetches && !s.fetched && !s.wanted->layers.empty();
+}
+
 void PlanBatch(const WorkerState& s, Time now, WorkerPlan& plan) {
   const int n_places = static_cast<int>(s.places.size());
   const bool slices = PrefillRowsMax(s, now) < s.options.rows_max;
@@ -82,6 +86,8 @@ void PlanEngine(const WorkerState& s, Time now, WorkerPlan& plan) {
     for (size_t i = 0; i < s.places.size(); ++i) {
       if (s.places[i].ending) plan.release.push_back(static_cast<int>(i));
     }
+  } else if (s.wanted && NeedsFetch(s)) {
+    plan.fetch = !s.fetching;
   } else if (s.wanted) {
     plan.load = true;
   } else if (s.frames_queued > 0) {
@@ -103,7 +109,7 @@ void Plan(const WorkerState& s, Time now, WorkerPlan& plan) {
       s.phase == WorkerPhase::kJoining && (!s.hello_sent || now - *s.hello_sent >= kHelloInterval);
   plan.send_status = s.phase == WorkerPhase::kJoined &&
                      (s.status_owed || !s.status_sent || now - *s.status_sent >= s.status_interval);
-  plan.load = false;
+  plan.fetch = plan.load = false;
   plan.release.clear();
   plan.batch.clear();
   plan.rows.clear();
@@ -129,6 +135,7 @@ NodeStatus StatusOf(const WorkerState& s) {
                     .kv_positions_free = s.pages_free * kKvPagePositions,
                     .rows_queued = s.frames_queued,
                     .positions_max = s.positions_max,
+                    .outline = s.options.outline,
                     .front_layers = 0,
                     .back_layers = 0,
                     .ns_per_byte = std::min(s.speed.ns_per_byte(), kNsPerByteMax),

@@ -11,6 +11,8 @@
 //   joined   | Placement, fits         | its id is newer: load is `wanted`; sessions are released,
 //            |                         | and their edges are owed NeedRoute
 //   joined   | Placement, does not fit | load failed, with the reason (private brick, other model)
+//   joined   | FetchDone, OK           | the bricks of the placement are here: it is loaded
+//   joined   | FetchDone, error        | hosts nothing; the status says why
 //   joined   | LoadDone, OK            | hosts the layers: ready
 //   joined   | Placement, the layers   | sessions stay
 //            | that it hosts           |
@@ -72,10 +74,12 @@ namespace mortar {
 struct WorkerOptions {
   std::string name;
   ModelId model;
-  std::vector<LayerBrick> bricks;  // public layers that this node can load
-  LayerRange layers_only;          // --layers; empty: any
-  int sessions_max = 64;           // at most kWorkerSessionsMax
-  int rows_max = 512;              // of one batch
+  std::vector<LayerBrick> bricks;   // public layers that this node can load
+  LayerRange layers_only;           // --layers; empty: any
+  int sessions_max = 64;            // at most kWorkerSessionsMax
+  int rows_max = 512;               // of one batch
+  std::optional<Digest> outline{};  // it sends public bricks of this; absent: none
+  bool fetches = false;             // bricks that are wanted and not here come over links first
   // What it says of itself for a measured placement; 0: nothing.
   double ns_per_byte = 0;           // of weights that a token reads, measured before it began
   uint64_t memory_bytes = 0;        // for weights and KV
@@ -171,6 +175,8 @@ struct WorkerState {
   bool status_owed = false;  // something changed since the last status
 
   std::optional<Placement> wanted;  // to be loaded when the engine is idle
+  bool fetching = false;            // the bricks of `wanted`
+  bool fetched = false;             // they are here
   uint64_t placement = 0;           // newest seen
   LoadPhase load = LoadPhase::kNone;
   absl::Status load_status;
@@ -238,6 +244,10 @@ struct FrameSent {
 };
 struct HelloSent {};
 struct StatusSent {};
+struct FetchStarted {};
+struct FetchDone {
+  absl::Status status;
+};
 struct LoadStarted {};
 struct LoadDone {
   absl::Status status;
@@ -260,10 +270,11 @@ struct PagesReleased {
 struct Expired {
   int place = 0;
 };
-using WorkerEvent = std::variant<WorkerReceived, FrameBroken, FrameUnopened, WorkerSealBroken,
-                                 EndUnopened, KeyOpened, GrantRefused, ForeignGrant, FrameSent,
-                                 HelloSent, StatusSent, LoadStarted, LoadDone, BatchStarted,
-                                 BatchDone, ReleaseStarted, PagesReleased, Expired>;
+using WorkerEvent =
+    std::variant<WorkerReceived, FrameBroken, FrameUnopened, WorkerSealBroken, EndUnopened,
+                 KeyOpened, GrantRefused, ForeignGrant, FrameSent, HelloSent, StatusSent,
+                 FetchStarted, FetchDone, LoadStarted, LoadDone, BatchStarted, BatchDone,
+                 ReleaseStarted, PagesReleased, Expired>;
 
 WorkerState NewWorkerState(WorkerOptions options);
 void Apply(WorkerState& state, Time now, WorkerEvent event);
@@ -274,6 +285,7 @@ void Apply(WorkerState& state, Time now, WorkerEvent event);
 struct WorkerPlan {
   bool send_hello = false;
   bool send_status = false;
+  bool fetch = false;
   bool load = false;
   std::vector<int> release;  // places whose pages go back
   std::vector<int> batch;    // places whose oldest frame runs; rows together within rows_max

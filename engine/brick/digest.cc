@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "common/check.h"
+#include "engine/brick/image.h"
 #include "engine/gguf/reader.h"
 
 namespace mortar {
@@ -16,11 +17,6 @@ namespace {
 
 // How much is read before the pages are given back, in bytes; a multiple of every page size.
 constexpr uint64_t kPieceBytes = 1 << 20;
-
-template <typename T>
-void UpdateNumber(T value, Sha256& hash) {
-  hash.Update(std::span(reinterpret_cast<const uint8_t*>(&value), sizeof(value)));
-}
 
 // Pieces end on multiples of kPieceBytes in the file, so that the pages between two pieces of
 // one tensor belong wholly to one of them.
@@ -107,16 +103,11 @@ absl::StatusOr<Digest> DigestFile(const std::string& path) {
 
 Digest DigestBrick(const GgufFile& file, const Brick& brick) {
   Sha256 hash;
-  hash.Update(std::string_view("mortar brick 1\n"));
+  hash.Update(std::string_view(kImageHead));
   for (const BrickTensor& tensor : brick.tensors) {
     const TensorInfo* const info = FindSame(file, tensor);
     CHECK(info != nullptr);
-    UpdateNumber(uint64_t{tensor.name.size()}, hash);
-    hash.Update(tensor.name);
-    UpdateNumber(static_cast<uint32_t>(tensor.type), hash);
-    UpdateNumber(static_cast<uint32_t>(tensor.shape.size()), hash);
-    for (const uint64_t extent : tensor.shape) UpdateNumber(extent, hash);
-    UpdateNumber(tensor.bytes, hash);
+    hash.Update(FrameOf(tensor));
     UpdateTensor(file, *info, hash);
   }
   return hash.Finish();

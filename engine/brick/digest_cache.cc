@@ -1,10 +1,5 @@
 #include "engine/brick/digest_cache.h"
 
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -46,11 +41,6 @@ std::string SidecarText(const std::vector<OpenedFile>& files, const Manifest& ma
   return text + "check " + ToHex(DigestOf(text)) + "\n";
 }
 
-int HexValue(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 // Takes `expected` off the front of the text, or says that something else stands there.
 bool Take(std::string_view expected, std::string_view& text) {
   if (!text.starts_with(expected)) return false;
@@ -59,15 +49,9 @@ bool Take(std::string_view expected, std::string_view& text) {
 }
 
 std::optional<Digest> TakeDigest(std::string_view& text) {
-  Digest digest;
-  if (text.size() < 2 * digest.bytes.size()) return std::nullopt;
-  for (size_t i = 0; i < digest.bytes.size(); ++i) {
-    const int high = HexValue(text[2 * i]);
-    const int low = HexValue(text[2 * i + 1]);
-    if (high < 0 || low < 0) return std::nullopt;
-    digest.bytes[i] = static_cast<uint8_t>(high << 4 | low);
-  }
-  text.remove_prefix(2 * digest.bytes.size());
+  constexpr size_t kHexDigits = 2 * sizeof(Digest::bytes);
+  const std::optional<Digest> digest = ParseDigest(text.substr(0, kHexDigits));
+  if (digest) text.remove_prefix(kHexDigits);
   return digest;
 }
 
@@ -101,22 +85,6 @@ bool ReadSidecar(const std::string& path, const std::vector<OpenedFile>& files,
   std::string text(bytes, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   return file.good() && FromSidecarText(text, files, manifest);
-}
-
-// Replaces a file whole: readers see the old text or the new one. A crash may leave the new
-// name with lost bytes; the check line finds that, so nothing is synced.
-absl::Status ReplaceFile(const std::string& path, std::string_view text) {
-  std::string temporary = path + ".XXXXXX";
-  const int fd = mkstemp(temporary.data());
-  if (fd < 0) return ErrnoStatus(errno, path + ": cannot make a file beside it");
-  absl::Status status = WriteAll(fd, text, temporary);
-  close(fd);
-  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) {
-    status = ErrnoStatus(errno, "cannot replace it");
-  }
-  if (status.ok()) return status;
-  unlink(temporary.c_str());
-  return WithContext(status, path);
 }
 
 // Writes the sidecar's text beside the model, or else into the folder.

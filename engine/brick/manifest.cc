@@ -87,16 +87,6 @@ Brick* BrickOf(std::string_view name, int n_layers, std::vector<Brick>& bricks) 
   return &bricks[static_cast<size_t>(*layer) + 1];
 }
 
-// Factors of the rotation's frequencies are read by every layer: each layer's brick holds them, so
-// that its digest tells other factors apart. They are small, or none: a brick's digest reads them
-// once for each layer.
-bool IsOfEveryLayer(const TensorInfo& info) {
-  constexpr uint64_t kBytesMax = 4096;
-  return info.bytes <= kBytesMax &&
-         (info.name == "rope_freqs.weight" || info.name == "rope_factors_short.weight" ||
-          info.name == "rope_factors_long.weight");
-}
-
 std::string ShapeText(const std::vector<uint64_t>& shape) {
   std::string text;
   for (const uint64_t extent : shape) {
@@ -131,6 +121,16 @@ const char* Name(BrickKind kind) {
 
 const char* Name(Sensitivity sensitivity) {
   return sensitivity == Sensitivity::kPublic ? "public" : "private";
+}
+
+// Factors of the rotation's frequencies are read by every layer: each layer's brick holds them, so
+// that its digest tells other factors apart. They are small, or none: a brick's digest reads them
+// once for each layer.
+bool IsOfEveryLayer(const TensorInfo& info) {
+  constexpr uint64_t kBytesMax = 4096;
+  return info.bytes <= kBytesMax &&
+         (info.name == "rope_freqs.weight" || info.name == "rope_factors_short.weight" ||
+          info.name == "rope_factors_long.weight");
 }
 
 absl::StatusOr<Manifest> BuildManifest(const GgufFile& file, int n_layers) {

@@ -60,6 +60,9 @@ struct Manifest {
 // belong to no brick, or the brick that has none.
 absl::StatusOr<Manifest> BuildManifest(const GgufFile& file, int n_layers);
 
+// Whether a tensor belongs to every layer: small factors of the rotation's frequencies.
+bool IsOfEveryLayer(const TensorInfo& info);
+
 // A heading, one line for each brick, and one indented line for each of its tensors.
 std::string ToText(const Manifest& manifest);
 

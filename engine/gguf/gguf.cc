@@ -87,9 +87,11 @@ absl::StatusOr<std::shared_ptr<GgufFile>> GgufFile::Assemble(GgufParts parts,
   file->tensors_ = std::move(parts.tensors);
   for (size_t i = 0; i < file->tensors_.size(); ++i) {
     const TensorInfo& tensor = file->tensors_[i];
-    CHECK(tensor.part < file->parts_.size());
-    const uint64_t part_bytes = file->parts_[tensor.part].span().size();
-    CHECK(tensor.offset <= part_bytes && tensor.bytes <= part_bytes - tensor.offset);
+    if (tensor.part != kNoPart) {
+      CHECK(tensor.part < file->parts_.size());
+      const uint64_t part_bytes = file->parts_[tensor.part].span().size();
+      CHECK(tensor.offset <= part_bytes && tensor.bytes <= part_bytes - tensor.offset);
+    }
     if (!file->tensor_index_.emplace(tensor.name, i).second) {
       return InvalidArgument(name + ": tensor " + Quoted(tensor.name) + " occurs twice");
     }

@@ -47,6 +47,9 @@ const char* Name(TensorType type);   // "Q4_1"
 int BlockElements(TensorType type);  // elements of one block: 256, 32, or 1 for float types
 int BlockBytes(TensorType type);     // bytes of one block
 
+// The part of a tensor whose bytes are not here: it is listed, and nobody may read it.
+inline constexpr uint32_t kNoPart = ~uint32_t{0};
+
 struct TensorInfo {
   std::string name;
   TensorType type = TensorType::kF32;
@@ -54,7 +57,7 @@ struct TensorInfo {
   std::array<uint64_t, 4> shape{1, 1, 1, 1};  // shape[0] varies fastest (the inputs of a matrix)
   uint64_t offset = 0;                        // from the start of its part
   uint64_t bytes = 0;
-  uint32_t part = 0;  // of the model's parts, which are files, or memory
+  uint32_t part = 0;  // of the model's parts, which are files, or memory; or kNoPart
 
   uint64_t n_elements() const { return shape[0] * shape[1] * shape[2] * shape[3]; }
 };
@@ -69,7 +72,7 @@ struct GgufHeader;
 // What a model is put together from when it is not one GGUF file.
 struct GgufParts {
   GgufMetadata metadata;
-  std::vector<TensorInfo> tensors;  // each wholly inside its part, with names of their own
+  std::vector<TensorInfo> tensors;  // each wholly inside its part, if any, with names of their own
   std::vector<FileBytes> parts;     // files, and memory for what no file holds as it is
 };
 
@@ -125,6 +128,7 @@ class GgufFile {
   absl::StatusOr<std::vector<float>> GetFloats(std::string_view key) const;
 
   const TensorInfo* FindTensor(std::string_view name) const;  // null when absent
+  // Needs: the tensor has a part.
   std::span<const uint8_t> Data(const TensorInfo& tensor) const;
 
   // Gives the mapped pages wholly inside this tensor back to the kernel: reading them again is

@@ -6,6 +6,7 @@
 
 #include "engine/gguf/limits.h"
 #include "engine/gguf/metadata.h"
+#include "engine/gguf/outline.h"
 #include "engine/gguf/reader.h"
 
 namespace mortar {
@@ -153,10 +154,15 @@ absl::StatusOr<TensorInfo> ReadTensor(ByteReader& reader, uint32_t alignment,
 }
 
 // Turns offsets into the data section into offsets into the file, each wholly inside it.
-absl::Status PlaceTensors(uint64_t data_begin, uint64_t file_bytes,
+absl::Status PlaceTensors(uint64_t data_begin, uint64_t file_bytes, Absent absent,
                           std::vector<TensorInfo>& tensors) {
   for (TensorInfo& tensor : tensors) {
     const uint64_t relative = tensor.offset;
+    if (absent == Absent::kListed && relative == kAbsentOffset) {
+      tensor.part = kNoPart;
+      tensor.offset = 0;
+      continue;
+    }
     if (data_begin > file_bytes || relative > file_bytes - data_begin ||
         tensor.bytes > file_bytes - data_begin - relative) {
       return DataLoss("tensor " + Quoted(tensor.name) + ": offset " + std::to_string(data_begin) +
@@ -172,7 +178,9 @@ absl::Status PlaceTensors(uint64_t data_begin, uint64_t file_bytes,
 absl::Status CheckOverlaps(const std::vector<TensorInfo>& tensors) {
   std::vector<const TensorInfo*> by_offset;
   by_offset.reserve(tensors.size());
-  for (const TensorInfo& tensor : tensors) by_offset.push_back(&tensor);
+  for (const TensorInfo& tensor : tensors) {
+    if (tensor.part != kNoPart) by_offset.push_back(&tensor);
+  }
   std::sort(by_offset.begin(), by_offset.end(),
             [](const TensorInfo* a, const TensorInfo* b) { return a->offset < b->offset; });
   for (size_t i = 1; i < by_offset.size(); ++i) {
@@ -210,7 +218,7 @@ absl::Status ReadHeader(ByteReader& reader, GgufHeader& header, uint32_t& alignm
 
 }  // namespace
 
-absl::StatusOr<GgufHeader> ParseGguf(std::span<const uint8_t> file) {
+absl::StatusOr<GgufHeader> ParseGguf(std::span<const uint8_t> file, Absent absent) {
   const bool cut = file.size() > gguf_limits::kHeaderBytesMax;
   ByteReader reader(cut ? file.first(gguf_limits::kHeaderBytesMax) : file);
   GgufHeader header;
@@ -222,7 +230,7 @@ absl::StatusOr<GgufHeader> ParseGguf(std::span<const uint8_t> file) {
   }
   RETURN_IF_ERROR(status);
   const uint64_t data_begin = (reader.offset() + alignment - 1) / alignment * alignment;
-  RETURN_IF_ERROR(PlaceTensors(data_begin, file.size(), header.tensors));
+  RETURN_IF_ERROR(PlaceTensors(data_begin, file.size(), absent, header.tensors));
   RETURN_IF_ERROR(CheckOverlaps(header.tensors));
   return header;
 }

@@ -60,6 +60,7 @@ absl::StatusOr<std::vector<float>> ReadFactors(const GgufFile& file, const std::
                            "], got " + Name(tensor->type) + " with " +
                            std::to_string(tensor->n_elements()) + " elements");
   }
+  if (tensor->part == kNoPart) return InvalidArgument("tensor '" + name + "' has no bytes");
   std::vector<float> factors(n);
   std::memcpy(factors.data(), file.Data(*tensor).data(), n * sizeof(float));
   for (const float factor : factors) {

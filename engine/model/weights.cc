@@ -135,6 +135,9 @@ class WeightLoader {
   absl::StatusOr<const TensorInfo*> Find(const std::string& name, int n_out, int n_in) {
     const TensorInfo* t = file_.FindTensor(name);
     if (t == nullptr) return InvalidArgument("tensor '" + name + "' is missing");
+    if (t->part == kNoPart) {
+      return FailedPrecondition("tensor '" + name + "' is not here: its brick was not fetched");
+    }
     if (t->shape[0] != static_cast<uint64_t>(n_in) || t->shape[1] != static_cast<uint64_t>(n_out) ||
         t->shape[2] != 1 || t->shape[3] != 1) {
       return InvalidArgument("tensor '" + name + "': expected shape [" + std::to_string(n_in) +

@@ -16,8 +16,8 @@
 # that stand beside the fields. A message that breaks one is counted and answered with `goodbye`
 # or `rejected`, unless a relay brought it, which has no part in it; the receiver goes on.
 #
-# No message has a field for text, token ids, logits or the parameters of a brick: what must not
-# cross has no place to cross in.
+# No message has a field for text, token ids or logits: what must not cross has no place to cross
+# in. Of bricks the public ones alone cross, in `brickChunk`.
 
 @0xb7c1e02b6a1f4d93;
 
@@ -72,6 +72,13 @@ struct Frame {
     ended @16 :Ended;
     open @17 :Open;
     echo @18 :Echo;
+    sourcesRequest @19 :Void;
+    # Worker -> coordinator, when it needs bricks: before it knows its model, and when bricks of its
+    # placement are missing; each second until somebody has them. Answered by `sources`. Lost: said
+    # again. Since 1.
+    sources @20 :Sources;
+    brickRequest @21 :BrickRequest;
+    brickChunk @22 :BrickChunk;
   }
 }
 
@@ -126,7 +133,9 @@ enum Role {
 struct Hello {
   # Whoever dialled -> whoever listens: first on every link, and again each second until it is
   # answered, by `welcome`, or by `goodbye` with the reason (version, contract, model, role, name).
-  # Until then everything else on the link is dropped and counted. Lost: said again. Since 1.
+  # Until then everything else on the link is dropped and counted. A worker that has no model yet
+  # says none (no layers): it joins to fetch one, and is given no layers until it comes again with
+  # it. Lost: said again. Since 1.
   version @0 :UInt32;    # of this protocol; both must be equal
   features @1 :UInt64;   # bits that the sender has. Bit 0: routes are signed and shown, and what edge
                          # and hop say to one another is sealed. Nodes with keys refuse one without
@@ -185,6 +194,8 @@ struct NodeStatus {
                                  # layer that it hosts
   headBytes @16 :UInt64;         # edge: weights that a token reads there beside layers; 0: not said
   stamp @17 :UInt64;             # of the sender's own clock; not 0: answered by `echo`
+  outline @18 :Data;             # SHA-256 of the outline that it has of its model, 32 bytes: it sends
+                                 # public bricks to whoever asks for one; absent: it sends none
 }
 
 struct Echo {
@@ -366,4 +377,41 @@ struct Goodbye {
   # coordinator that ends says nothing: its members see the connection go. Lost: a connection that is
   # gone, or five seconds of silence, say the same. Since 1.
   status @0 :Status;
+}
+
+struct BrickSource {
+  node @0 :UInt64;
+  endpoint @1 :Text;   # where it can be dialled; empty: through a relay
+  key @2 :Data;        # its public key, 32 bytes; absent: links without keys
+}
+
+struct Sources {
+  # Coordinator -> worker: the answer to `sourcesRequest`. Which model the cluster has, what names its
+  # outline (the header of its file, its tensors and the digests of its bricks: engine/brick/outline.h)
+  # and who has that outline too. No layers in the model: nobody has said yet. Lost: asked again.
+  # Since 1.
+  model @0 :ModelId;
+  outline @1 :Data;                # SHA-256, 32 bytes; absent: no node has one
+  nodes @2 :List(BrickSource);     # at most 16
+}
+
+struct BrickRequest {
+  # Worker -> any worker or edge that has the cluster's outline: bytes [offset, offset + length) of a
+  # public brick, or of the outline. At most four of one node wait for their answers. Answered by
+  # `brickChunk`. Lost: after five seconds without a chunk another node is asked for the rest. Since 1.
+  digest @0 :Data;     # SHA-256 of the brick, 32 bytes
+  offset @1 :UInt64;
+  length @2 :UInt32;   # at most 65,536; less comes at the brick's end alone
+}
+
+struct BrickChunk {
+  # The answer to `brickRequest`: the bytes, or why there are none. NOT_FOUND: this node does not have
+  # the brick, or it is private; RESOURCE_EXHAUSTED: it has enough to send now, ask again after a
+  # second. What came is trusted when the whole brick has the digest, and not before. Lost: as
+  # `brickRequest`. Since 1.
+  digest @0 :Data;
+  offset @1 :UInt64;
+  total @2 :UInt64;    # bytes of the whole brick
+  bytes @3 :Data;      # at most 65,536
+  status @4 :Status;
 }

@@ -1,14 +1,19 @@
-// Writes the first inputs of the corpora of gguf and manifest: usage: make_gguf_seeds CORPUS_DIR
+// Writes the first inputs of the corpora of gguf, manifest and outline: usage: make_gguf_seeds
+// CORPUS_DIR
 //
 // Each seed is a good file, so small that a flipped bit is likely to matter. What the fuzzer
 // finds beside them is merged into the same folders.
 #include <algorithm>
 #include <cstdio>
+#include <fstream>
 #include <string>
 #include <vector>
 
+#include "engine/brick/digest.h"
+#include "engine/brick/outline.h"
 #include "tests/support/gguf_encode.h"
 #include "tests/support/gguf_writer.h"
+#include "tests/support/tiny_model.h"
 
 namespace mortar {
 namespace {
@@ -69,6 +74,15 @@ GgufWriter Model(int n_layers, bool tied) {
   return writer;
 }
 
+// The outline of a model of one layer, with factors that belong to every layer.
+std::vector<uint8_t> SmallOutline() {
+  const auto file =
+      *GgufFile::FromBytes(MakeTinyModel({.n_layers = 1, .rope_factors = true}).Bytes(), "seed");
+  Manifest manifest = *BuildManifest(*file, 1);
+  for (Brick& brick : manifest.bricks) brick.digest = DigestBrick(*file, brick);
+  return *OutlineOf(*file, manifest, 1 << 20);
+}
+
 }  // namespace
 }  // namespace mortar
 
@@ -85,5 +99,9 @@ int main(int argc, char** argv) {
   mortar::Model(2, true).WriteTo(corpus + "/manifest/seed_tied");
   mortar::Model(1, false).WriteTo(corpus + "/manifest/seed_untied");
   mortar::Model(0, false).WriteTo(corpus + "/manifest/seed_no_layers");
+  const std::vector<uint8_t> outline = mortar::SmallOutline();
+  std::ofstream(corpus + "/outline/seed_small", std::ios::binary)
+      .write(reinterpret_cast<const char*>(outline.data()),
+             static_cast<std::streamsize>(outline.size()));
   return 0;
 }

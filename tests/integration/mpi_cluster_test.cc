@@ -40,6 +40,19 @@ TEST(MpiCluster, TwoThreeAndFourRanksGiveTheTokensOfOneProcess) {
   }
 }
 
+TEST(MpiCluster, RanksWithoutTheFileGetTheirLayersFromRankZero) {
+  const Arguments distribute = {"--distribute"};
+  const Arguments others = {"-m", "/nowhere/model.gguf", "-t", "1", "-n", "24"};
+  EXPECT_EQ(AnswerOf(RunTwo(Ask(24) + distribute, others + distribute))["tokens"],
+            OneProcess(Ask(24)));
+  EXPECT_EQ(AnswerOf(RunJob(4, Ask(24) + distribute))["tokens"], OneProcess(Ask(24)));
+}
+
+TEST(MpiCluster, DistributeAtOneRankAloneIsAMistakeThatIsSaid) {
+  ExpectOneLine(RunTwo(Ask(4) + Arguments{"--distribute"}, Ask(4)), 2,
+                "rank 0 was started with --distribute and rank 1 was not like it");
+}
+
 TEST(MpiCluster, SampledTokensAreThoseOfOneProcess) {
   const Arguments sampled = Ask(24, {"--temp", "0.9", "--seed", "7", "-p", kPrompt});
   EXPECT_EQ(AnswerOf(RunJob(2, sampled))["tokens"], OneProcess(sampled));

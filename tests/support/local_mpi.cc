@@ -20,6 +20,7 @@ struct LocalMpi::Rank {
   int index = 0;
   std::vector<std::deque<Message>> from;
   std::deque<Message> taken;  // probed for; not each is received
+  std::deque<std::string> broadcasts;
   bool held = false;
   int send_error = 0;
 };
@@ -72,8 +73,23 @@ void Describe(int error, char* text, size_t bytes) {
 void Abort(void*, int) { CHECK(false); }
 int Finish() { return 0; }
 
-constexpr MpiFunctions kFunctions = {kMpiPluginVersion, Start, Second,   Send,  Probe,
-                                     Receive,           Test,  Describe, Abort, Finish};
+// The root's comes first: the others find it, or an error.
+int Broadcast(void* job, int root, void* data, size_t bytes, void** request) {
+  LocalMpi::Rank& self = RankOf(job);
+  *request = self.held ? &self : nullptr;
+  if (self.held) return 0;
+  if (self.index == root) {
+    self.mpi->PutBroadcast(root, std::string(static_cast<const char*>(data), bytes));
+    return 0;
+  }
+  if (self.broadcasts.empty() || self.broadcasts.front().size() != bytes) return 1;
+  std::memcpy(data, self.broadcasts.front().data(), bytes);
+  self.broadcasts.pop_front();
+  return 0;
+}
+
+constexpr MpiFunctions kFunctions = {kMpiPluginVersion, Start,    Second, Send,   Probe,    Receive,
+                                     Test,              Describe, Abort,  Finish, Broadcast};
 
 }  // namespace
 
@@ -95,6 +111,12 @@ void* LocalMpi::job(int rank) { return ranks_[static_cast<size_t>(rank)].get(); 
 
 void LocalMpi::Put(int from, int to, int tag, const std::string& bytes) {
   ranks_[static_cast<size_t>(to)]->from[static_cast<size_t>(from)].push_back({tag, bytes});
+}
+
+void LocalMpi::PutBroadcast(int root, const std::string& bytes) {
+  for (const auto& rank : ranks_) {
+    if (rank->index != root) rank->broadcasts.push_back(bytes);
+  }
 }
 
 void LocalMpi::Hold() {

@@ -23,6 +23,8 @@ class LocalMpi {
 
   // As if `from` had sent it.
   void Put(int from, int to, int tag, const std::string& bytes);
+  // As if `root` had broadcast it: all others get it.
+  void PutBroadcast(int root, const std::string& bytes);
   // From now on sends stay undone, and nothing arrives, until it is let go.
   void Hold();
   void LetGo();

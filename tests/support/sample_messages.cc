@@ -175,10 +175,48 @@ std::vector<std::pair<std::string, AnyMessage>> SealedMessages() {
           {"ended_sealed", Ended{session, 12, 30'000, 12, 45'000'000, seal}}};
 }
 
+using NamedMessages = std::vector<std::pair<std::string, AnyMessage>>;
+
+std::vector<SampleMessage> Framed(NamedMessages messages) {
+  std::vector<SampleMessage> samples;
+  for (auto& [name, message] : messages) {
+    samples.push_back(
+        {name, {.from = NodeId{60}, .to = NodeId{50}, .message = std::move(message)}});
+  }
+  return samples;
+}
+
+// About bricks that cross.
+NamedMessages BrickMessages() {
+  NamedMessages messages;
+  NodeStatus with_outline = StatusOfAWorker();
+  with_outline.outline = DigestFrom(11);
+  messages.emplace_back("node_status_with_outline", with_outline);
+  messages.emplace_back("hello_without_model", Hello{.role = Role::kWorker, .name = "new here"});
+  messages.emplace_back("sources_request", SourcesRequest{});
+  messages.emplace_back(
+      "sources",
+      Sources{.model = Model(),
+              .outline = DigestFrom(11),
+              .nodes = {{.node = NodeId{61}, .endpoint = "tcp://10.0.0.7:4712", .key = KeyFrom(5)},
+                        {.node = NodeId{50}, .endpoint = ""}}});
+  messages.emplace_back("sources_none", Sources{});
+  messages.emplace_back("brick_request", BrickRequest{DigestFrom(7), uint64_t{1} << 40, 65'536});
+  messages.emplace_back("brick_chunk", BrickChunk{.digest = DigestFrom(7),
+                                                  .offset = uint64_t{1} << 40,
+                                                  .total = (uint64_t{1} << 40) + 5,
+                                                  .bytes = {9, 8, 7, 0, 255}});
+  messages.emplace_back("brick_chunk_refused",
+                        BrickChunk{.digest = DigestFrom(7),
+                                   .offset = 12,
+                                   .status = NotFound("this node has no such brick")});
+  return messages;
+}
+
 }  // namespace
 
 std::vector<SampleMessage> SampleMessages() {
-  std::vector<std::pair<std::string, AnyMessage>> messages;
+  NamedMessages messages;
   messages.emplace_back("hello", Hello{.features = 5,
                                        .role = Role::kEdge,
                                        .name = "my laptop",
@@ -239,13 +277,10 @@ std::vector<SampleMessage> SampleMessages() {
   messages.emplace_back("alive", Alive{});
   messages.emplace_back("ended", Ended{Session(), 12, 30'000, 12});
   messages.emplace_back("ended_with_time", Ended{Session(), 12, 30'000, 12, 45'000'000});
-
-  std::vector<SampleMessage> samples;
-  for (auto& [name, message] : messages) {
-    samples.push_back(
-        {name, {.from = NodeId{60}, .to = NodeId{50}, .message = std::move(message)}});
+  for (auto& [name, message] : BrickMessages()) {
+    messages.emplace_back(std::move(name), std::move(message));
   }
-  return samples;
+  return Framed(std::move(messages));
 }
 
 }  // namespace mortar

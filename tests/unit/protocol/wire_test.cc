@@ -253,5 +253,33 @@ TEST(Wire, CountsBeyondTheirBoundsAreRefusedByName) {
   EXPECT_THAT(Refusal(words), HasSubstr("positions 4294967295 is beyond 2^31"));
 }
 
+// --- Bricks ---
+
+TEST(Wire, AChunkKeepsItsLimitAndLiesWithinItsBrick) {
+  const BrickChunk whole{.digest = {},
+                         .offset = 0,
+                         .total = kBrickChunkBytesMax,
+                         .bytes = std::vector<uint8_t>(kBrickChunkBytesMax, 5)};
+  EXPECT_EQ(Refusal(Bytes(whole)), "read");
+  BrickChunk beyond = whole;
+  beyond.total = 100;
+  EXPECT_THAT(Refusal(Bytes(beyond)), HasSubstr("of a brick at 0 of 100"));
+  beyond = whole;
+  beyond.offset = ~uint64_t{0};
+  EXPECT_THAT(Refusal(Bytes(beyond)), HasSubstr("within it are allowed"));
+  EXPECT_THAT(Refusal(Bytes(BrickChunk{.digest = {}, .total = 5})),
+              HasSubstr("0 bytes and code 0"));
+  BrickChunk both = whole;
+  both.status = NotFound("and yet it comes");
+  EXPECT_THAT(Refusal(Bytes(both)), HasSubstr("and code 5"));
+}
+
+TEST(Wire, ARequestForABrickKeepsItsLimit) {
+  EXPECT_EQ(Refusal(Bytes(BrickRequest{{}, 0, kBrickChunkBytesMax})), "read");
+  EXPECT_THAT(Refusal(Bytes(BrickRequest{{}, 0, 0})), HasSubstr("expected 1 to 65536"));
+  EXPECT_THAT(Refusal(Bytes(BrickRequest{{}, 0, kBrickChunkBytesMax + 1})),
+              HasSubstr("expected 1 to 65536"));
+}
+
 }  // namespace
 }  // namespace mortar
