@@ -21,7 +21,7 @@ void On(EdgeState& s, Time now, AnswerBroken& e) {
   ++s.counters.broken_answers;
   EdgeSlot* slot = FindAnswered(s, e.from, e.envelope);
   if (slot == nullptr) return;
-  Retry(s, now, *slot, slot->answered, "an answer was broken: " + Message(e.status));
+  Retry(s, now, *slot, slot->at_hops, "an answer was broken: " + Message(e.status));
 }
 
 void On(EdgeState& s, Time now, DeadlinePassed& e) {
@@ -30,7 +30,7 @@ void On(EdgeState& s, Time now, DeadlinePassed& e) {
   if ((slot.retries_in_a_row + 1) % kRetriesPerRoute == 0) {
     RetryOnNewRoute(s, now, slot, why);
   } else {
-    Retry(s, now, slot, slot.answered, why);
+    Retry(s, now, slot, slot.at_hops, why);
   }
 }
 
@@ -206,6 +206,7 @@ void On(EdgeState& s, Time now, BackDone& e) {
     if (slot.phase != SlotPhase::kRunning && slot.phase != SlotPhase::kRouting) continue;
     // True under any epoch: the log has not changed, so neither has what follows from it.
     slot.answered = std::max(slot.answered, item.base + item.n - item.guesses.n);
+    if (slot.epoch == item.epoch) slot.at_hops = item.base + item.n - item.guesses.n;
     Progress(slot);
     if (item.sample) AcceptDrawn(s, now, slot, item);
     if (slot.phase == SlotPhase::kDone) continue;
