@@ -57,6 +57,7 @@ void On(EdgeState& s, Time now, NodeId from, Activation& answer) {
 void On(EdgeState& s, Time now, NodeId from, NeedPrefix& need) {
   EdgeSlot* slot = FindNewestOfHop(s, from, need.session, need.epoch);
   if (slot == nullptr) return;
+  slot->at_hops = std::clamp(need.have, 0, slot->at_hops);
   Retry(s, now, *slot, std::max(0, need.have),
         "worker " + NameOf(*slot, from) + " has " + std::to_string(need.have) + " positions");
 }
