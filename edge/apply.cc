@@ -25,7 +25,7 @@ void On(EdgeState& s, Time now, AnswerBroken& e) {
   ++s.counters.broken_answers;
   EdgeSlot* slot = FindAnswered(s, e.from, e.envelope);
   if (slot == nullptr) return;
-  Retry(s, now, *slot, slot->answered, "an answer was broken: " + Message(e.status));
+  Retry(s, now, *slot, slot->at_hops, "an answer was broken: " + Message(e.status));
 }
 
 void On(EdgeState& s, Time now, DeadlinePassed& e) {
@@ -36,7 +36,7 @@ void On(EdgeState& s, Time now, DeadlinePassed& e) {
     for (const Hop& hop : slot.hops) hops.push_back(hop.node);
     RetryOnNewRoute(s, now, slot, why, std::move(hops));
   } else {
-    Retry(s, now, slot, slot.answered, why);
+    Retry(s, now, slot, slot.at_hops, why);
   }
 }
 
@@ -216,6 +216,7 @@ void On(EdgeState& s, Time now, BackDone& e) {
     if (slot.phase != SlotPhase::kRunning && slot.phase != SlotPhase::kRouting) continue;
     // True under any epoch: the log has not changed, so neither has what follows from it.
     slot.answered = std::max(slot.answered, item.base + item.n - item.guesses.n);
+    if (slot.epoch == item.epoch) slot.at_hops = item.base + item.n - item.guesses.n;
     Progress(slot);
     if (item.sample) AcceptDrawn(s, now, slot, item);
     if (slot.phase == SlotPhase::kDone) continue;

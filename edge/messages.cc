@@ -44,7 +44,7 @@ void On(EdgeState& s, Time now, NodeId from, Activation& answer) {
   }
   if (!RowsFit(*frame, e)) {
     ++s.counters.broken_answers;
-    return Retry(s, now, *slot, slot->answered, "an answer had other rows than were wanted");
+    return Retry(s, now, *slot, slot->at_hops, "an answer had other rows than were wanted");
   }
   frame->arrived = true;
   frame->rows = std::move(answer.rows);
@@ -63,6 +63,7 @@ void On(EdgeState& s, Time now, NodeId from, NeedPrefix& need) {
     // yet.
     slot->held_until = now + kNoRoomDelay * (1 << slot->retries_in_a_row);
   }
+  slot->at_hops = std::clamp(need.have, 0, slot->at_hops);
   Retry(s, now, *slot, std::max(0, need.have),
         "worker " + NameOf(*slot, from) + " has " + std::to_string(need.have) + " positions");
 }
@@ -87,13 +88,13 @@ void On(EdgeState& s, Time now, NodeId from, Rejected& rejected) {
     // It may be for their sake: the page that they begin is not free, or a token that would never
     // have been drawn gives rows that are no numbers.
     slot->draft_length.Refused();
-    return Retry(s, now, *slot, slot->answered, Message(why));
+    return Retry(s, now, *slot, slot->at_hops, Message(why));
   }
   if (!absl::IsResourceExhausted(why) || slot->retries_in_a_row >= kRetriesMax) {
     return Fail(s, now, *slot, std::move(why));
   }
   slot->held_until = now + kNoRoomDelay * (1 << slot->retries_in_a_row);
-  Retry(s, now, *slot, slot->answered, Message(why));
+  Retry(s, now, *slot, slot->at_hops, Message(why));
 }
 
 void On(EdgeState& s, Time, NodeId from, Ended& ended) {
@@ -181,6 +182,7 @@ void On(EdgeState& s, Time now, NodeId from, Route& route, std::optional<RouteKe
   }
   ++slot.epoch;
   slot.sent = 0;
+  slot.at_hops = 0;
   slot.held_until = {};
   CHECK(keys.has_value() == s.options.sealed);
   slot.keys = std::move(keys);

@@ -251,6 +251,7 @@ void PassEmptyAnswers(const EdgeState& s, EdgeSlot& slot) {
     const FrameInFlight frame = slot.in_flight.pop_front();
     slot.bytes_in_flight -= frame.bytes(s.options.model.n_embd);
     slot.answered = std::max(slot.answered, frame.end());
+    slot.at_hops = frame.end();
     Progress(slot);
   }
 }

@@ -166,6 +166,7 @@ struct EdgeSlot {
   uint64_t step = 0;
   int sent = 0;      // positions that went through the front layers under this epoch
   int answered = 0;  // positions that the back layers have
+  int at_hops = 0;   // of those, what all hops of this route are known to have
   RingQueue<FrameInFlight> in_flight;
   // Frames that may be in flight: one after a retry, so that what was reordered cannot be again,
   // and one more with each that is answered.

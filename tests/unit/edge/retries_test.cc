@@ -99,6 +99,25 @@ TEST_F(EdgeTables, NeedRouteAsksForANewRouteAndKeepsTheTokens) {
   EXPECT_EQ(TextOut(), "bc");
 }
 
+TEST_F(EdgeTables, AFrameThatIsLostOnANewRouteIsSentAgainFromWhatItsHopsHave) {
+  Submit(RequestOf(5));
+  Admit(0, 1);
+  OneStep(1);
+  RunFront();
+  GiveFrom(kWorkerB, NeedRoute{.session = Session(1), .epoch = 1, .step = 2});
+  state_.outbox.clear();
+  GiveFrom(kCoordinatorNode, RouteFor(0, 2));
+  EXPECT_EQ(RunFront().at(0).envelope.base, 0u);
+  now_ += state_.options.step_deadline + std::chrono::milliseconds(1);
+  state_.last_tick = now_;
+  Give(DeadlinePassed{0});
+  const Activation again = RunFront().at(0);
+  EXPECT_EQ(again.envelope.base, 0u) << "the back layers have five, these workers none";
+  GiveFrom(kWorkerB, AnswerTo(again));
+  RunBack(2);
+  EXPECT_EQ(Slot(0).at_hops, 6);
+}
+
 TEST_F(EdgeTables, ANewRouteIsAskedForAfterAWhileSoThatItIsAnother) {
   Submit(RequestOf(5));
   Admit(0, 1);
