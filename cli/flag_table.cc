@@ -59,7 +59,8 @@ mortar keys list --json)"},
      R"(Started by OpenMPI's mpirun: rank 0 is coordinator and edge, all others are workers, which
 host the layers between so that a token is fastest, or equal parts in the order of ranks with
 --place even or --tp. Rank 0 alone reads the prompt, from a file (-f) or standard input, and alone
-writes the answer; -p only while all ranks are on one machine. As root mpirun wants --allow-run-as-root, for more ranks than cores --oversubscribe.)",
+writes the answer; -p only while all ranks are on one machine. As root mpirun wants
+--allow-run-as-root, for more ranks than cores --oversubscribe.)",
      R"(mpirun -n 2 --bind-to none mortar cluster -p "Why is the sky blue?"
 mpirun -n 3 --host a,b,c --bind-to none mortar cluster --expect-ranks 3 -f question.txt --json)"},
     {kBench, "bench", "measure the speed of prefill and decode, as llama-bench defines them",

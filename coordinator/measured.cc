@@ -132,7 +132,9 @@ std::optional<RoutePlan> PlanOf(const Prepared& prepared, const RouteCosts& cost
       if (ns == kNever) return std::nullopt;
       stop.hosts.push_back({.node = found->second, .compute_ns = ns, .sessions = 0});
     }
-    std::ranges::stable_sort(stop.hosts, {}, &PlannedNode::compute_ns);
+    std::ranges::sort(stop.hosts, {}, [](const PlannedNode& host) {
+      return std::pair(host.compute_ns, host.node);
+    });
     stop.link_ns = costs.LinkNs(last, stop.hosts.front().node);
     out.total_ns += stop.link_ns + stop.hosts.front().compute_ns;
     last = stop.hosts.front().node;

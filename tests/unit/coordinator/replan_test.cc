@@ -62,6 +62,16 @@ TEST_F(Replan, LessThanATenthOfATokenMovesNothing) {
   EXPECT_EQ(HopAt(0).layers, (LayerRange{2, 10}));
 }
 
+TEST_F(Replan, ASplitThatSavesLessThanATenthIsNotMadeHoweverLongItWould) {
+  // Six layers fit each: 6 + 2.1 ms.
+  Start({{kWorkerA, Measured(1, 6)}, {kWorkerB, Measured(1.05, 6)}});
+  ASSERT_EQ(state_.placement->hops.size(), 2u);
+  Say(kWorkerA, Measured(1.15, 6));  // 6.9 + 2.1 ms; the other way round 6.3 + 2.3
+  EXPECT_FALSE(PlacedWithin(kPlacementKeptMin + kReplanWaitMax + seconds(20)));
+  Say(kWorkerA, Measured(1.5, 6));  // 9 + 2.1 against 6.3 + 3, and a millisecond on the way
+  EXPECT_TRUE(PlacedWithin(seconds(12)));
+}
+
 TEST_F(Replan, NoiseOfASpeedIsNotEvenLookedAt) {
   Start({{kWorkerA, Measured(1)}});
   Pass(kReplanInterval);
