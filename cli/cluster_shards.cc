@@ -20,7 +20,7 @@ absl::Status CheckShards(const Settings& settings, const ModelConfig& config) {
 
 HopShards::HopShards(HopRanks ranks, NodeEngineOptions engine, Parts parts)
     : parts_(std::move(parts)),
-      engine_(engine),
+      engine_(std::move(engine)),
       shards_(ranks.LeaderOf(ranks.HopOf(parts_.world.rank())), ranks.per_hop, parts_.world.rank(),
               {parts_.world.mpi(), parts_.world.second_job(), parts_.calls, parts_.node.clock,
                parts_.check, parts_.describe}) {

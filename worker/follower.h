@@ -22,7 +22,7 @@ using LoadShard = std::function<absl::StatusOr<std::unique_ptr<Engine>>(LayerRan
 class Follower {
  public:
   // `own`: what this node has been started with, whatever the layers.
-  Follower(ShardLoad own, LoadShard load) : own_(std::move(own)), load_(std::move(load)) {}
+  Follower(const ShardLoad& own, LoadShard load) : own_(own), load_(std::move(load)) {}
 
   // FailedPrecondition, with both sides, when the leader was started with another model, KV format,
   // context or number of sessions; else what loading says. Without layers after an error.
