@@ -46,6 +46,9 @@ void On(WorkerState& s, Time, NodeId from, Goodbye& goodbye) {
       if (session.edge == from) EndSession(s, static_cast<int>(i));
     }
     s.opened.RemoveOf(from);
+  } else if (s.phase == WorkerPhase::kRefused) {
+    // What was on its way when it was refused is answered too: the first reason stays.
+    return;
   } else if (absl::IsUnavailable(goodbye.status)) {
     // Its placements begin anew: an id of the past says nothing any more.
     s.phase = WorkerPhase::kJoining;

@@ -68,6 +68,11 @@ TEST_F(WorkerTables, ARefusedWorkerStaysRefused) {
   GiveFrom(kCoordinatorNode, Goodbye{FailedPrecondition("another model")});
   EXPECT_EQ(state_.phase, WorkerPhase::kRefused);
   EXPECT_EQ(Message(state_.refusal), "another model");
+  // Its status was on its way, and is answered as a stranger's.
+  GiveFrom(kCoordinatorNode, Goodbye{Unavailable("say Hello first")});
+  GiveFrom(kCoordinatorNode, Goodbye{PermissionDenied("not allowed")});
+  EXPECT_EQ(state_.phase, WorkerPhase::kRefused);
+  EXPECT_EQ(Message(state_.refusal), "another model");
   now_ += seconds(60);
   EXPECT_FALSE(PlanNow().send_hello);
 }
