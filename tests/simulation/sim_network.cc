@@ -329,6 +329,15 @@ std::string Words(const Ended& m) { return "Ended " + Of(m.session, 0, 0); }
 std::string Words(const Goodbye& m) { return "Goodbye: " + Message(m.status); }
 std::string Words(const Open& m) { return "Open " + Of(m.session, 0, 0); }
 std::string Words(const Alive&) { return "Alive"; }
+std::string Words(const Echo&) { return "Echo"; }
+std::string Words(const SourcesRequest&) { return "SourcesRequest"; }
+std::string Words(const Sources& m) { return "Sources: " + std::to_string(m.nodes.size()); }
+std::string Words(const BrickRequest& m) {
+  return "BrickRequest at " + std::to_string(m.offset) + " for " + std::to_string(m.length);
+}
+std::string Words(const BrickChunk& m) {
+  return "BrickChunk at " + std::to_string(m.offset) + " of " + std::to_string(m.bytes.size());
+}
 
 }  // namespace
 
