@@ -59,8 +59,8 @@ std::optional<LayerCut> WantedCut(const CoordinatorState& s) {
 
 void PlanLost(const CoordinatorState& s, Time now, std::vector<CoordinatorAction>& out) {
   for (const Member& m : s.members) {
-    if (now - m.heard > (m.doubted ? kWatchedSilenceMax : kStatusAgeMax))
-      out.push_back({.send = {}, .then = MemberLost{m.node}});
+    const Duration silence_max = m.doubted ? kWatchedSilenceMax : kStatusAgeMax;
+    if (now - m.heard > silence_max) out.push_back({.send = {}, .then = MemberLost{m.node}});
   }
 }
 

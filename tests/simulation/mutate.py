@@ -12,8 +12,8 @@ MUTANTS = {
     # They still count, so that it takes more than a look at the counters to find them.
     "old_step": ("++s.counters.old_step;\n    return false;", "++s.counters.old_step;"),
     "lower_epoch": ("++s.counters.old_epoch;\n    return false;", "++s.counters.old_epoch;"),
-    "need_prefix": ("++s.counters.need_prefix;\n    return Owe(",
-                    "++s.counters.need_prefix;\n    if (have < 0) return Owe("),
+    "need_prefix": ("++s.counters.need_prefix;\n    return OweEdge(",
+                    "++s.counters.need_prefix;\n    if (have < 0) return OweEdge("),
     "truncation": ("session.have = end;", "session.have = std::max(session.have, end);"),
     # edge/session.cc
     "replay_off_by_one": ("slot.sent = std::min(from, slot.answered);",
@@ -21,8 +21,8 @@ MUTANTS = {
     "answer_epoch": ("if (found && slot.epoch == epoch) return &slot;",
                      "if (found && epoch <= slot.epoch) return &slot;"),
     # coordinator/plan.cc
-    "lost_worker": ("if (now - m.heard > kStatusAgeMax) out",
-                    "if (now - m.heard > 1000 * kStatusAgeMax) out"),
+    "lost_worker": ("if (now - m.heard > silence_max)",
+                    "if (now - m.heard > 1000 * silence_max)"),
 }
 
 
