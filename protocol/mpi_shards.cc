@@ -132,8 +132,12 @@ bool MpiShards::Exchange(Duration longest) {
     if (!failure_.ok()) return false;
     const Duration waited = waited_so_far.At(parts_.clock.Now());
     if (waited > longest) {
-      Missing(longest);
-      return false;
+      const std::vector<int> missing = Missing();
+      const Duration of_several = longest + count_ * kShardTurn;
+      if (missing.size() == 1 || waited > of_several) {
+        Blame(missing, missing.size() == 1 ? longest : of_several);
+        return false;
+      }
     }
     if (waited < kShardAwakeMax) {
       std::this_thread::yield();
@@ -184,13 +188,25 @@ absl::Status MpiShards::Begin(Part& part) {
   return MpiError(parts_.mpi, error, "receiving");
 }
 
-void MpiShards::Missing(Duration longest) {
+std::vector<int> MpiShards::Missing() const {
+  std::vector<int> ranks;
   for (const std::vector<Part>* parts : {&incoming_, &outgoing_}) {
-    const auto part = std::ranges::find_if(*parts, [](const Part& p) { return !p.done(); });
-    if (part == parts->end()) continue;
-    return Fail(part->rank, Unavailable("shares layers, and has stood still for " +
+    for (const Part& part : *parts) {
+      if (!part.done() && !std::ranges::count(ranks, part.rank)) ranks.push_back(part.rank);
+    }
+  }
+  return ranks;
+}
+
+void MpiShards::Blame(const std::vector<int>& missing, Duration longest) {
+  if (missing.size() == 1) {
+    return Fail(missing[0], Unavailable("shares layers, and has stood still for " +
                                         InSeconds(longest) + " amid a step"));
   }
+  std::string names;
+  for (const int rank : missing) names += (names.empty() ? "" : ", ") + parts_.describe(rank);
+  failure_ = Unavailable(names + ": they share layers, and one of them has stood still for " +
+                         InSeconds(longest) + " amid a step");
 }
 
 bool MpiShards::TakeAny(int from, int tag, size_t bytes_max) {

@@ -36,7 +36,9 @@ inline constexpr int kShardAnswer = 24;
 // How long a share of a step may be late. Shards compute for as long as one another, or as their
 // machines are unequal: a step's largest product takes a second on slow ones. Twice what a rank's
 // silence may last elsewhere. Each rank of the group waits for kShardTurn longer than the one
-// before it, so that one alone says which is missing.
+// before it, so that one alone says which is missing. One that misses several waits for as many
+// turns more as there are shards: all but one of them may wait for that one themselves, and miss it
+// alone.
 inline constexpr Duration kShardSilenceMax = std::chrono::seconds(10);
 inline constexpr Duration kShardTurn = std::chrono::seconds(1);
 // How long a leader whose layers are loaded waits for the others' (as kMusterReadyMax).
@@ -110,7 +112,9 @@ class MpiShards {
   bool Look();  // true: all are done
   void LookAt(Part& part, bool incoming);
   absl::Status Begin(Part& part);
-  void Missing(Duration longest);
+  // Ranks whose parts are not done.
+  std::vector<int> Missing() const;
+  void Blame(const std::vector<int>& missing, Duration longest);
   // The next message of `from`, whose size it says, into any_; false when none has come.
   bool TakeAny(int from, int tag, size_t bytes_max);
 

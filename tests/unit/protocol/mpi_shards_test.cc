@@ -189,11 +189,21 @@ TEST_F(MpiShardsTest, ARankThatStandsStillEndsItAfterALimitAndIsNamed) {
   EXPECT_THAT(Failure(*leader), HasSubstr("rank 4: shares layers, and has stood still for 10 s"));
 }
 
+// The second waits for the third, and knows it.
+TEST_F(MpiShardsTest, OneThatMissesSeveralLetsThoseSpeakWhoMissOne) {
+  const auto leader = Shard(0, hurried_);
+  std::string all(6, '.');
+  EXPECT_FALSE(Gather(*leader, all));
+  EXPECT_EQ(Failure(*leader),
+            "rank 3, rank 4: they share layers, and one of them has stood still for 13 s amid a "
+            "step");
+}
+
 TEST_F(MpiShardsTest, AnOrderThatDoesNotLeaveEndsItAfterALimit) {
   mpi_.Hold();
   const auto leader = Shard(0, hurried_);
   EXPECT_FALSE(leader->Tell(std::vector<uint32_t>{4}, {}));
-  EXPECT_THAT(Failure(*leader), HasSubstr("rank 3: shares layers, and has stood still"));
+  EXPECT_THAT(Failure(*leader), HasSubstr("rank 3, rank 4: they share layers, and one of them"));
 }
 
 TEST_F(MpiShardsTest, ARankThatNeverLoadsEndsItAfterALimit) {
