@@ -58,6 +58,7 @@ RunningFrame Frame(int place, int base, Rows rows) {
   frame.place = place;
   frame.envelope.base = static_cast<uint32_t>(base);
   frame.envelope.n = static_cast<uint32_t>(rows.n());
+  frame.n = rows.n();
   frame.envelope.rows_wanted = RowsWanted::kAll;
   frame.rows_in = std::move(rows);
   return frame;
@@ -103,6 +104,33 @@ TEST_F(FollowerTest, DoesWhatTheLeadersJobsDo) {
   EXPECT_THAT(orders.back().places, ElementsAre(1, 0));
   EXPECT_EQ(follower.positions_free(), kContext * kSessions);
   EXPECT_EQ(leader_->kv().positions_free(), kContext * kSessions);
+}
+
+// A prompt that runs in slices beside sessions that decode (worker/plan.cc).
+TEST_F(FollowerTest, OfASlicedFrameItIsToldTheRowsThatRun) {
+  std::vector<ShardOrder> orders;
+  std::vector<float> first_of_each;
+  const TellShards tell = [&](const ShardOrder& order, std::span<const float> rows) {
+    orders.push_back(order);
+    ASSERT_EQ(static_cast<int64_t>(rows.size()), RowsOf(order) * 64);
+    first_of_each.push_back(rows[0]);
+  };
+  BatchJob batch(rows_pool_, clock_, tell);
+  std::vector<KvTable> tables(kSessions);
+  ASSERT_TRUE(leader_->kv().Reserve(tables[0], 0, 20).ok());
+  Rows rows = rows_pool_.Take(20, 64);
+  for (int i = 0; i < 20 * 64; ++i) rows.mutable_data()[i] = static_cast<float>(i / 64) / 32;
+  std::vector<RunningFrame> frames;
+  frames.push_back(Frame(0, 0, std::move(rows)));
+  for (const ShardFrame& slice : {ShardFrame{0, 0, 8}, ShardFrame{0, 8, 12}}) {
+    frames[0].first = slice.base;
+    frames[0].n = slice.n;
+    batch.Prepare(*leader_, frames, tables);
+    batch.Run();
+    EXPECT_THAT(orders.back().frames, ElementsAre(slice));
+  }
+  EXPECT_THAT(first_of_each, ElementsAre(0.0f, 0.25f));
+  leader_->kv().Release(tables[0]);
 }
 
 TEST_F(FollowerTest, OneThatWasStartedOtherwiseDoesNotBegin) {

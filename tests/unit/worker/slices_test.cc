@@ -181,7 +181,8 @@ class SlicedFrame : public testing::Test {
     }
     std::vector<KvTable> tables(1);
     EXPECT_TRUE(engine_->kv().Reserve(tables[0], 0, kRows).ok());
-    BatchJob job(pool_, clock_);
+    const TellShards no_shards;
+    BatchJob job(pool_, clock_, no_shards);
     std::vector<RunningFrame> frames = {std::move(frame)};
     for (const int size : sizes) {
       frames[0].n = size;
