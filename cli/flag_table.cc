@@ -162,7 +162,7 @@ constexpr FlagSpec kFlags[] = {
     {.name = "stream", .type = FlagType::kBool, .commands = kAnswering,
      .help = "write text as it is generated", .group = "Generation", .fallback = "true"},
     {.name = "json-events", .type = FlagType::kBool, .commands = kAnswering,
-     .help = "with --json: before it a line of JSON for each route and token as it comes",
+     .help = "with --json: before it a line for each route and token",
      .group = "Generation", .fallback = "false"},
 
     // Sampling.

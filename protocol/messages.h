@@ -271,7 +271,6 @@ struct Alive {
   bool operator==(const Alive&) const = default;
 };
 
-
 // Who sends bricks of the cluster's model?
 struct SourcesRequest {
   bool operator==(const SourcesRequest&) const = default;

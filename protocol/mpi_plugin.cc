@@ -110,8 +110,9 @@ int Broadcast(void* job, int root, void* data, size_t bytes, void** request) {
   return Started(error, started, request);
 }
 
-constexpr MpiFunctions kFunctions = {kMpiPluginVersion, Start,    Second, Send,   Probe,    Receive,
-                                     Test,              Describe, Abort,  Finish, Broadcast};
+constexpr MpiFunctions kFunctions = {kMpiPluginVersion, Start, Second,   Send,  Probe,
+                                     Receive,           Test,  Describe, Abort, Finish,
+                                     Broadcast};
 
 }  // namespace
 }  // namespace mortar

@@ -45,8 +45,8 @@ class Worker final : public Loop {
     JobQueue& jobs;
     const Logger& log;
     LoadLayers load;
-    const KeyPair* keys = nullptr;  // of this node: frames must be sealed; null: they must not be
-    TellShards tell = {};           // of a node that leads shards, whose loading `load` sees to
+    const KeyPair* keys = nullptr;    // of this node: frames must be sealed; null: they must not be
+    TellShards tell = {};             // of a node that leads shards, whose loading `load` sees to
     BrickFetcher* fetcher = nullptr;  // null: the model's file has all bricks
   };
   Worker(WorkerOptions options, Parts parts);

@@ -5,8 +5,9 @@
 //   joining, and kHelloInterval since the last   | Hello
 //   joined, and a change or the interval is over | NodeStatus
 //   engine idle, sessions have ended             | release their pages
-//   engine idle, else a placement is wanted      | load; before it fetch, where this node has no file
-//   engine idle, else frames are queued          | a batch: frames of decode first, one frame a
+//   engine idle, else a placement is wanted      | load; before it fetch, where this node has no
+//   file engine idle, else frames are queued          | a batch: frames of decode first, one frame
+//   a
 //                                                | session, round robin, rows_max; prefill when
 //                                                | no decode waits, and one prefill frame after
 //                                                | kDecodeStreakMax decode batches

@@ -95,8 +95,7 @@ std::unique_ptr<Transport> EmbeddedCluster::Attach(NodeId node) {
 void EmbeddedCluster::AttachNode(Node& node, NodeId id) {
   node.transport = Attach(id);
   if (!options_.sealed) return;
-  node.transport =
-      std::make_unique<TransportWithKey>(std::move(node.transport), node.keys.public_key);
+  node.transport = WithKey(std::move(node.transport), node.keys.public_key);
 }
 
 std::unique_ptr<JobQueue> EmbeddedCluster::NewJobs() {

@@ -66,11 +66,11 @@ void ExpectOneLine(const ProgramResult& result, int exit_code, const std::string
 }
 
 BackgroundJob::BackgroundJob(int ranks, int n, const Arguments& more)
-    : program_(Arguments{"cluster", "--place", "even", "-m", TestModelPath(), "-t", "1", "--raw",
-                         "-n", std::to_string(n), "--temp", "0", "-p", kPrompt, "--log-level",
-                         "info"} +
-                   more,
-               Mpirun(ranks)) {
+    : program_(
+          Arguments{"cluster", "--place", "even", "-m", TestModelPath(), "-t", "1", "--raw", "-n",
+                    std::to_string(n), "--temp", "0", "-p", kPrompt, "--log-level", "info"} +
+              more,
+          Mpirun(ranks)) {
   for (int rank = 0; rank < ranks; ++rank) {
     const std::string line = program_.Line("rank_started rank=" + std::to_string(rank) + " ");
     const std::string key = "process=";

@@ -230,14 +230,29 @@ void SimNetwork::Calm() {
 
 namespace {
 
-// Without what keys made: those are drawn from the kernel.
+void ForgetKeys(RouteGrant& grant) {
+  grant.edge_key = {};
+  for (Hop& hop : grant.hops) hop.key = {};
+  if (grant.signature) grant.signature = Signature{};
+}
+
+// Without what keys made, which are drawn from the kernel: that a message was sealed or signed
+// stays.
 AnyMessage WithoutKeys(AnyMessage message) {
-  if (auto* hello = std::get_if<Hello>(&message)) hello->key = {};
-  if (auto* placement = std::get_if<Placement>(&message)) placement->next_key = {};
-  if (auto* open = std::get_if<Open>(&message)) open->key = {};
+  std::visit(
+      [](auto& m) {
+        if constexpr (requires { m.seal; }) {
+          if (m.seal) m.seal = SealTag{};
+        }
+        if constexpr (requires { m.grant; }) ForgetKeys(m.grant);
+        if constexpr (requires { m.key; }) m.key = {};
+        if constexpr (requires { m.signer; }) m.signer = {};
+      },
+      message);
   if (auto* frame = std::get_if<Activation>(&message)) frame->envelope.seal = {};
-  if (auto* route = std::get_if<Route>(&message)) {
-    for (Hop& hop : route->grant.hops) hop.key = {};
+  if (auto* placement = std::get_if<Placement>(&message)) {
+    placement->next_key = {};
+    for (Introduction& other : placement->next_others) other.key = {};
   }
   return message;
 }

@@ -60,7 +60,8 @@ void SimNodes::StartCoordinator(Process& process) {
                              .sizes = {},
                              .cut = LayerCut{s.front, s.back}};
   process.coordinator = std::make_unique<Coordinator>(
-      std::move(options), Coordinator::Parts{*process.transport, parts_.clock, random_, log_});
+      std::move(options), Coordinator::Parts{*process.transport, parts_.clock, random_, log_,
+                                             s.sealed ? &process.keys : nullptr});
   process.loop = process.coordinator.get();
   parts_.view.coordinator = &process.coordinator->state();
 }
@@ -83,8 +84,9 @@ void SimNodes::StartEdge(Process& process, int node) {
       *parts_.file, {{true, {0, s.front}, false}, {false, {n_layers - s.back, n_layers}, true}},
       TinyEngineOptions(kTinyContext * s.n_parallel, s.n_parallel * options.drafting.step_rows()),
       *kernels_, *process.pool);
-  process.edge = *Edge::Create(options, {*process.transport, parts_.clock, *process.jobs, log_,
-                                         *process.engine, *tokenizer_});
+  process.edge =
+      *Edge::Create(options, {*process.transport, parts_.clock, *process.jobs, log_,
+                              *process.engine, *tokenizer_, s.sealed ? &process.keys : nullptr});
   process.loop = process.edge.get();
   parts_.view.edges[process.id] = &process.edge->state();
 }

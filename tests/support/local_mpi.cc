@@ -88,8 +88,9 @@ int Broadcast(void* job, int root, void* data, size_t bytes, void** request) {
   return 0;
 }
 
-constexpr MpiFunctions kFunctions = {kMpiPluginVersion, Start,    Second, Send,   Probe,    Receive,
-                                     Test,              Describe, Abort,  Finish, Broadcast};
+constexpr MpiFunctions kFunctions = {kMpiPluginVersion, Start, Second,   Send,  Probe,
+                                     Receive,           Test,  Describe, Abort, Finish,
+                                     Broadcast};
 
 }  // namespace
 
