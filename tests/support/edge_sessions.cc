@@ -82,7 +82,8 @@ class Measurement {
     link.card = {.role = Role::kEdge, .name = "measured", .model = id};
     ChooseId(link, random_);
     EdgeOptions options = EdgeOptionsOf(session, id, "measured");
-    options.sealed = link.keys.has_value();
+    keys_ = link.keys;
+    options.sealed = keys_.has_value();
     options.n_parallel = static_cast<int>(sessions_.size());
     ASSIGN_OR_RETURN(transport_,
                      ZmqTransport::Create(std::move(link), {context_.clock, context_.log, pool_}));
@@ -90,7 +91,8 @@ class Measurement {
                      LoadEdgeEngine({model, *compute.kernels, *compute.pool}, session.cut,
                                     {session.context, options.n_parallel, session.kv_type, 1}));
     ASSIGN_OR_RETURN(edge_, Edge::Create(options, {*transport_, context_.clock, jobs_, context_.log,
-                                                   *engine_, *model.tokenizer}));
+                                                   *engine_, *model.tokenizer,
+                                                   keys_ ? &*keys_ : nullptr}));
     driver_ = std::make_unique<LoopDriver>(
         *edge_, &jobs_, IdleOn(*transport_, AwakeMax(settings), context_.clock), context_.clock);
     return WaitForCoordinator(*transport_, context_.clock, [this] { Turn(); });
@@ -166,6 +168,7 @@ class Measurement {
   RowsPool pool_;
   PumpedJobs jobs_;
   std::unique_ptr<Engine> engine_;
+  std::optional<KeyPair> keys_;
   std::unique_ptr<ZmqTransport> transport_;
   std::unique_ptr<Edge> edge_;
   std::unique_ptr<LoopDriver> driver_;
