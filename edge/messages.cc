@@ -64,7 +64,8 @@ void On(EdgeState& s, Time now, NodeId from, NeedPrefix& need) {
     slot->held_until = now + kNoRoomDelay * (1 << slot->retries_in_a_row);
   }
   slot->at_hops = std::clamp(need.have, 0, slot->at_hops);
-  Retry(s, now, *slot, std::max(0, need.have),
+  // Of what it has beyond that nobody knows whether those before it have it still.
+  Retry(s, now, *slot, slot->at_hops,
         "worker " + NameOf(*slot, from) + " has " + std::to_string(need.have) + " positions");
 }
 

@@ -27,7 +27,7 @@
 //   running  | BackDone with kNoToken         | done: error, the model is damaged
 //   running  | BackDone with tokens           | tokens logged and given out, or done: stop, length;
 //            |                                | guesses at the next ones
-//   running  | NeedPrefix of the newest epoch | retry from what the worker has; after a while, when
+//   running  | NeedPrefix of the newest epoch | retry from what all hops have; after a while, when
 //            |                                | that follows another retry
 //   running  | the same without a seal, where | the hop is sent the session's key again, at most
 //            | nodes have keys                | kKeysAgainMax times an epoch; nothing else
