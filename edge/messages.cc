@@ -154,16 +154,12 @@ void TakeQuota(const EdgeState& s, EdgeSlot& slot, const RouteGrant& grant) {
 }
 
 void On(EdgeState& s, Time now, NodeId from, Route& route, std::optional<RouteKeys> keys) {
-  EdgeSlot* found = nullptr;
-  for (EdgeSlot& slot : s.slots) {
-    const bool asked = slot.phase == SlotPhase::kRouting && slot.route_request == route.request;
-    if (asked && from == kCoordinatorNode) found = &slot;
-  }
+  const EdgeSlot* found = FindRouting(s, from, route.request);
   if (found == nullptr) {
     ++s.counters.old_answers;  // asked twice, answered twice
     return;
   }
-  EdgeSlot& slot = *found;
+  EdgeSlot& slot = s.slots[static_cast<size_t>(found - s.slots.data())];
   if (absl::IsResourceExhausted(route.status)) {
     // Too many of us wait already: it asks again until it gives up.
     slot.route_refusal = std::move(route.status);

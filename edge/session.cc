@@ -58,6 +58,15 @@ const SessionKey* FindSessionKey(const EdgeState& s, const SessionId& session) {
   return nullptr;
 }
 
+const EdgeSlot* FindRouting(const EdgeState& s, NodeId from, uint64_t route_request) {
+  if (from != kCoordinatorNode) return nullptr;
+  for (const EdgeSlot& slot : s.slots) {
+    const bool asked = slot.phase == SlotPhase::kRouting && slot.route_request == route_request;
+    if (asked) return &slot;
+  }
+  return nullptr;
+}
+
 bool IsHopOf(const EdgeState& s, const SessionId& session, NodeId node) {
   for (const EdgeSlot& slot : s.slots) {
     if (slot.phase != SlotPhase::kRunning || slot.session != session) continue;

@@ -344,6 +344,8 @@ void Plan(const EdgeState& state, Time now, EdgePlan& plan);
 NodeStatus StatusOf(const EdgeState& state);
 // The key of a session that runs, or has ended and may still be spoken of; null when there is none.
 const SessionKey* FindSessionKey(const EdgeState& state, const SessionId& session);
+// The session that waits for this answer of the coordinator; null: it is not that.
+const EdgeSlot* FindRouting(const EdgeState& state, NodeId from, uint64_t route_request);
 // Whether the route of a session that runs has this node as a hop.
 bool IsHopOf(const EdgeState& state, const SessionId& session, NodeId node);
 // The longest that a session may become.

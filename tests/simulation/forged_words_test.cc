@@ -122,6 +122,17 @@ TEST_F(ForgedWords, NobodyElseEndsARequestOrSendsItsEdgeToAnotherRoute) {
   EXPECT_EQ(outcome.edge.broken_seals, 1u);
 }
 
+TEST_F(ForgedWords, ARouteFromWhoIsNotAskedForOneIsNotEvenLookedAt) {
+  const Outcome outcome =
+      RunUnharmed(InPlaceOfAFrame<Route>(kLast, kEdgeNode, [](const Envelope& e) {
+        Route route{.request = 1, .status = absl::OkStatus()};
+        route.grant.session = e.session;
+        return route;
+      }));
+  EXPECT_EQ(outcome.edge.old_answers, 1u);
+  EXPECT_EQ(outcome.edge.bad_grants, 0u) << "a signature takes time, and this edge waits for none";
+}
+
 TEST_F(ForgedWords, WhoSaysWithoutASealThatHeHasNoKeyGetsItAndMovesNothing) {
   const Outcome outcome =
       RunUnharmed(InPlaceOfAFrame<NeedPrefix>(kLast, kEdgeNode, [](const Envelope& e) {
