@@ -77,6 +77,25 @@ TEST_F(EdgeShares, SeveralPromptsHaveThatMuchTogether) {
   EXPECT_GT(Slot(2).bytes_in_flight, 0u);
 }
 
+TEST_F(EdgeShares, APromptThatIsNotAnsweredHoldsUpNoOther) {
+  Decode();
+  Submit(RequestOf(300));
+  Admit(1, 2);
+  EXPECT_EQ(SendAll().size(), 4u) << "the whole share, over a worker that is slow";
+  Submit(RequestOf(300));
+  Admit(2, 3);
+  for (int i = 0; i < 3; ++i) {
+    const std::vector<Activation> frames = RunFront();
+    ASSERT_EQ(frames.size(), 1u) << "one frame at a time";
+    EXPECT_EQ(frames[0].envelope.session, Session(3));
+    EXPECT_TRUE(PlanNow().front.empty());
+    Answer(frames[0]);
+    RunBack();
+  }
+  EXPECT_EQ(Slot(2).answered, 3 * kSharedRows);
+  EXPECT_EQ(Slot(1).in_flight.size(), 4u);
+}
+
 TEST_F(EdgeShares, AnAnswerIsTheCreditForTheNextChunk) {
   Decode();
   Submit(RequestOf(500));
