@@ -58,10 +58,10 @@ void On(EdgeState& s, Time now, NodeId from, Activation& answer) {
 void On(EdgeState& s, Time now, NodeId from, NeedPrefix& need) {
   EdgeSlot* slot = FindNewestOfHop(s, from, need.session, need.epoch);
   if (slot == nullptr) return;
-  if (slot->retries_in_a_row > 0) {
+  if (slot->retries_on_route > 0) {
     // What was sent again did not arrive, or its key: the way there may be gone, and nobody knows
     // yet.
-    slot->held_until = now + kNoRoomDelay * (1 << slot->retries_in_a_row);
+    slot->held_until = now + kNoRoomDelay * (1 << slot->retries_on_route);
   }
   slot->at_hops = std::clamp(need.have, 0, slot->at_hops);
   // Of what it has beyond that nobody knows whether those before it have it still.
@@ -91,10 +91,10 @@ void On(EdgeState& s, Time now, NodeId from, Rejected& rejected) {
     slot->draft_length.Refused();
     return Retry(s, now, *slot, slot->at_hops, Message(why));
   }
-  if (!absl::IsResourceExhausted(why) || slot->retries_in_a_row >= kRetriesMax) {
+  if (!absl::IsResourceExhausted(why) || slot->retries_on_route >= kRetriesMax) {
     return Fail(s, now, *slot, std::move(why));
   }
-  slot->held_until = now + kNoRoomDelay * (1 << slot->retries_in_a_row);
+  slot->held_until = now + kNoRoomDelay * (1 << slot->retries_on_route);
   Retry(s, now, *slot, slot->at_hops, Message(why));
 }
 
