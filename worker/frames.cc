@@ -217,7 +217,7 @@ void Accept(WorkerState& s, Time now, WorkerSession& session, Activation&& frame
 
 void TakeFrame(WorkerState& s, Time now, NodeId from, Activation& frame) {
   const Envelope& e = frame.envelope;
-  if (s.load != LoadPhase::kReady || e.layer.value_or(s.layers.begin) != s.layers.begin) {
+  if (!Serves(s) || e.layer.value_or(s.layers.begin) != s.layers.begin) {
     ++s.counters.need_route;
     return OweEdge(s, e.edge, NeedRoute{.session = e.session, .epoch = e.epoch, .step = e.step});
   }

@@ -9,13 +9,15 @@
 //   joined   | Goodbye(UNAVAILABLE)    | joining: the coordinator does not know us (any more)
 //   any      | Goodbye(other)          | refused, for good, with the reason
 //   joined   | Placement, fits         | its id is newer: load is `wanted`; sessions are released,
-//            |                         | and their edges are owed NeedRoute
+//            |                         | and their edges are owed NeedRoute: where its bricks come
+//            |                         | over links, when they are here, or did not come
 //   joined   | Placement, does not fit | load failed, with the reason (private brick, other model)
 //   joined   | FetchDone, OK           | the bricks of the placement are here: it is loaded
 //   joined   | FetchDone, error        | hosts nothing; the status says why
 //   joined   | LoadDone, OK            | hosts the layers: ready
-//   joined   | Placement, the layers   | sessions stay
-//            | that it hosts           |
+//   joined   | Placement, the layers   | sessions stay; the fetch or load goes on
+//            | that it hosts, or those |
+//            | that it fetches, loads  |
 //   any      | Echo                    | the round trip is measured
 //   any      | Goodbye of an edge      | its sessions are released: it is gone, or its link. It is
 //            |                         | owed NeedRoute, in case that there is another way to it
@@ -174,7 +176,8 @@ struct WorkerState {
   std::optional<Time> status_sent;
   bool status_owed = false;  // something changed since the last status
 
-  std::optional<Placement> wanted;  // to be loaded when the engine is idle
+  std::optional<Placement> wanted;   // to be loaded when the engine is idle
+  std::optional<Placement> loading;  // the one whose load runs
   bool fetching = false;            // the bricks of `wanted`
   bool fetched = false;             // they are here
   uint64_t placement = 0;           // newest seen
@@ -295,6 +298,11 @@ struct WorkerPlan {
 void Plan(const WorkerState& state, Time now, WorkerPlan& plan);
 // Rows of prefill that a batch may have now: as many as run in kSliceTime while a session decodes.
 int PrefillRowsMax(const WorkerState& state, Time now);
+
+// Whether bricks of `wanted` have yet to come over links.
+bool NeedsFetch(const WorkerState& state);
+// Whether frames run: its layers are placed here, or are still here while those of `wanted` come.
+bool Serves(const WorkerState& state);
 
 NodeStatus StatusOf(const WorkerState& state);
 // What was refused, by reason; each refusal once.
