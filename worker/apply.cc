@@ -189,7 +189,10 @@ void On(WorkerState& s, Time, FrameUnopened& e) {
 
 void On(WorkerState& s, Time, WorkerSealBroken&) { ++s.counters.broken_seals; }
 
-void On(WorkerState& s, Time, EndUnopened&) { ++s.counters.unopened; }
+void On(WorkerState& s, Time, EndUnopened& e) {
+  ++s.counters.unopened;
+  RememberUnopened(s, e);
+}
 
 void On(WorkerState& s, Time, KeyOpened& e) { TakeKey(s, e); }
 

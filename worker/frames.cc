@@ -82,8 +82,30 @@ const SessionSeal* FindSeal(const WorkerState& s, const SessionId& id) {
   return opened == nullptr ? nullptr : &opened->seal;
 }
 
+void RememberUnopened(WorkerState& s, const EndUnopened& end) {
+  RingQueue<EndUnopened>& ends = s.ended_unopened;
+  for (size_t i = 0; i < ends.size(); ++i) {
+    if (ends[i] == end) return;
+  }
+  if (ends.size() >= kUnknownEndsRemembered) ends.pop_front();
+  ends.push_back(end);
+}
+
+namespace {
+
+bool HasEnded(const WorkerState& s, const KeyOpened& e) {
+  if (s.ended.ids.contains(e.session) || s.ended_unknown.ids.contains(e.session)) return true;
+  const EndUnopened end{.from = e.edge, .session = e.session};
+  for (size_t i = 0; i < s.ended_unopened.size(); ++i) {
+    if (s.ended_unopened[i] == end) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 void TakeKey(WorkerState& s, const KeyOpened& e) {
-  if (s.ended.ids.contains(e.session) || s.ended_unknown.ids.contains(e.session)) {
+  if (HasEnded(s, e)) {
     ++s.counters.ended_session;
     return;
   }

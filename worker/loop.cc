@@ -193,7 +193,7 @@ bool Worker::Rest::OpenEnd(Time now, NodeId from, const AnyMessage& message,
   if (parts.keys == nullptr) return true;
   const SessionSeal* seal = FindSeal(state, session);
   if (seal == nullptr) {
-    Apply(state, now, EndUnopened{});
+    Apply(state, now, EndUnopened{from, session});
     return false;
   }
   const absl::Status sealed = CheckSeal(RowsKeyOf(seal->session, from), message);

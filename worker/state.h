@@ -41,8 +41,8 @@
 //   Open whose grant is good              | the key is kept until the session begins; NeedPrefix
 //                                         | when the edge was asked for it
 //   Open whose grant is not               | counted; NeedRoute where the edge itself showed it
-//   End, Cancel that its edge did not     | dropped and counted
-//   seal, where nodes have keys           |
+//   End, Cancel that its edge did not     | dropped and counted; remembered where the key is not
+//   seal, where nodes have keys           | here: its Open may come later, and opens nothing then
 //   queue, sessions or pages are full     | Rejected; nothing is applied
 //   otherwise                             | accepted: pages taken, have = base + n, queued
 //   End, Cancel of its edge               | its queue goes, its pages are freed and zeroed; Ended
@@ -148,6 +148,14 @@ struct EndedSessions {
   std::unordered_set<SessionId, IdHash> ids;
 };
 
+// The same where nodes have keys, and an end counts only from the edge of its session's grant, which
+// is not known before Open: so many ends of whoever says so.
+struct EndUnopened {
+  NodeId from;
+  SessionId session;
+  bool operator==(const EndUnopened&) const = default;
+};
+
 struct WorkerCounters {
   uint64_t frames = 0;         // accepted
   uint64_t old_epoch = 0;      // dropped
@@ -195,6 +203,7 @@ struct WorkerState {
   OpenedSessions opened;                                // whose first frame has not come
   EndedSessions ended;          // that were here; the newest kEndedSessionsRemembered
   EndedSessions ended_unknown;  // that were not; the newest kUnknownEndsRemembered
+  RingQueue<EndUnopened> ended_unopened;  // whose key was not here; as many
   int positions_max = 0;        // of one session, as the engine was loaded
   int pages_free = 0;           // of KV, not promised to any session
   int places_ending = 0;        // whose pages wait to go back
@@ -223,7 +232,7 @@ struct FrameUnopened {  // of a session whose key is not here
   Envelope envelope;
 };
 struct WorkerSealBroken {};  // what was not sealed for this node by whom it names
-struct EndUnopened {};       // End or Cancel of a session whose key is not here
+// EndUnopened: End or Cancel of a session whose key is not here.
 struct KeyOpened {
   NodeId edge;
   SessionId session;
