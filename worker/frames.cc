@@ -43,6 +43,8 @@ void EndSession(WorkerState& s, int place) {
   if (!session.used || session.ending) return;
   session.ending = true;
   ++s.places_ending;
+  // Whatever it ends for: whoever kept what was said in it can say it again.
+  if (session.seal) s.spent.Add(session.id, session.accepted_step, session.quota.expires);
   DropQueue(s, session);
   s.place_of.erase(session.id);
 }
@@ -111,7 +113,13 @@ void TakeKey(WorkerState& s, const KeyOpened& e) {
   }
   // One that is here has its key, which an edge keeps for as long as its route.
   if (s.place_of.contains(e.session)) return;
-  s.opened.Add(e.session, {.edge = e.edge, .seal = e.seal, .quota = e.quota});
+  const std::optional<uint64_t> spent = s.spent.Find(e.session, e.quota.expires);
+  if (!spent) {
+    ++s.counters.need_route;
+    return Owe(s, e.edge, NeedRoute{.session = e.session, .epoch = e.epoch, .step = e.step},
+               e.seal.own);
+  }
+  s.opened.Add(e.session, {.edge = e.edge, .seal = e.seal, .quota = e.quota, .spent = *spent});
   if (e.step == 0) return;
   // The frame was not read: now that what this node says can be believed, it asks for it again.
   ++s.counters.need_prefix;
@@ -207,6 +215,7 @@ int OpenSession(WorkerState& s, NodeId from, const Envelope& e) {
   if (const OpenedSession* opened = s.opened.Find(e.session); opened != nullptr) {
     session.seal = opened->seal;
     session.quota = opened->quota;
+    session.accepted_step = session.applied_step = opened->spent;
     s.opened.Remove(e.session);
   }
   s.place_of.emplace(e.session, place);
@@ -257,10 +266,15 @@ void TakeFrame(WorkerState& s, Time now, NodeId from, Activation& frame) {
     }
     session->heard = now;
     if (!AdmitStep(s, *session, e)) return;
-  } else if (const OpenedSession* opened = s.opened.Find(e.session);
-             opened != nullptr && opened->edge != e.edge) {
-    ++s.counters.foreign_edge;
-    return;
+  } else if (const OpenedSession* opened = s.opened.Find(e.session); opened != nullptr) {
+    if (opened->edge != e.edge) {
+      ++s.counters.foreign_edge;
+      return;
+    }
+    if (e.step <= opened->spent) {  // of before it ended here
+      ++s.counters.old_step;
+      return;
+    }
   }
   const int have = session == nullptr ? 0 : session->have;
   if (static_cast<int>(e.base) > have) {

@@ -40,6 +40,9 @@
 //                                         | key again
 //   Open whose grant is good              | the key is kept until the session begins; NeedPrefix
 //                                         | when the edge was asked for it
+//   the same of a session that ended here | the key is kept, and steps that were accepted before
+//   by itself                             | the end stay used: they are dropped and counted. Where
+//                                         | they were forgotten: NeedRoute
 //   Open whose grant is not               | counted; NeedRoute where the edge itself showed it
 //   End, Cancel that its edge did not     | dropped and counted; remembered where the key is not
 //   seal, where nodes have keys           | here: its Open may come later, and opens nothing then
@@ -70,6 +73,7 @@
 #include "protocol/messages.h"
 #include "protocol/round_trip.h"
 #include "worker/opened.h"
+#include "worker/spent_steps.h"
 
 namespace mortar {
 
@@ -201,6 +205,7 @@ struct WorkerState {
   std::vector<WorkerSession> places;                    // options.sessions_max
   std::unordered_map<SessionId, int, IdHash> place_of;  // live sessions
   OpenedSessions opened;                                // whose first frame has not come
+  SpentSteps spent;                                     // of sealed sessions that ended here
   EndedSessions ended;          // that were here; the newest kEndedSessionsRemembered
   EndedSessions ended_unknown;  // that were not; the newest kUnknownEndsRemembered
   RingQueue<EndUnopened> ended_unopened;  // whose key was not here; as many
