@@ -224,7 +224,7 @@ struct WorkerState {
   WorkerCounters counters;
 };
 
-// --- Events ---
+// --- Events --- (and EndUnopened above: End or Cancel of a session whose key is not here)
 struct WorkerReceived {
   NodeId from;
   AnyMessage message;
@@ -237,7 +237,6 @@ struct FrameUnopened {  // of a session whose key is not here
   Envelope envelope;
 };
 struct WorkerSealBroken {};  // what was not sealed for this node by whom it names
-// EndUnopened: End or Cancel of a session whose key is not here.
 struct KeyOpened {
   NodeId edge;
   SessionId session;

@@ -70,6 +70,7 @@ TEST_F(EdgeTables, ANewRouteHasRetriesOfItsOwn) {
     GiveFrom(kWorkerA, NeedPrefix{.session = Session(session), .epoch = Slot(0).epoch, .step = 1});
   };
   for (int i = 0; i < kRetriesMax; ++i) lacks(1);
+  now_ = Slot(0).held_until;
   RunFront();
   GiveFrom(kWorkerA, NeedRoute{.session = Session(1), .epoch = Slot(0).epoch, .step = 1});
   ASSERT_EQ(Slot(0).phase, SlotPhase::kRouting);
