@@ -184,7 +184,7 @@ struct EdgeSlot {
   // Without any progress since:
   int retries_on_route = 0;
   int new_routes = 0;  // as kNewRoutesMax counts them
-  Time held_until{};  // nothing is sent before
+  Time held_until{};   // nothing is sent before
   bool front_running = false;
   bool back_running = false;
 

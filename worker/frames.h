@@ -22,8 +22,8 @@ void OweEdge(WorkerState& s, NodeId edge, Message message) {
 // The key of a session came from its edge, with a good grant.
 void TakeKey(WorkerState& s, const KeyOpened& opened);
 
-// An end that may have overtaken its session's key. Anybody can say so of any session, so these push
-// out only one another.
+// An end that may have overtaken its session's key. Anybody can say so of any session, so these
+// push out only one another.
 void RememberUnopened(WorkerState& s, const EndUnopened& end);
 
 // A frame that CheckFrame let pass: dropped, answered or accepted.

@@ -2,10 +2,10 @@
 // session's key, and must be used once, also when the session ends here and its edge, or somebody
 // who kept what the edge said, opens it again.
 //
-// It remembers kSpentStepsMax sessions. Of more it forgets the grant that ends first, and takes from
-// then on no session whose grant ends as early or earlier, unless it remembers it: an edge that
-// comes back so late needs another route. A grant that is new ends later than all those, so that
-// nobody can keep new sessions out by ending many. No clock is asked, so none can be set back.
+// It remembers kSpentStepsMax sessions. Of more it forgets the grant that ends first, and takes
+// from then on no session whose grant ends as early or earlier, unless it remembers it: an edge
+// that comes back so late needs another route. A grant that is new ends later than all those, so
+// that nobody can keep new sessions out by ending many. No clock is asked, so none can be set back.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,8 @@
 namespace mortar {
 
 // Some 150 bytes each. An hour's sessions, which is as long as a grant lives, of a worker that gets
-// one a second; with more, edges whose link was lost are sent to another route some minutes earlier.
+// one a second; with more, edges whose link was lost are sent to another route some minutes
+// earlier.
 inline constexpr size_t kSpentStepsMax = 4096;
 
 // A value; not thread-safe.

@@ -152,8 +152,8 @@ struct EndedSessions {
   std::unordered_set<SessionId, IdHash> ids;
 };
 
-// The same where nodes have keys, and an end counts only from the edge of its session's grant, which
-// is not known before Open: so many ends of whoever says so.
+// The same where nodes have keys, and an end counts only from the edge of its session's grant,
+// which is not known before Open: so many ends of whoever says so.
 struct EndUnopened {
   NodeId from;
   SessionId session;
@@ -190,9 +190,9 @@ struct WorkerState {
 
   std::optional<Placement> wanted;   // to be loaded when the engine is idle
   std::optional<Placement> loading;  // the one whose load runs
-  bool fetching = false;            // the bricks of `wanted`
-  bool fetched = false;             // they are here
-  uint64_t placement = 0;           // newest seen
+  bool fetching = false;             // the bricks of `wanted`
+  bool fetched = false;              // they are here
+  uint64_t placement = 0;            // newest seen
   LoadPhase load = LoadPhase::kNone;
   absl::Status load_status;
   LayerRange layers;          // hosted; empty: none
@@ -206,14 +206,14 @@ struct WorkerState {
   std::unordered_map<SessionId, int, IdHash> place_of;  // live sessions
   OpenedSessions opened;                                // whose first frame has not come
   SpentSteps spent;                                     // of sealed sessions that ended here
-  EndedSessions ended;          // that were here; the newest kEndedSessionsRemembered
-  EndedSessions ended_unknown;  // that were not; the newest kUnknownEndsRemembered
+  EndedSessions ended;                    // that were here; the newest kEndedSessionsRemembered
+  EndedSessions ended_unknown;            // that were not; the newest kUnknownEndsRemembered
   RingQueue<EndUnopened> ended_unopened;  // whose key was not here; as many
-  int positions_max = 0;        // of one session, as the engine was loaded
-  int pages_free = 0;           // of KV, not promised to any session
-  int places_ending = 0;        // whose pages wait to go back
-  int frames_queued = 0;        // over all sessions
-  int next_place = 0;           // where the round robin goes on
+  int positions_max = 0;                  // of one session, as the engine was loaded
+  int pages_free = 0;                     // of KV, not promised to any session
+  int places_ending = 0;                  // whose pages wait to go back
+  int frames_queued = 0;                  // over all sessions
+  int next_place = 0;                     // where the round robin goes on
   int decode_streak = 0;  // decode batches in a row while prefill waits; at most kDecodeStreakMax
   bool prefill_runs = false;         // the running batch has prefill, or the last one had
   std::optional<Time> decode_heard;  // when a decode frame came last
