@@ -1,6 +1,6 @@
 // Goal: what an edge sends of prompts while another of its sessions decodes is so little that a
-// token waits for no more than kSharedRowBytesInFlightMax on a link; alone, a prompt has the whole
-// of it.
+// token waits for no more than kSharedRowBytesInFlightMax on a link, and one frame of each prompt;
+// alone, a prompt has the whole of it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
