@@ -31,10 +31,10 @@ void On(EdgeState& s, Time now, AnswerBroken& e) {
 void On(EdgeState& s, Time now, DeadlinePassed& e) {
   EdgeSlot& slot = SlotAt(s, e.slot);
   const std::string why = "no answer within " + InSeconds(s.options.step_deadline);
-  if ((slot.retries_in_a_row + 1) % kRetriesPerRoute == 0) {
+  if ((slot.retries_on_route + 1) % kRetriesPerRoute == 0) {
     std::vector<NodeId> hops;  // any of them
     for (const Hop& hop : slot.hops) hops.push_back(hop.node);
-    RetryOnNewRoute(s, now, slot, why, std::move(hops));
+    RetryOnNewRoute(s, now, slot, why, std::move(hops), kRetriesPerRoute);
   } else {
     Retry(s, now, slot, slot.at_hops, why);
   }

@@ -58,13 +58,14 @@ void On(EdgeState& s, Time now, NodeId from, Activation& answer) {
 void On(EdgeState& s, Time now, NodeId from, NeedPrefix& need) {
   EdgeSlot* slot = FindNewestOfHop(s, from, need.session, need.epoch);
   if (slot == nullptr) return;
-  if (slot->retries_in_a_row > 0) {
+  if (slot->retries_on_route > 0) {
     // What was sent again did not arrive, or its key: the way there may be gone, and nobody knows
     // yet.
-    slot->held_until = now + kNoRoomDelay * (1 << slot->retries_in_a_row);
+    slot->held_until = now + kNoRoomDelay * (1 << slot->retries_on_route);
   }
   slot->at_hops = std::clamp(need.have, 0, slot->at_hops);
-  Retry(s, now, *slot, std::max(0, need.have),
+  // Of what it has beyond that nobody knows whether those before it have it still.
+  Retry(s, now, *slot, slot->at_hops,
         "worker " + NameOf(*slot, from) + " has " + std::to_string(need.have) + " positions");
 }
 
@@ -90,10 +91,10 @@ void On(EdgeState& s, Time now, NodeId from, Rejected& rejected) {
     slot->draft_length.Refused();
     return Retry(s, now, *slot, slot->at_hops, Message(why));
   }
-  if (!absl::IsResourceExhausted(why) || slot->retries_in_a_row >= kRetriesMax) {
+  if (!absl::IsResourceExhausted(why) || slot->retries_on_route >= kRetriesMax) {
     return Fail(s, now, *slot, std::move(why));
   }
-  slot->held_until = now + kNoRoomDelay * (1 << slot->retries_in_a_row);
+  slot->held_until = now + kNoRoomDelay * (1 << slot->retries_on_route);
   Retry(s, now, *slot, slot->at_hops, Message(why));
 }
 
@@ -153,16 +154,12 @@ void TakeQuota(const EdgeState& s, EdgeSlot& slot, const RouteGrant& grant) {
 }
 
 void On(EdgeState& s, Time now, NodeId from, Route& route, std::optional<RouteKeys> keys) {
-  EdgeSlot* found = nullptr;
-  for (EdgeSlot& slot : s.slots) {
-    const bool asked = slot.phase == SlotPhase::kRouting && slot.route_request == route.request;
-    if (asked && from == kCoordinatorNode) found = &slot;
-  }
+  const EdgeSlot* found = FindRouting(s, from, route.request);
   if (found == nullptr) {
     ++s.counters.old_answers;  // asked twice, answered twice
     return;
   }
-  EdgeSlot& slot = *found;
+  EdgeSlot& slot = s.slots[static_cast<size_t>(found - s.slots.data())];
   if (absl::IsResourceExhausted(route.status)) {
     // Too many of us wait already: it asks again until it gives up.
     slot.route_refusal = std::move(route.status);

@@ -13,10 +13,11 @@
 //                                                | chunk a session, round robin, rows_max, within
 //                                                | its frames_max and bytes_granted, and of
 //                                                | prompts while another session decodes within
-//                                                | kSharedRowBytesInFlightMax together; behind the
-//                                                | log's last token its guesses, as many as fit;
-//                                                | one chunk of prefill before decode after
-//                                                | kDecodeStreakMax batches without it
+//                                                | kSharedRowBytesInFlightMax together, and one
+//                                                | frame of each beyond; behind the log's last
+//                                                | token its guesses, as many as fit; one chunk of
+//                                                | prefill before decode after kDecodeStreakMax
+//                                                | batches without it
 //   engine idle, a place and its pages are free  | admit the request that waits longest
 #include <algorithm>
 
@@ -129,7 +130,8 @@ EdgeItem NextChunk(const EdgeState& s, Time now, int index, size_t planned = 0) 
       n = std::min(n, std::max(1, static_cast<int>(kSharedFrameRowBytesMax / row_bytes)));
       const size_t others = share.row_bytes + planned;
       const size_t together = others + static_cast<size_t>(n) * row_bytes;
-      if (others > 0 && together > kSharedRowBytesInFlightMax) return item;
+      // Each has one frame of its own: a slow route of one must not hold up the prompts of others.
+      if (slot.bytes_in_flight > 0 && together > kSharedRowBytesInFlightMax) return item;
     }
   }
   if (slot.bytes_in_flight + static_cast<size_t>(n) * row_bytes > slot.bytes_granted) return item;

@@ -58,6 +58,15 @@ const SessionKey* FindSessionKey(const EdgeState& s, const SessionId& session) {
   return nullptr;
 }
 
+const EdgeSlot* FindRouting(const EdgeState& s, NodeId from, uint64_t route_request) {
+  if (from != kCoordinatorNode) return nullptr;
+  for (const EdgeSlot& slot : s.slots) {
+    const bool asked = slot.phase == SlotPhase::kRouting && slot.route_request == route_request;
+    if (asked) return &slot;
+  }
+  return nullptr;
+}
+
 bool IsHopOf(const EdgeState& s, const SessionId& session, NodeId node) {
   for (const EdgeSlot& slot : s.slots) {
     if (slot.phase != SlotPhase::kRunning || slot.session != session) continue;
@@ -100,6 +109,7 @@ void Finish(EdgeState& s, Time now, EdgeSlot& slot, FinishReason reason, absl::S
 
 void BeginRouting(EdgeState& s, Time from, EdgeSlot& slot) {
   slot.phase = SlotPhase::kRouting;
+  slot.retries_on_route = 0;
   slot.route_request = s.next_route_request++;
   slot.routing_since = from;
   slot.route_asked.reset();
@@ -111,22 +121,16 @@ void BeginRouting(EdgeState& s, Time from, EdgeSlot& slot) {
 
 namespace {
 
-// What all retries share. False: there were too many, and the session has failed.
-bool NextEpoch(EdgeState& s, Time now, EdgeSlot& slot, const std::string& why) {
+// What all retries share.
+void NextEpoch(EdgeState& s, EdgeSlot& slot) {
   ++s.counters.retries;
   ++slot.timings.retries;
-  if (++slot.retries_in_a_row > kRetriesMax) {
-    Fail(s, now, slot,
-         Unavailable("gave up after " + std::to_string(kRetriesMax) + " retries: " + why));
-    return false;
-  }
   ++slot.epoch;
   slot.keys_again = 0;
   slot.frames_max = 1;
   slot.in_flight.clear();
   slot.bytes_in_flight = 0;
   slot.guesses.n = 0;  // what is sent again is the log alone
-  return true;
 }
 
 }  // namespace
@@ -165,23 +169,33 @@ void GiveKeyAgain(EdgeState& s, NodeId from, const NeedPrefix& need) {
 }
 
 void Retry(EdgeState& s, Time now, EdgeSlot& slot, int from, const std::string& why) {
-  if (!NextEpoch(s, now, slot, why)) return;
+  if (slot.retries_on_route >= kRetriesMax) {
+    return Fail(s, now, slot,
+                Unavailable("gave up after " + std::to_string(kRetriesMax) + " retries: " + why));
+  }
+  ++slot.retries_on_route;
+  NextEpoch(s, slot);
   slot.sent = std::min(from, slot.answered);
   OweKeys(s, slot);  // what a hop lacks may be that
 }
 
 void RetryOnNewRoute(EdgeState& s, Time now, EdgeSlot& slot, const std::string& why,
-                     std::vector<NodeId> missed) {
-  if (!NextEpoch(s, now, slot, why)) return;
+                     std::vector<NodeId> missed, int weight) {
+  slot.new_routes += weight;
+  if (slot.new_routes > kNewRoutesMax) {
+    return Fail(s, now, slot, Unavailable("gave up after retries on other routes: " + why));
+  }
+  NextEpoch(s, slot);
   slot.missed = std::move(missed);
   for (const Hop& hop : slot.hops) OweHop(s, slot, hop, Cancel{slot.session});
   slot.sent = 0;
-  slot.held_until = now + kNewRouteDelay * (1 << slot.retries_in_a_row);
+  slot.held_until = now + kNewRouteDelay * (1 << slot.new_routes);
   BeginRouting(s, slot.held_until, slot);
 }
 
 void Progress(EdgeSlot& slot) {
-  slot.retries_in_a_row = 0;
+  slot.retries_on_route = 0;
+  slot.new_routes = 0;
   slot.frames_max = std::min(slot.frames_max + 1, slot.frames_granted);
 }
 

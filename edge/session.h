@@ -40,12 +40,14 @@ inline void Fail(EdgeState& s, Time now, EdgeSlot& slot, absl::Status status) {
   Finish(s, now, slot, FinishReason::kError, std::move(status));
 }
 
-// Goes on from position min(from, answered) under the next epoch, or fails after kRetriesMax.
+// Goes on from position min(from, answered) under the next epoch, or fails after kRetriesMax
+// on this route.
 void Retry(EdgeState& s, Time now, EdgeSlot& slot, int from, const std::string& why);
-// The same on a route that the coordinator has yet to give: the hops begin at position 0.
-// `missed`: the hops to which its links are gone, or that do not answer.
+// The same on a route that the coordinator has yet to give: the hops begin at position 0. It counts
+// as `weight` new routes, and fails after kNewRoutesMax. `missed`: the hops to which its links are
+// gone, or that do not answer.
 void RetryOnNewRoute(EdgeState& s, Time now, EdgeSlot& slot, const std::string& why,
-                     std::vector<NodeId> missed = {});
+                     std::vector<NodeId> missed = {}, int weight = 1);
 // Waits for a route until kRouteGiveUp after `from`.
 void BeginRouting(EdgeState& s, Time from, EdgeSlot& slot);
 

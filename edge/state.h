@@ -27,7 +27,7 @@
 //   running  | BackDone with kNoToken         | done: error, the model is damaged
 //   running  | BackDone with tokens           | tokens logged and given out, or done: stop, length;
 //            |                                | guesses at the next ones
-//   running  | NeedPrefix of the newest epoch | retry from what the worker has; after a while, when
+//   running  | NeedPrefix of the newest epoch | retry from what all hops have; after a while, when
 //            |                                | that follows another retry
 //   running  | the same without a seal, where | the hop is sent the session's key again, at most
 //            | nodes have keys                | kKeysAgainMax times an epoch; nothing else
@@ -39,7 +39,9 @@
 //   running  | Rejected of the newest epoch   | done: error; retry after a while when the worker
 //            |                                | has no room (RESOURCE_EXHAUSTED); retry at once,
 //            |                                | without them, when guesses were on their way
-//   any      | retry after kRetriesMax        | done: error
+//   any      | retry after kRetriesMax on     | done: error
+//            | this route, or a new one after |
+//            | kNewRoutesMax in a row         |
 //   any      | CancelRequested                | done: cancelled
 //   done     | PagesReleased                  | its place is free
 //
@@ -65,16 +67,21 @@
 
 namespace mortar {
 
-// Retries of one session without any progress, after which its request fails.
+// Retries of one session on one route without any progress, after which its request fails. A new
+// route has its own: what the one before lacked says nothing of it.
 inline constexpr int kRetriesMax = 6;
+// Deadlines in a row after which a session tries another route.
 inline constexpr int kRetriesPerRoute = 3;
+// New routes of one session without any progress, after which its request fails. One that was left
+// for its silence counts kRetriesPerRoute times: each of its deadlines took as long as many others.
+inline constexpr int kNewRoutesMax = 6;
 // How long a session holds back after a worker had no room for it, or lacks again what was sent
-// again, doubled with every retry in a row: the pages of a session that has just ended are free
+// again, doubled with every retry on its route: the pages of a session that has just ended are free
 // within a batch, and after kRetriesMax times, some three seconds, the worker is full and says so.
 inline constexpr Duration kNoRoomDelay = std::chrono::milliseconds(50);
-// How long a session waits before it asks for another route, doubled with every retry in a row, so
-// 100 ms at first: a coordinator misses by itself a node that is gone after kStatusAgeMax, and
-// kRetriesMax retries take longer.
+// How long a session waits before it asks for another route, doubled with every new one in a row,
+// so 100 ms at first: a coordinator misses by itself a node that is gone after kStatusAgeMax, and
+// kNewRoutesMax of them take longer.
 inline constexpr Duration kNewRouteDelay = std::chrono::milliseconds(50);
 // A request for a route is repeated so often, and given up after the coordinator's own wait.
 inline constexpr Duration kRouteAskInterval = std::chrono::seconds(2);
@@ -174,8 +181,10 @@ struct EdgeSlot {
   int frames_granted = kFramesInFlightMax;  // by the route: frames_max grows to this
   size_t bytes_granted = kRowBytesInFlightMax;
   size_t bytes_in_flight = 0;
-  int retries_in_a_row = 0;
-  Time held_until{};  // nothing is sent before
+  // Without any progress since:
+  int retries_on_route = 0;
+  int new_routes = 0;  // as kNewRoutesMax counts them
+  Time held_until{};   // nothing is sent before
   bool front_running = false;
   bool back_running = false;
 
@@ -344,6 +353,8 @@ void Plan(const EdgeState& state, Time now, EdgePlan& plan);
 NodeStatus StatusOf(const EdgeState& state);
 // The key of a session that runs, or has ended and may still be spoken of; null when there is none.
 const SessionKey* FindSessionKey(const EdgeState& state, const SessionId& session);
+// The session that waits for this answer of the coordinator; null: it is not that.
+const EdgeSlot* FindRouting(const EdgeState& state, NodeId from, uint64_t route_request);
 // Whether the route of a session that runs has this node as a hop.
 bool IsHopOf(const EdgeState& state, const SessionId& session, NodeId node);
 // The longest that a session may become.

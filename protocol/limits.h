@@ -27,7 +27,8 @@ inline constexpr size_t kFrameRowBytesMax = size_t{256} << 10;
 inline constexpr int kHopsMax = 8;
 // The same two bounds on what an edge sends of prompts while another session of it decodes: links
 // are queues without lanes, and at 100 Mbit/s so much takes 21 ms each way and 5 ms a frame. All
-// its prompts together, since they share the link.
+// its prompts together, since they share the link; beyond that each session has one such frame, so
+// that a route that is slow does not hold up prompts over others.
 inline constexpr size_t kSharedRowBytesInFlightMax = size_t{256} << 10;
 inline constexpr size_t kSharedFrameRowBytesMax = size_t{64} << 10;
 

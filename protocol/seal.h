@@ -7,7 +7,8 @@
 //   2. Whoever sends rows derives its own key from the session key and its node id (keyed BLAKE2b).
 //   3. Rows are encrypted in place with ChaCha20-Poly1305 (RFC 8439), the whole envelope as
 //      associated data; the tag stands in the envelope. The nonce is the step, which a sender uses
-//      once in a session: the edge counts it up, and a worker forwards each step once.
+//      once in a session: the edge counts it up, and a worker forwards each step once, also of a
+//      session that ended there and was opened again (worker/spent_steps.h).
 //
 //   4. What edge and hops say of a session beside rows has a tag: keyed BLAKE2b, 16 bytes, over its
 //      kind and all that it says, under the key of step 2. It can be read on the way, and repeated:

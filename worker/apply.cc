@@ -92,6 +92,40 @@ absl::Status CheckPlacement(const WorkerState& s, const Placement& p) {
   return absl::OkStatus();
 }
 
+void SendAllAway(WorkerState& s) {
+  for (size_t i = 0; i < s.places.size(); ++i) {
+    const WorkerSession& session = s.places[i];
+    if (!session.used || session.ending) continue;
+    // Its edge need not find out by a deadline.
+    SendAway(s, static_cast<int>(i));
+  }
+}
+
+void ForgetWanted(WorkerState& s) {
+  s.wanted.reset();
+  s.fetching = s.fetched = false;  // what still comes is of no use
+}
+
+// Whether a placement changes nothing of what this worker hosts, loads or fetches: it goes on with
+// that, since whoever is told often would else begin anew each time.
+bool GoesOn(WorkerState& s, const Placement& placement) {
+  const auto same = [&](const std::optional<Placement>& other) {
+    return other && other->layers == placement.layers && other->bricks == placement.bricks;
+  };
+  if (s.wanted && same(s.wanted)) return true;  // being fetched, or waits for the engine
+  if (same(s.loading)) {
+    ForgetWanted(s);
+    s.load = LoadPhase::kLoading;
+    s.load_status = absl::OkStatus();
+    return true;
+  }
+  if (s.layers.empty() || placement.layers != s.layers) return false;
+  ForgetWanted(s);
+  s.load = LoadPhase::kReady;  // hosted already, under an older id
+  s.load_status = absl::OkStatus();
+  return true;
+}
+
 void On(WorkerState& s, Time, NodeId from, Placement& placement) {
   if (from != kCoordinatorNode || s.phase != WorkerPhase::kJoined) {
     ++s.counters.unexpected;
@@ -100,7 +134,6 @@ void On(WorkerState& s, Time, NodeId from, Placement& placement) {
   s.status_owed = true;
   if (placement.id <= s.placement) return;  // told again: the status says where we are
   s.placement = placement.id;
-  s.fetching = s.fetched = false;  // what still comes is of the one before
   if (!placement.next_endpoint.empty()) {
     s.introduce.push_back(
         {.node = placement.next, .endpoint = placement.next_endpoint, .key = placement.next_key});
@@ -110,22 +143,18 @@ void On(WorkerState& s, Time, NodeId from, Placement& placement) {
   }
   absl::Status fits = CheckPlacement(s, placement);
   if (!fits.ok()) {
-    s.wanted.reset();
+    ForgetWanted(s);
     s.load = LoadPhase::kFailed;
     s.load_status = std::move(fits);
-  } else if (placement.layers == s.layers && s.load == LoadPhase::kReady) {
-    return;  // hosted already, under an older id
-  } else {
-    s.load = LoadPhase::kLoading;
-    s.load_status = absl::OkStatus();
-    s.wanted = std::move(placement);
+    return SendAllAway(s);
   }
-  for (size_t i = 0; i < s.places.size(); ++i) {
-    const WorkerSession& session = s.places[i];
-    if (!session.used || session.ending) continue;
-    // Its edge need not find out by a deadline.
-    SendAway(s, static_cast<int>(i));
-  }
+  if (GoesOn(s, placement)) return;
+  ForgetWanted(s);
+  s.load = LoadPhase::kLoading;
+  s.load_status = absl::OkStatus();
+  s.wanted = std::move(placement);
+  // While its bricks come, those of the one before serve on.
+  if (!NeedsFetch(s)) SendAllAway(s);
 }
 
 void On(WorkerState& s, Time now, NodeId from, Echo& echo) {
@@ -160,7 +189,10 @@ void On(WorkerState& s, Time, FrameUnopened& e) {
 
 void On(WorkerState& s, Time, WorkerSealBroken&) { ++s.counters.broken_seals; }
 
-void On(WorkerState& s, Time, EndUnopened&) { ++s.counters.unopened; }
+void On(WorkerState& s, Time, EndUnopened& e) {
+  ++s.counters.unopened;
+  RememberUnopened(s, e);
+}
 
 void On(WorkerState& s, Time, KeyOpened& e) { TakeKey(s, e); }
 
@@ -194,6 +226,7 @@ void On(WorkerState& s, Time, FetchStarted&) { s.fetching = true; }
 void On(WorkerState& s, Time, FetchDone& e) {
   s.fetching = false;
   s.fetched = e.status.ok();
+  SendAllAway(s);
   if (e.status.ok()) return;
   s.wanted.reset();
   s.load = LoadPhase::kFailed;
@@ -203,13 +236,14 @@ void On(WorkerState& s, Time, FetchDone& e) {
 
 void On(WorkerState& s, Time, LoadStarted&) {
   s.busy = true;
-  s.wanted.reset();
+  s.loading = std::exchange(s.wanted, std::nullopt);
   s.layers = {};
   s.pages_free = 0;
 }
 
 void On(WorkerState& s, Time, LoadDone& e) {
   s.busy = false;
+  s.loading.reset();
   s.status_owed = true;
   const bool superseded = s.wanted.has_value() || s.load != LoadPhase::kLoading;
   if (e.status.ok()) {

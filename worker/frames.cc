@@ -43,6 +43,8 @@ void EndSession(WorkerState& s, int place) {
   if (!session.used || session.ending) return;
   session.ending = true;
   ++s.places_ending;
+  // Whatever it ends for: whoever kept what was said in it can say it again.
+  if (session.seal) s.spent.Add(session.id, session.accepted_step, session.quota.expires);
   DropQueue(s, session);
   s.place_of.erase(session.id);
 }
@@ -82,14 +84,42 @@ const SessionSeal* FindSeal(const WorkerState& s, const SessionId& id) {
   return opened == nullptr ? nullptr : &opened->seal;
 }
 
+void RememberUnopened(WorkerState& s, const EndUnopened& end) {
+  RingQueue<EndUnopened>& ends = s.ended_unopened;
+  for (size_t i = 0; i < ends.size(); ++i) {
+    if (ends[i] == end) return;
+  }
+  if (ends.size() >= kUnknownEndsRemembered) ends.pop_front();
+  ends.push_back(end);
+}
+
+namespace {
+
+bool HasEnded(const WorkerState& s, const KeyOpened& e) {
+  if (s.ended.ids.contains(e.session) || s.ended_unknown.ids.contains(e.session)) return true;
+  const EndUnopened end{.from = e.edge, .session = e.session};
+  for (size_t i = 0; i < s.ended_unopened.size(); ++i) {
+    if (s.ended_unopened[i] == end) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 void TakeKey(WorkerState& s, const KeyOpened& e) {
-  if (s.ended.ids.contains(e.session) || s.ended_unknown.ids.contains(e.session)) {
+  if (HasEnded(s, e)) {
     ++s.counters.ended_session;
     return;
   }
   // One that is here has its key, which an edge keeps for as long as its route.
   if (s.place_of.contains(e.session)) return;
-  s.opened.Add(e.session, {.edge = e.edge, .seal = e.seal, .quota = e.quota});
+  const std::optional<uint64_t> spent = s.spent.Find(e.session, e.quota.expires);
+  if (!spent) {
+    ++s.counters.need_route;
+    return Owe(s, e.edge, NeedRoute{.session = e.session, .epoch = e.epoch, .step = e.step},
+               e.seal.own);
+  }
+  s.opened.Add(e.session, {.edge = e.edge, .seal = e.seal, .quota = e.quota, .spent = *spent});
   if (e.step == 0) return;
   // The frame was not read: now that what this node says can be believed, it asks for it again.
   ++s.counters.need_prefix;
@@ -185,6 +215,7 @@ int OpenSession(WorkerState& s, NodeId from, const Envelope& e) {
   if (const OpenedSession* opened = s.opened.Find(e.session); opened != nullptr) {
     session.seal = opened->seal;
     session.quota = opened->quota;
+    session.accepted_step = session.applied_step = opened->spent;
     s.opened.Remove(e.session);
   }
   s.place_of.emplace(e.session, place);
@@ -217,7 +248,7 @@ void Accept(WorkerState& s, Time now, WorkerSession& session, Activation&& frame
 
 void TakeFrame(WorkerState& s, Time now, NodeId from, Activation& frame) {
   const Envelope& e = frame.envelope;
-  if (s.load != LoadPhase::kReady || e.layer.value_or(s.layers.begin) != s.layers.begin) {
+  if (!Serves(s) || e.layer.value_or(s.layers.begin) != s.layers.begin) {
     ++s.counters.need_route;
     return OweEdge(s, e.edge, NeedRoute{.session = e.session, .epoch = e.epoch, .step = e.step});
   }
@@ -235,10 +266,15 @@ void TakeFrame(WorkerState& s, Time now, NodeId from, Activation& frame) {
     }
     session->heard = now;
     if (!AdmitStep(s, *session, e)) return;
-  } else if (const OpenedSession* opened = s.opened.Find(e.session);
-             opened != nullptr && opened->edge != e.edge) {
-    ++s.counters.foreign_edge;
-    return;
+  } else if (const OpenedSession* opened = s.opened.Find(e.session); opened != nullptr) {
+    if (opened->edge != e.edge) {
+      ++s.counters.foreign_edge;
+      return;
+    }
+    if (e.step <= opened->spent) {  // of before it ended here
+      ++s.counters.old_step;
+      return;
+    }
   }
   const int have = session == nullptr ? 0 : session->have;
   if (static_cast<int>(e.base) > have) {

@@ -22,6 +22,10 @@ void OweEdge(WorkerState& s, NodeId edge, Message message) {
 // The key of a session came from its edge, with a good grant.
 void TakeKey(WorkerState& s, const KeyOpened& opened);
 
+// An end that may have overtaken its session's key. Anybody can say so of any session, so these
+// push out only one another.
+void RememberUnopened(WorkerState& s, const EndUnopened& end);
+
 // A frame that CheckFrame let pass: dropped, answered or accepted.
 void TakeFrame(WorkerState& s, Time now, NodeId from, Activation& frame);
 void Reject(WorkerState& s, const Envelope& e, absl::Status why);

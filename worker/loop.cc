@@ -177,7 +177,8 @@ void Worker::Rest::TakeOpen(Time now, NodeId from, const Open& open) {
       .positions_max = grant.positions_max,
       .frames_max = std::clamp(grant.frames_in_flight_max, 0, kFramesInFlightMax),
       .row_bytes_max = std::min<size_t>(grant.row_bytes_in_flight_max, kRowBytesInFlightMax),
-      .until = now + std::min(grant.expires - today, kLifetime) + kClockSkewMax};
+      .until = now + std::min(grant.expires - today, kLifetime) + kClockSkewMax,
+      .expires = grant.expires};
   Apply(state, now,
         KeyOpened{.edge = from,
                   .session = open.session,
@@ -193,7 +194,7 @@ bool Worker::Rest::OpenEnd(Time now, NodeId from, const AnyMessage& message,
   if (parts.keys == nullptr) return true;
   const SessionSeal* seal = FindSeal(state, session);
   if (seal == nullptr) {
-    Apply(state, now, EndUnopened{});
+    Apply(state, now, EndUnopened{from, session});
     return false;
   }
   const absl::Status sealed = CheckSeal(RowsKeyOf(seal->session, from), message);

@@ -19,7 +19,9 @@
 namespace mortar {
 
 // Opens the bricks of a placement, checks their digests and compiles them to part 0 of an
-// engine whose options have at least WorkerOptions::rows_max rows. Runs as a job.
+// engine whose options have at least WorkerOptions::rows_max rows. Runs as a job. It is not asked
+// for a placement without layers: the other shards of a hop keep theirs in memory then, unused,
+// until the next load replaces them.
 using LoadLayers = std::function<absl::StatusOr<std::unique_ptr<Engine>>(const Placement&)>;
 
 // Has the other shards of a hop do what this one is about to (worker/follower.h): on the thread of

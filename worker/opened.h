@@ -23,12 +23,14 @@ struct SessionQuota {
   int frames_max = kFramesInFlightMax;          // queued
   size_t row_bytes_max = kRowBytesInFlightMax;  // of their rows
   Time until = Time::max();                     // the session is ended then
+  CalendarTime expires{};                       // as the grant says it
 };
 
 struct OpenedSession {
   NodeId edge;
   SessionSeal seal;
   SessionQuota quota{};
+  uint64_t spent = 0;  // steps up to this were used before (worker/spent_steps.h)
 };
 
 class OpenedSessions {

@@ -6,8 +6,8 @@
 //   joined, and a change or the interval is over | NodeStatus
 //   engine idle, sessions have ended             | release their pages
 //   engine idle, else a placement is wanted      | load; before it fetch, where this node has no
-//   file engine idle, else frames are queued          | a batch: frames of decode first, one frame
-//   a
+//                                                | file, and run what is hosted meanwhile
+//   engine idle, else frames are queued          | a batch: frames of decode first, one frame a
 //                                                | session, round robin, rows_max; prefill when
 //                                                | no decode waits, and one prefill frame after
 //                                                | kDecodeStreakMax decode batches
@@ -65,10 +65,6 @@ int AddPrefill(const WorkerState& s, Time now, int frames_max, WorkerPlan& plan)
   return rows;
 }
 
-bool NeedsFetch(const WorkerState& s) {
-  return s.options.fetches && !s.fetched && !s.wanted->layers.empty();
-}
-
 void PlanBatch(const WorkerState& s, Time now, WorkerPlan& plan) {
   const int n_places = static_cast<int>(s.places.size());
   const bool slices = PrefillRowsMax(s, now) < s.options.rows_max;
@@ -87,16 +83,24 @@ void PlanEngine(const WorkerState& s, Time now, WorkerPlan& plan) {
     for (size_t i = 0; i < s.places.size(); ++i) {
       if (s.places[i].ending) plan.release.push_back(static_cast<int>(i));
     }
-  } else if (s.wanted && NeedsFetch(s)) {
-    plan.fetch = !s.fetching;
-  } else if (s.wanted) {
+  } else if (s.wanted && !NeedsFetch(s)) {
     plan.load = true;
-  } else if (s.frames_queued > 0) {
-    PlanBatch(s, now, plan);
+  } else {
+    plan.fetch = s.wanted && !s.fetching;
+    if (s.frames_queued > 0) PlanBatch(s, now, plan);
   }
 }
 
 }  // namespace
+
+bool NeedsFetch(const WorkerState& s) {
+  return s.options.fetches && !s.fetched && s.wanted && !s.wanted->layers.empty();
+}
+
+bool Serves(const WorkerState& s) {
+  if (s.layers.empty()) return false;
+  return s.load == LoadPhase::kReady || (s.load == LoadPhase::kLoading && NeedsFetch(s));
+}
 
 int PrefillRowsMax(const WorkerState& s, Time now) {
   const bool decodes = s.decode_heard && now - *s.decode_heard < kDecodeRecent;

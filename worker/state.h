@@ -9,13 +9,15 @@
 //   joined   | Goodbye(UNAVAILABLE)    | joining: the coordinator does not know us (any more)
 //   any      | Goodbye(other)          | refused, for good, with the reason
 //   joined   | Placement, fits         | its id is newer: load is `wanted`; sessions are released,
-//            |                         | and their edges are owed NeedRoute
+//            |                         | and their edges are owed NeedRoute: where its bricks come
+//            |                         | over links, when they are here, or did not come
 //   joined   | Placement, does not fit | load failed, with the reason (private brick, other model)
 //   joined   | FetchDone, OK           | the bricks of the placement are here: it is loaded
 //   joined   | FetchDone, error        | hosts nothing; the status says why
 //   joined   | LoadDone, OK            | hosts the layers: ready
-//   joined   | Placement, the layers   | sessions stay
-//            | that it hosts           |
+//   joined   | Placement, the layers   | sessions stay; the fetch or load goes on
+//            | that it hosts, or those |
+//            | that it fetches, loads  |
 //   any      | Echo                    | the round trip is measured
 //   any      | Goodbye of an edge      | its sessions are released: it is gone, or its link. It is
 //            |                         | owed NeedRoute, in case that there is another way to it
@@ -38,9 +40,12 @@
 //                                         | key again
 //   Open whose grant is good              | the key is kept until the session begins; NeedPrefix
 //                                         | when the edge was asked for it
+//   the same of a session that ended here | the key is kept, and steps that were accepted before
+//   by itself                             | the end stay used: they are dropped and counted. Where
+//                                         | they were forgotten: NeedRoute
 //   Open whose grant is not               | counted; NeedRoute where the edge itself showed it
-//   End, Cancel that its edge did not     | dropped and counted
-//   seal, where nodes have keys           |
+//   End, Cancel that its edge did not     | dropped and counted; remembered where the key is not
+//   seal, where nodes have keys           | here: its Open may come later, and opens nothing then
 //   queue, sessions or pages are full     | Rejected; nothing is applied
 //   otherwise                             | accepted: pages taken, have = base + n, queued
 //   End, Cancel of its edge               | its queue goes, its pages are freed and zeroed; Ended
@@ -68,6 +73,7 @@
 #include "protocol/messages.h"
 #include "protocol/round_trip.h"
 #include "worker/opened.h"
+#include "worker/spent_steps.h"
 
 namespace mortar {
 
@@ -146,6 +152,14 @@ struct EndedSessions {
   std::unordered_set<SessionId, IdHash> ids;
 };
 
+// The same where nodes have keys, and an end counts only from the edge of its session's grant,
+// which is not known before Open: so many ends of whoever says so.
+struct EndUnopened {
+  NodeId from;
+  SessionId session;
+  bool operator==(const EndUnopened&) const = default;
+};
+
 struct WorkerCounters {
   uint64_t frames = 0;         // accepted
   uint64_t old_epoch = 0;      // dropped
@@ -174,10 +188,11 @@ struct WorkerState {
   std::optional<Time> status_sent;
   bool status_owed = false;  // something changed since the last status
 
-  std::optional<Placement> wanted;  // to be loaded when the engine is idle
-  bool fetching = false;            // the bricks of `wanted`
-  bool fetched = false;             // they are here
-  uint64_t placement = 0;           // newest seen
+  std::optional<Placement> wanted;   // to be loaded when the engine is idle
+  std::optional<Placement> loading;  // the one whose load runs
+  bool fetching = false;             // the bricks of `wanted`
+  bool fetched = false;              // they are here
+  uint64_t placement = 0;            // newest seen
   LoadPhase load = LoadPhase::kNone;
   absl::Status load_status;
   LayerRange layers;          // hosted; empty: none
@@ -190,13 +205,15 @@ struct WorkerState {
   std::vector<WorkerSession> places;                    // options.sessions_max
   std::unordered_map<SessionId, int, IdHash> place_of;  // live sessions
   OpenedSessions opened;                                // whose first frame has not come
-  EndedSessions ended;          // that were here; the newest kEndedSessionsRemembered
-  EndedSessions ended_unknown;  // that were not; the newest kUnknownEndsRemembered
-  int positions_max = 0;        // of one session, as the engine was loaded
-  int pages_free = 0;           // of KV, not promised to any session
-  int places_ending = 0;        // whose pages wait to go back
-  int frames_queued = 0;        // over all sessions
-  int next_place = 0;           // where the round robin goes on
+  SpentSteps spent;                                     // of sealed sessions that ended here
+  EndedSessions ended;                    // that were here; the newest kEndedSessionsRemembered
+  EndedSessions ended_unknown;            // that were not; the newest kUnknownEndsRemembered
+  RingQueue<EndUnopened> ended_unopened;  // whose key was not here; as many
+  int positions_max = 0;                  // of one session, as the engine was loaded
+  int pages_free = 0;                     // of KV, not promised to any session
+  int places_ending = 0;                  // whose pages wait to go back
+  int frames_queued = 0;                  // over all sessions
+  int next_place = 0;                     // where the round robin goes on
   int decode_streak = 0;  // decode batches in a row while prefill waits; at most kDecodeStreakMax
   bool prefill_runs = false;         // the running batch has prefill, or the last one had
   std::optional<Time> decode_heard;  // when a decode frame came last
@@ -207,7 +224,7 @@ struct WorkerState {
   WorkerCounters counters;
 };
 
-// --- Events ---
+// --- Events --- (and EndUnopened above: End or Cancel of a session whose key is not here)
 struct WorkerReceived {
   NodeId from;
   AnyMessage message;
@@ -220,7 +237,6 @@ struct FrameUnopened {  // of a session whose key is not here
   Envelope envelope;
 };
 struct WorkerSealBroken {};  // what was not sealed for this node by whom it names
-struct EndUnopened {};       // End or Cancel of a session whose key is not here
 struct KeyOpened {
   NodeId edge;
   SessionId session;
@@ -295,6 +311,11 @@ struct WorkerPlan {
 void Plan(const WorkerState& state, Time now, WorkerPlan& plan);
 // Rows of prefill that a batch may have now: as many as run in kSliceTime while a session decodes.
 int PrefillRowsMax(const WorkerState& state, Time now);
+
+// Whether bricks of `wanted` have yet to come over links.
+bool NeedsFetch(const WorkerState& state);
+// Whether frames run: its layers are placed here, or are still here while those of `wanted` come.
+bool Serves(const WorkerState& state);
 
 NodeStatus StatusOf(const WorkerState& state);
 // What was refused, by reason; each refusal once.

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 
 #include "tests/integration/embedded_cluster.h"
@@ -120,6 +121,51 @@ TEST_F(ForgedWords, NobodyElseEndsARequestOrSendsItsEdgeToAnotherRoute) {
     return NeedPrefix{.session = e.session, .epoch = e.epoch, .step = e.step, .seal = e.seal};
   }));
   EXPECT_EQ(outcome.edge.broken_seals, 1u);
+}
+
+TEST_F(ForgedWords, ARouteFromWhoIsNotAskedForOneIsNotEvenLookedAt) {
+  const Outcome outcome =
+      RunUnharmed(InPlaceOfAFrame<Route>(kLast, kEdgeNode, [](const Envelope& e) {
+        Route route{.request = 1, .status = absl::OkStatus()};
+        route.grant.session = e.session;
+        return route;
+      }));
+  EXPECT_EQ(outcome.edge.old_answers, 1u);
+  EXPECT_EQ(outcome.edge.bad_grants, 0u) << "a signature takes time, and this edge waits for none";
+}
+
+// He says Goodbye in the edge's name, which has no seal: the worker lets the session go. What the
+// edge shows it then is what he recorded; with the first frame he plays its beginning again.
+TEST_F(ForgedWords, AFrameThatIsPlayedAgainAfterAGoodbyeIsNotSealedASecondTime) {
+  std::optional<Activation> recorded;
+  int goodbyes = 0, replays = 0;
+  std::map<uint64_t, int> forwarded;  // frames of the first worker, by step: its nonce
+  const Outcome outcome = Run([&](NodeId from, NodeId to, AnyMessage& message) {
+    auto* frame = std::get_if<Activation>(&message);
+    if (from == kFirst && to == kLast && frame != nullptr) ++forwarded[frame->envelope.step];
+    if (from == kFirst && to == kEdgeNode && goodbyes == 1 &&
+        std::holds_alternative<NeedRoute>(message)) {
+      message = Alive{};  // that the edge does not hear
+    }
+    if (from != kEdgeNode || to != kFirst || frame == nullptr) return false;
+    if (!recorded) {
+      RowsPool pool;  // rows are opened in place
+      recorded = *frame;
+      recorded->rows = pool.Copy(frame->rows, 0, frame->rows.n());
+    } else if (goodbyes == 0 && frame->envelope.base >= 12) {
+      ++goodbyes;
+      message = Goodbye{Unavailable("made up")};
+    } else if (goodbyes == 1 && replays == 0) {
+      ++replays;  // behind the key, which comes with the new epoch
+      message = *std::move(recorded);
+    }
+    return false;
+  });
+  EXPECT_EQ(goodbyes + replays, 2);
+  EXPECT_GE(outcome.first.old_step, 1u);
+  for (const auto& [step, times] : forwarded) EXPECT_EQ(times, 1) << "step " << step;
+  ExpectTokens(outcome);
+  EXPECT_EQ(outcome.routes, 1) << "under higher steps its edge goes on";
 }
 
 TEST_F(ForgedWords, WhoSaysWithoutASealThatHeHasNoKeyGetsItAndMovesNothing) {

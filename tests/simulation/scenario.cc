@@ -142,9 +142,6 @@ Scenario DrawScenario(uint64_t seed) {
   s.whole = draws.Chance(55);
   if (s.whole) {
     s.n_workers = std::max(s.n_workers, 2);
-    // A frame that overtakes its session's key costs a retry, and six in a row end a request. Links
-    // keep their order, so that this is rare outside; here the longer the delay, the likelier.
-    if (s.sealed) s.delay_max = std::min<Duration>(s.delay_max, milliseconds(40));
     s.loss = draws.Share(0.03);
     s.duplicates = draws.Share(0.1);
     s.link_losses = draws.Chance(20) ? draws.Share(0.003) : 0;

@@ -214,8 +214,9 @@ void SimChecker::CheckLimits(const WorkerState& s) {
   if (queued != s.frames_queued) Broken("a worker's count of queued frames is wrong");
   if (s.pages_free < 0) Broken("a worker promised more pages than it has");
   if (s.place_of.size() > s.places.size() || s.opened.size() > kOpenedMax ||
-      s.ended.ids.size() > kEndedSessionsRemembered ||
-      s.ended_unknown.ids.size() > kUnknownEndsRemembered) {
+      s.spent.size() > kSpentStepsMax || s.ended.ids.size() > kEndedSessionsRemembered ||
+      s.ended_unknown.ids.size() > kUnknownEndsRemembered ||
+      s.ended_unopened.size() > kUnknownEndsRemembered) {
     Broken("a worker's tables are beyond their limits");
   }
 }

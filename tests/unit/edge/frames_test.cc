@@ -256,6 +256,21 @@ TEST_F(EdgeTables, NeedPrefixResendsFromWhatTheWorkerHasUnderTheNextEpoch) {
   EXPECT_EQ(TextOut(), "bcd") << "nothing is sampled twice";
 }
 
+TEST_F(EdgeTables, NeedPrefixOfAHopThatHasMoreThanTheOthersResendsFromWhatAllHave) {
+  GenerateRequest request = RequestOf(8);
+  request.chunk_rows = 4;
+  Submit(request);
+  Admit(0, 1);
+  for (int i = 0; i < 2; ++i) OneStep(1);
+  RunFront();
+  GiveFrom(kWorkerA, NeedPrefix{.session = Session(1), .epoch = 1, .step = 3, .have = 4});
+  RunFront();
+  // The second hop kept its eight.
+  GiveFrom(kWorkerB, NeedPrefix{.session = Session(1), .epoch = 2, .step = 4, .have = 8});
+  now_ = Slot(0).held_until;
+  EXPECT_EQ(RunFront().at(0).envelope.base, 4u) << "the first one has no more";
+}
+
 TEST_F(EdgeTables, AReplayOfWhatTheBackLayersHaveWantsNoRows) {
   GenerateRequest request = RequestOf(8);
   request.chunk_rows = 4;

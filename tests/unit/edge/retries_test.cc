@@ -41,13 +41,66 @@ TEST_F(EdgeTables, ADeadlineRetriesAndEveryThirdTimeAsksForANewRoute) {
   EXPECT_EQ(frame.envelope.base, 0u);
 }
 
-TEST_F(EdgeTables, ADeadlineThatPassesAgainAndAgainIsTheReasonInWholeNumbers) {
+TEST_F(EdgeTables, ADeadlineThatPassesOnThreeRoutesIsTheReasonInWholeNumbers) {
   Submit(RequestOf(5));
   Admit(0, 1);
-  Slot(0).retries_in_a_row = kRetriesMax;
-  Give(DeadlinePassed{0});
+  Duration silent{};
+  for (uint8_t session = 2; !finished_.has_value(); TextOut()) {
+    RunFront();
+    now_ += state_.options.step_deadline + milliseconds(1);
+    silent += state_.options.step_deadline;
+    Give(DeadlinePassed{0});
+    state_.outbox.clear();
+    if (Slot(0).phase == SlotPhase::kRouting) {
+      now_ = Slot(0).held_until;
+      GiveFrom(kCoordinatorNode, RouteFor(0, session++));
+    }
+  }
+  EXPECT_EQ(Message(finished_->status),
+            "gave up after retries on other routes: no answer within 30 s");
+  EXPECT_EQ(silent, 9 * seconds(30)) << "as docs/operating.md says";
+}
+
+TEST_F(EdgeTables, ANewRouteHasRetriesOfItsOwn) {
+  Submit(RequestOf(5));
+  Admit(0, 1);
+  const auto lacks = [&](uint8_t session) {
+    now_ = std::max(now_, Slot(0).held_until);
+    ASSERT_EQ(RunFront().size(), 1u);
+    GiveFrom(kWorkerA, NeedPrefix{.session = Session(session), .epoch = Slot(0).epoch, .step = 1});
+  };
+  for (int i = 0; i < kRetriesMax; ++i) lacks(1);
+  now_ = Slot(0).held_until;
+  RunFront();
+  GiveFrom(kWorkerA, NeedRoute{.session = Session(1), .epoch = Slot(0).epoch, .step = 1});
+  ASSERT_EQ(Slot(0).phase, SlotPhase::kRouting);
+  state_.outbox.clear();
+  GiveFrom(kCoordinatorNode, RouteFor(0, 2));
+  lacks(2);
+  EXPECT_EQ(Slot(0).held_until, Time{}) << "sent again at once: it may have overtaken its key";
+  GiveFrom(kWorkerB, AnswerTo(RunFront().at(0)));
+  RunBack(1);
+  EXPECT_EQ(TextOut(), "b");
+}
+
+TEST_F(EdgeTables, SixNewRoutesWithoutProgressEndItAndOutlastANodeThatIsGone) {
+  Submit(RequestOf(5));
+  Admit(0, 1);
+  const Time start = now_;
+  for (uint8_t session = 1; session <= kNewRoutesMax; ++session) {
+    RunFront();
+    GiveFrom(kWorkerA, NeedPrefix{.session = Session(session), .epoch = Slot(0).epoch, .step = 1});
+    GiveFrom(kWorkerB, NeedRoute{.session = Session(session), .epoch = Slot(0).epoch, .step = 1});
+    ASSERT_EQ(Slot(0).phase, SlotPhase::kRouting);
+    state_.outbox.clear();
+    now_ = Slot(0).held_until;
+    GiveFrom(kCoordinatorNode, RouteFor(0, static_cast<uint8_t>(session + 1)));
+  }
+  EXPECT_GT(now_ - start, kStatusAgeMax);
+  GiveFrom(kWorkerB, NeedRoute{.session = Session(kNewRoutesMax + 1), .epoch = Slot(0).epoch});
   TextOut();
-  EXPECT_EQ(Message(finished_->status), "gave up after 6 retries: no answer within 30 s");
+  EXPECT_EQ(Message(finished_->status),
+            "gave up after retries on other routes: worker wb left the route");
 }
 
 TEST_F(EdgeTables, RetriesWithoutProgressEnd) {
@@ -158,7 +211,7 @@ TEST_F(EdgeTables, TheCoordinatorIsToldWhichHopsWereMissed) {
   EXPECT_THAT(Slot(0).missed, ElementsAre(kWorkerB, NodeId{99}));
   state_.outbox.clear();
   GiveFrom(kCoordinatorNode, RouteFor(0, 3));
-  Slot(0).retries_in_a_row = kRetriesPerRoute - 1;
+  Slot(0).retries_on_route = kRetriesPerRoute - 1;
   RunFront();
   Give(DeadlinePassed{0});
   EXPECT_THAT(Slot(0).missed, ElementsAre(kWorkerA, kWorkerB)) << "one of them";

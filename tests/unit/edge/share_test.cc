@@ -1,6 +1,6 @@
 // Goal: what an edge sends of prompts while another of its sessions decodes is so little that a
-// token waits for no more than kSharedRowBytesInFlightMax on a link; alone, a prompt has the whole
-// of it.
+// token waits for no more than kSharedRowBytesInFlightMax on a link, and one frame of each prompt;
+// alone, a prompt has the whole of it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -75,6 +75,25 @@ TEST_F(EdgeShares, SeveralPromptsHaveThatMuchTogether) {
   EXPECT_LE(Slot(1).bytes_in_flight + Slot(2).bytes_in_flight, kSharedRowBytesInFlightMax);
   EXPECT_GT(Slot(1).bytes_in_flight, 0u);
   EXPECT_GT(Slot(2).bytes_in_flight, 0u);
+}
+
+TEST_F(EdgeShares, APromptThatIsNotAnsweredHoldsUpNoOther) {
+  Decode();
+  Submit(RequestOf(300));
+  Admit(1, 2);
+  EXPECT_EQ(SendAll().size(), 4u) << "the whole share, over a worker that is slow";
+  Submit(RequestOf(300));
+  Admit(2, 3);
+  for (int i = 0; i < 3; ++i) {
+    const std::vector<Activation> frames = RunFront();
+    ASSERT_EQ(frames.size(), 1u) << "one frame at a time";
+    EXPECT_EQ(frames[0].envelope.session, Session(3));
+    EXPECT_TRUE(PlanNow().front.empty());
+    Answer(frames[0]);
+    RunBack();
+  }
+  EXPECT_EQ(Slot(2).answered, 3 * kSharedRows);
+  EXPECT_EQ(Slot(1).in_flight.size(), 4u);
 }
 
 TEST_F(EdgeShares, AnAnswerIsTheCreditForTheNextChunk) {

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -179,6 +180,37 @@ TEST_F(WorkerGrants, ASessionEndsWhenItsEdgeSaysSoAndNobodyElse) {
   EXPECT_EQ(state().opened.size(), 1u);
   Say(*edge_, std::move(cancel));
   EXPECT_EQ(state().opened.size(), 0u);
+}
+
+TEST_F(WorkerGrants, AnEndThatOvertookItsKeyIsRememberedFromItsEdgeAlone) {
+  const AnyMessage open = OpenOf(grant_, edge_keys_);
+  AnyMessage cancel = Cancel{grant_.session};
+  SealMessage(RowsKeyOf(session_, kEdge), cancel);
+  Say(*other_, cancel);
+  EXPECT_EQ(state().counters.unopened, 1u);
+  Say(*edge_, open);
+  EXPECT_EQ(state().opened.size(), 1u) << "another's word ends nothing";
+
+  RouteGrant grant = grant_;
+  grant.session.bytes[0] = 10;
+  signer_.Sign(grant);
+  const AnyMessage later = OpenOf(grant, edge_keys_);
+  cancel = Cancel{grant.session};
+  SealMessage(RowsKeyOf(session_, kEdge), cancel);
+  Say(*edge_, cancel);
+  Say(*edge_, later);
+  EXPECT_EQ(state().opened.Find(grant.session), nullptr) << "its edge has ended it";
+  EXPECT_EQ(state().counters.ended_session, 1u);
+}
+
+TEST_F(WorkerGrants, EndsOfSessionsWithoutAKeyAreRememberedWithinABound) {
+  for (uint32_t i = 0; i < 2 * kUnknownEndsRemembered; ++i) {
+    SessionId id;
+    std::memcpy(id.bytes.data(), &i, sizeof i);
+    Say(*edge_, Cancel{id});
+  }
+  EXPECT_EQ(state().ended_unopened.size(), kUnknownEndsRemembered);
+  EXPECT_EQ(state().counters.unopened, 2 * kUnknownEndsRemembered);
 }
 
 TEST_F(WorkerGrants, AFloodOfKeysLeavesTheLoopAwake) {

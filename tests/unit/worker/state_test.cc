@@ -280,6 +280,18 @@ TEST_F(WorkerTables, APlacementWhileLoadingIsLoadedNext) {
   EXPECT_TRUE(PlanNow().load);
 }
 
+TEST_F(WorkerTables, ANewIdOfTheSameLayersLetsTheLoadGoOn) {
+  Join();
+  GiveFrom(kCoordinatorNode, PlacementOf(1, {1, 5}));
+  Give(LoadStarted{});
+  GiveFrom(kCoordinatorNode, PlacementOf(2, {1, 3}));
+  GiveFrom(kCoordinatorNode, PlacementOf(3, {1, 5}));
+  Give(LoadDone{.status = {}, .layers = {1, 5}, .pages = kPages, .positions_max = 500});
+  EXPECT_EQ(StatusOf(state_).phase, LoadPhase::kReady);
+  EXPECT_EQ(StatusOf(state_).placement, 3u);
+  EXPECT_FALSE(PlanNow().load) << "it was loaded once";
+}
+
 // --- Ends ---
 
 TEST_F(WorkerTables, EndFreesPagesAndPlaceAndALateFrameCannotBringTheSessionBack) {
