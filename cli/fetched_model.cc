@@ -15,6 +15,12 @@
 namespace mortar {
 namespace {
 
+// How often an outline is tried that does not come, or is not of the model that is served, and how
+// long after the last failure: whoever names another one may have left by then, and the coordinator
+// says what most name. With 30 s for one that does not come, some four minutes.
+constexpr int kOutlineTriesMax = 6;
+constexpr Duration kOutlineRest = std::chrono::seconds(10);
+
 // A node that has no model yet: it says Hello until it is welcome, and asks who has what each
 // second, by which the coordinator knows that it is there.
 class Visitor {
@@ -98,12 +104,14 @@ absl::Status FetchedModel::FetchOutline(const CommandContext& context, ZmqOption
   visitor.AskAgain();
   bool waits = false;
   std::optional<Digest> wanted;
+  int failures = 0;
+  Time rests_until{};
   while (true) {
     RETURN_IF_ERROR(CheckInterrupted());
     turn();
     RETURN_IF_ERROR(WithContext(refused, "the coordinator refused this worker"));
     const std::optional<Sources>& sources = node.exchange().sources();
-    if (!sources) continue;
+    if (!sources || context.clock.Now() < rests_until) continue;
     if (!sources->outline) {
       if (!std::exchange(waits, true)) {
         context.console.Note("mortar: worker " + OneLine(name) +
@@ -118,10 +126,21 @@ absl::Status FetchedModel::FetchOutline(const CommandContext& context, ZmqOption
     }
     const std::optional<absl::Status> done = node.exchange().Wanted();
     if (!done) continue;
-    RETURN_IF_ERROR(WithContext(*done, "the model's outline"));
-    SayGoodbye(*transport, "it comes again with its model");
+    absl::Status taken = WithContext(*done, "the model's outline");
+    if (taken.ok()) taken = TakeOutline(*sources);
+    const bool may_pass = absl::IsUnavailable(taken) || absl::IsDataLoss(taken);
+    if (may_pass && ++failures < kOutlineTriesMax) {
+      context.log.Warning("outline_failed", {{"digest", ToHex(*wanted)},
+                                             {"sources", sources->nodes.size()},
+                                             {"why", Message(taken)},
+                                             {"tries_left", kOutlineTriesMax - failures}});
+      rests_until = context.clock.Now() + kOutlineRest;
+      wanted.reset();
+      continue;
+    }
+    SayGoodbye(*transport, taken.ok() ? "it comes again with its model" : "it got no outline");
     node.LogTraffic(context.log);
-    return TakeOutline(*sources);
+    return taken;
   }
 }
 

@@ -20,8 +20,9 @@ namespace mortar {
 class FetchedModel {
  public:
   // --brick-cache and --brick-cache-size. Joins the coordinator under another id, without a model,
-  // until it has learned of one and has its outline; waits as long as no node has said which. The
-  // error of a signal; of the coordinator that refuses this node; of the folder.
+  // until it has learned of one and has its outline; waits as long as no node has said which. One
+  // that does not come, or is not of this model, is logged and tried again, a few times. The error
+  // of a signal; of the coordinator that refuses this node; of the folder; of the last try.
   static absl::StatusOr<std::unique_ptr<FetchedModel>> Fetch(const CommandContext& context,
                                                              const ZmqOptions& link,
                                                              const std::string& name);

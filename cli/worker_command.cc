@@ -189,7 +189,8 @@ absl::Status WorkerCommand(const CommandContext& context) {
                            .kv_type = KvTypeOf(settings.String("kv"))};
   ASSIGN_OR_RETURN(engine.context, ContextSize(settings, model.model().config.n_ctx_train));
   ASSIGN_OR_RETURN(const Compute compute, MakeCompute(settings));
-  if (model.file != nullptr) {
+  options.kv_bytes_per_layer = KvBytesPerLayer(model.model().config, engine);
+  if (model.file != nullptr) {  // else there is nothing here yet to compute with
     SayWorkerSpeed({*model.file, *compute.kernels, *compute.pool}, engine, context.clock,
                    context.log, options);
   }

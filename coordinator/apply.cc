@@ -1,7 +1,7 @@
 // How each event changes a coordinator's state: the table in state.h, row by row.
 #include <algorithm>
 #include <cmath>
-#include <set>
+#include <functional>
 #include <utility>
 
 #include "coordinator/replan.h"
@@ -30,7 +30,9 @@ void ForgetBetter(CoordinatorState& s, NodeId node) {
 }
 
 void Remove(CoordinatorState& s, NodeId node) {
-  if (FindMember(s, node) == nullptr) return;
+  const Member* leaving = FindMember(s, node);
+  if (leaving == nullptr) return;
+  if (leaving->role == Role::kWorker) s.load_problem = absl::OkStatus();  // it is waited for
   std::erase_if(s.members, [&](const Member& m) { return m.node == node; });
   s.member_index.clear();
   for (size_t i = 0; i < s.members.size(); ++i) s.member_index[s.members[i].node] = i;
@@ -69,12 +71,15 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId, Hello& hello) {
     member = &s.members.back();
     member->joined = now;
     s.placement_problem = absl::OkStatus();  // with this node it may be possible
+    if (hello.role == Role::kWorker) s.load_problem = absl::OkStatus();
   }
   member->role = hello.role;
   member->name = std::move(hello.name);
   member->endpoint = std::move(hello.endpoint);
   member->key = hello.key;
   member->load_failure = absl::OkStatus();
+  member->load_rest = {};
+  member->load_retry.reset();
   member->heard = now;
   member->doubted = false;
   member->has_model = !HasNoModel(hello);
@@ -86,15 +91,23 @@ absl::Status CheckBricks(const std::vector<LayerBrick>& bricks, int n_layers) {
   if (bricks.size() > kBricksMax) {
     return InvalidArgument("more than " + std::to_string(kBricksMax) + " bricks in a status");
   }
-  std::set<LayerRange> seen;
+  std::vector<LayerRange> ranges;
   for (const LayerBrick& brick : bricks) {
     const LayerRange layers = brick.layers;
     if (layers.begin < 0 || layers.empty() || layers.end > n_layers) {
       return InvalidArgument("brick of layers " + ToString(layers) + " in a model of " +
                              std::to_string(n_layers));
     }
-    if (!seen.insert(layers).second) {
-      return InvalidArgument("two bricks of layers " + ToString(layers) + " in a status");
+    ranges.push_back(layers);
+  }
+  std::ranges::sort(ranges, std::less{});
+  for (size_t i = 1; i < ranges.size(); ++i) {
+    if (ranges[i] == ranges[i - 1]) {
+      return InvalidArgument("two bricks of layers " + ToString(ranges[i]) + " in a status");
+    }
+    if (ranges[i].begin < ranges[i - 1].end) {
+      return InvalidArgument("bricks of layers " + ToString(ranges[i - 1]) + " and " +
+                             ToString(ranges[i]) + " in a status: they overlap");
     }
   }
   return absl::OkStatus();
@@ -113,20 +126,35 @@ absl::Status CheckStatus(const Member& member, const ModelId& model, const NodeS
     return InvalidArgument("layers " + ToString(only) + " alone, in a model of " +
                            std::to_string(model.n_layers));
   }
+  if (status.sessions < 0 || status.sessions > kWorkerSessionsMax) {
+    return InvalidArgument(std::to_string(status.sessions) + " sessions in a status, at most " +
+                           std::to_string(kWorkerSessionsMax) + " are possible");
+  }
   return CheckBricks(status.bricks, model.n_layers);
 }
 
 // Others take the layers of a worker that could not load them, its replicas where it has any.
-void NoteFailedLoad(CoordinatorState& s, Member& member) {
+void NoteLoad(CoordinatorState& s, Time now, Member& member) {
   const NodeStatus& status = *member.status;
-  if (!s.placement || status.placement != s.placement_id || status.phase != LoadPhase::kFailed) {
-    return;
-  }
+  if (!s.placement || status.placement != s.placement_id) return;
+  if (status.phase == LoadPhase::kReady) member.load_rest = {};
+  if (status.phase != LoadPhase::kFailed) return;
   const LayerRange layers = LayersOf(*s.placement, member.node);
   if (layers.empty()) return;
-  member.load_failure = FailedPrecondition("worker " + member.name + " could not load layers " +
-                                           ToString(layers) + ": " + Message(status.load_status));
-  if (!DropHost(*s.placement, member.node)) s.placement.reset();
+  // Whoever asks waits for what others may mend, and not for room that a person must make.
+  const absl::Status& why = status.load_status;
+  const bool may_come = absl::IsUnavailable(why);
+  member.load_failure = absl::Status(
+      may_come ? absl::StatusCode::kUnavailable : absl::StatusCode::kFailedPrecondition,
+      "worker " + member.name + " could not load layers " + ToString(layers) + ": " + Message(why));
+  if (may_come || absl::IsResourceExhausted(why)) {
+    member.load_rest = std::clamp(2 * member.load_rest, kLoadRetryMin, kLoadRetryMax);
+    member.load_retry = now + member.load_rest;
+  }
+  if (!DropHost(*s.placement, member.node)) {
+    s.placement.reset();
+    s.load_problem = member.load_failure;
+  }
   ForgetBetter(s, member.node);
 }
 
@@ -138,7 +166,8 @@ void NoteFacts(CoordinatorState& s, const Member& member, const NodeStatus& stat
       static_cast<double>(status.round_trip_ns) - static_cast<double>(member.planned_round_trip_ns);
   const bool changed = !member.status || member.status->memory_bytes != status.memory_bytes ||
                        std::abs(status.ns_per_byte - planned) > kSpeedChange * planned ||
-                       std::abs(longer) > kWayChangeNs;
+                       std::abs(longer) > kWayChangeNs ||
+                       (status.fetches && member.status->phase != status.phase);
   s.replanning.facts_changed = s.replanning.facts_changed || changed;
 }
 
@@ -159,29 +188,44 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId, NodeStatus& statu
   member->heard = now;
   member->doubted = false;
   member->status = std::move(status);
-  NoteFailedLoad(s, *member);
+  NoteLoad(s, now, *member);
 }
 
-// What an edge says of others is no reason to lose them, only to look.
-void Doubt(CoordinatorState& s, const std::vector<NodeId>& missed) {
+// What an edge says of others is no reason to lose them, only to look; and only of those that it
+// could have missed.
+void Doubt(CoordinatorState& s, Time now, NodeId edge, const std::vector<NodeId>& missed) {
+  const std::vector<NodeId>& over = FindMember(s, edge)->granted_over;
   for (const NodeId node : missed) {
     Member* member = Find(s, node);
-    if (member == nullptr || member->role != Role::kWorker || member->doubted) continue;
+    if (member == nullptr || std::ranges::find(over, node) == over.end()) continue;
+    if (member->doubted_since && now - *member->doubted_since < kWatchedSilenceMax) continue;
+    if (member->doubted) continue;  // it has been asked, and silence is counted from then on
     member->doubted = true;
+    member->doubted_since = now;
     Owe(s, node, Alive{});
+  }
+}
+
+void RememberHost(Member& edge, NodeId host) {
+  std::erase(edge.granted_over, host);
+  edge.granted_over.push_back(host);
+  if (edge.granted_over.size() > kGrantedHostsRemembered) {
+    edge.granted_over.erase(edge.granted_over.begin());
   }
 }
 
 void On(CoordinatorState& s, Time now, NodeId from, SessionId fresh, RouteRequest& request) {
   const Member* member = FindMember(s, from);
   if (member == nullptr) return Refuse(s, from, Unavailable("not a member: say Hello"));
-  if (member->role == Role::kEdge) Doubt(s, request.missed);
   const auto same = std::find_if(s.waiting.begin(), s.waiting.end(), [&](const WaitingRequest& w) {
     return w.edge == from && w.request.request == request.request;
   });
   // An edge repeats what was not answered yet: it waits once, from the first time on, so that the
   // deadline passes and the edge hears the reason.
-  if (same != s.waiting.end()) return;
+  if (same != s.waiting.end()) {
+    same->request.missed = std::move(request.missed);
+    return Doubt(s, now, from, same->request.missed);
+  }
   const auto of_edge = std::count_if(s.waiting.begin(), s.waiting.end(),
                                      [&](const WaitingRequest& w) { return w.edge == from; });
   absl::Status status;
@@ -195,6 +239,7 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId fresh, RouteReques
   if (!status.ok()) {
     return Owe(s, from, Route{.request = request.request, .status = std::move(status)});
   }
+  Doubt(s, now, from, request.missed);
   s.waiting.push_back({.edge = from,
                        .request = std::move(request),
                        .session = fresh,
@@ -209,6 +254,9 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId, SourcesRequest&) 
     return;
   }
   member->heard = now;
+  member->doubted = false;
+  if (member->sources_sent && now - *member->sources_sent < kSourcesInterval) return;
+  member->sources_sent = now;
   Owe(s, from, SourcesFor(s, from));
 }
 
@@ -243,7 +291,7 @@ void On(CoordinatorState& s, Time now, Placed& e) {
   ++s.placement_id;
   s.cut = e.cut;
   s.placement = std::move(e.plan);
-  s.placement_problem = absl::OkStatus();
+  s.placement_problem = s.load_problem = absl::OkStatus();
   for (Member& member : s.members) member.placement_was_sent = false;
 }
 
@@ -262,8 +310,10 @@ void On(CoordinatorState& s, Time, RouteAnswered& e) {
   std::erase_if(s.waiting, [&](const WaitingRequest& w) {
     return w.edge == e.edge && w.request.request == e.request;
   });
+  Member* edge = Find(s, e.edge);
   for (const NodeId host : e.hosts) {
     if (Member* member = Find(s, host); member != nullptr) ++member->granted;
+    if (edge != nullptr) RememberHost(*edge, host);
   }
 }
 
@@ -273,13 +323,26 @@ void On(CoordinatorState& s, Time now, Looked& e) {
   s.replanning.better = std::move(e.better);
 }
 
+void LetLoadAgain(CoordinatorState& s, Member& member) {
+  member.load_retry.reset();
+  member.load_failure = absl::OkStatus();
+  s.placement_problem = absl::OkStatus();
+  s.replanning.facts_changed = true;
+}
+
 void On(CoordinatorState& s, Time now, Ticked&) {
   const Duration stood_still = now - s.last_tick;
   if (stood_still > kStallMax) {
-    for (Member& member : s.members) member.heard += stood_still;
+    for (Member& member : s.members) {
+      member.heard += stood_still;
+      if (member.doubted_since) *member.doubted_since += stood_still;
+    }
     for (WaitingRequest& w : s.waiting) w.deadline += stood_still;
   }
   s.last_tick = now;
+  for (Member& member : s.members) {
+    if (member.load_retry && now >= *member.load_retry) LetLoadAgain(s, member);
+  }
 }
 
 }  // namespace

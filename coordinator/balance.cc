@@ -1,11 +1,17 @@
 #include "coordinator/balance.h"
 
+#include <algorithm>
+
 #include "common/check.h"
 
 namespace mortar {
 namespace {
 
 PlacedHost FirstHost(const PlacedHop& hop) { return {hop.node, hop.name, hop.token_ns}; }
+
+bool Misses(const RouteRequest& request, NodeId node) {
+  return std::ranges::find(request.missed, node) != request.missed.end();
+}
 
 // Of a session more at each host, were all of them to decode at once. Hosts of unknown speed are
 // taken to be equal.
@@ -18,7 +24,7 @@ double Load(int sessions, const PlacedHost& host) {
 absl::Status HostStatus(const CoordinatorState& s, const PlacedHop& hop, const PlacedHost& host,
                         const RouteRequest& request) {
   const Member& member = *FindMember(s, host.node);
-  if (member.doubted) {
+  if (member.doubted && Misses(request, host.node)) {
     return Unavailable("worker " + host.name +
                        " was missed by an edge and has not been heard since");
   }
@@ -50,6 +56,7 @@ absl::Status StopStatus(const CoordinatorState& s, const PlacedHop& hop,
 const Member& SessionBalance::Take(const PlacedHop& hop, const RouteRequest& request) {
   const Member* best = nullptr;
   double least = 0;
+  bool best_missed = false;
   const auto look = [&](const PlacedHost& host) {
     if (!HostStatus(state_, hop, host, request).ok()) return;
     const Member* member = FindMember(state_, host.node);
@@ -57,9 +64,11 @@ const Member& SessionBalance::Take(const PlacedHop& hop, const RouteRequest& req
     const int sessions = member->status->sessions + member->granted_before + member->granted +
                          (taken == taken_.end() ? 0 : taken->second);
     const double load = Load(sessions, host);
-    if (best != nullptr && load >= least) return;
+    const bool missed = Misses(request, host.node);
+    if (best != nullptr && (missed != best_missed ? missed : load >= least)) return;
     best = member;
     least = load;
+    best_missed = missed;
   };
   look(FirstHost(hop));
   for (const PlacedHost& host : hop.replicas) look(host);

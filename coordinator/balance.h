@@ -1,4 +1,5 @@
-// Which host of a stop a new session gets: the one that has the least to do for its speed.
+// Which host of a stop a new session gets: the one that has the least to do for its speed. One that
+// its edge has missed comes last, however idle: the way there may be what is broken.
 #pragma once
 
 #include <unordered_map>
@@ -7,7 +8,8 @@
 
 namespace mortar {
 
-// OK when this host of a stop has loaded its layers and can take the session.
+// OK when this host of a stop has loaded its layers and can take the session. A doubt holds back
+// the requests of those who missed it, and no others.
 absl::Status HostStatus(const CoordinatorState& state, const PlacedHop& hop, const PlacedHost& host,
                         const RouteRequest& request);
 // OK when any host can. Unavailable: none yet, but one may; else no host ever, and why.

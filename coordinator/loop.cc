@@ -24,12 +24,15 @@ void LogPlaced(const Logger& log, const LayerPlan& plan) {
   for (const std::string& note : plan.notes) log.Info("not_placed", {{"why", note}});
 }
 
-void LogEvent(const Logger& log, const CoordinatorState& state, const CoordinatorEvent& event) {
+void LogEvent(const Logger& log, const CoordinatorState& state, Time now,
+              const CoordinatorEvent& event) {
   if (const auto* lost = std::get_if<MemberLost>(&event)) {
     const Member* member = FindMember(state, lost->node);
+    if (member == nullptr) return;
     log.Warning("node_lost", {{"node", ToString(lost->node)},
-                              {"name", member == nullptr ? "" : member->name.c_str()},
-                              {"silent_s", Seconds(kStatusAgeMax)}});
+                              {"name", member->name},
+                              {"silent_s", Seconds(now - member->heard)},
+                              {"missed_by_an_edge", member->doubted}});
   } else if (const auto* placed = std::get_if<Placed>(&event)) {
     LogPlaced(log, placed->plan);
   } else if (const auto* looked = std::get_if<Looked>(&event)) {
@@ -85,7 +88,7 @@ bool Coordinator::Step() {
   std::vector<CoordinatorAction> actions = Plan(state_, now);
   const bool worked = received > 0 || !actions.empty();
   for (CoordinatorAction& action : actions) {
-    LogEvent(parts_.log, state_, action.then);
+    LogEvent(parts_.log, state_, now, action.then);
     if (action.send) Send(std::move(*action.send));
     Apply(state_, now, std::move(action.then));
   }

@@ -26,20 +26,29 @@ struct Prepared {
   std::vector<std::string> notes;
 };
 
+// Workers whose word of a layer's size is heard, those that joined first: the middle of what they
+// say is a true size as long as most of them say it.
+constexpr size_t kSizeWitnesses = 15;
+
 // Bytes of each layer; those that nobody offers are the edge's own, and count nothing.
 std::vector<uint64_t> LayerBytes(const MeasuredCluster& cluster) {
   std::vector<uint64_t> bytes(static_cast<size_t>(cluster.n_layers), 0);
-  const MeasuredWorker* largest = nullptr;
+  std::vector<std::vector<uint64_t>> said(bytes.size());
   for (const MeasuredWorker& worker : cluster.workers) {
-    if (largest == nullptr || worker.bricks->size() > largest->bricks->size()) largest = &worker;
-  }
-  if (largest == nullptr) return bytes;
-  for (const LayerBrick& brick : *largest->bricks) {
-    // Several layers in one brick have equal parts of it.
-    for (int i = brick.layers.begin; i < brick.layers.end; ++i) {
-      bytes[static_cast<size_t>(i)] =
-          std::min(brick.weight_bytes / static_cast<uint64_t>(brick.layers.size()), kLayerBytesMax);
+    for (const LayerBrick& brick : *worker.bricks) {
+      // Several layers in one brick have equal parts of it.
+      const uint64_t part = brick.weight_bytes / static_cast<uint64_t>(brick.layers.size());
+      for (int i = brick.layers.begin; i < brick.layers.end; ++i) {
+        std::vector<uint64_t>& sizes = said[static_cast<size_t>(i)];
+        if (sizes.size() < kSizeWitnesses) sizes.push_back(std::min(part, kLayerBytesMax));
+      }
     }
+  }
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    if (said[i].empty()) continue;
+    // Of two the one of whoever joined first.
+    if (said[i].size() > 2) std::ranges::sort(said[i]);
+    bytes[i] = said[i][(said[i].size() - 1) / 2];
   }
   return bytes;
 }

@@ -2,13 +2,14 @@
 //
 //   state                                                   | action
 //   --------------------------------------------------------+-----------------------------------
-//   a member's status is older than kStatusAgeMax, or a     | MemberLost
-//   doubted one's than kWatchedSilenceMax                   |
+//   a member's status is older than kStatusAgeMax, or it is | MemberLost
+//   silent for kWatchedSilenceMax since it was doubted      |
 //   no placement, model and cut known, workers enough       | Placed, or PlacementImpossible
 //   another placement would be better by now                | Looked, and Placed when it may be
 //   a worker's status names another placement               | Placement to it, every
 //                                                           | kHelloInterval until it does
-//   a request waits, all hops are ready and none is doubted | Route with a grant
+//   a request waits, and each stop has a host that is ready | Route with a grant
+//   and not doubted and missed by it                        |
 //   a request waits and can never be met                    | Route with the reason
 //   a request waits beyond its deadline                     | Route, Unavailable, with the reason
 #include <algorithm>
@@ -57,20 +58,32 @@ std::optional<LayerCut> WantedCut(const CoordinatorState& s) {
   return std::nullopt;
 }
 
+// Of a doubted one it is counted from the question on: a status that was lost before is no answer.
+Duration SilenceMax(const Member& m) {
+  if (!m.doubted) return kStatusAgeMax;
+  return std::min<Duration>(kStatusAgeMax, *m.doubted_since - m.heard + kWatchedSilenceMax);
+}
+
 void PlanLost(const CoordinatorState& s, Time now, std::vector<CoordinatorAction>& out) {
   for (const Member& m : s.members) {
-    const Duration silence_max = m.doubted ? kWatchedSilenceMax : kStatusAgeMax;
+    const Duration silence_max = SilenceMax(m);
     if (now - m.heard > silence_max) out.push_back({.send = {}, .then = MemberLost{m.node}});
   }
 }
 
-// Whether a worker that says its speed has only just come, and its way is not known yet.
+// Whether the first placement waits for the way of a worker that says its speed. Not for long once
+// there are workers enough, whoever joins then; and no other placement does: sessions wait for it.
 bool AWayIsBeingMeasured(const CoordinatorState& s, Time now) {
-  if (!s.options.measured || !s.options.sizes.empty()) return false;
-  return std::ranges::any_of(s.members, [&](const Member& m) {
-    return Offers(m) && m.status->ns_per_byte > 0 && m.status->round_trip_ns == 0 &&
-           now - m.joined < kRoundTripWaitMax;
-  });
+  if (s.placement_id != 0 || !s.options.measured || !s.options.sizes.empty()) return false;
+  int offers = 0;
+  Time enough{};
+  bool measured = false;
+  for (const Member& m : s.members) {
+    if (!Offers(m)) continue;
+    if (++offers == WorkersExpected(s)) enough = m.joined;
+    measured = measured || (m.status->ns_per_byte > 0 && m.status->round_trip_ns == 0);
+  }
+  return measured && now - enough < kRoundTripWaitMax;
 }
 
 // By what the workers have measured, where that is wanted and known; else by sizes or evenly.
@@ -185,11 +198,16 @@ absl::Status RouteStatus(const CoordinatorState& s, const RouteRequest& request)
                               request.model.name);
   }
   if (!s.placement) {
-    // Without a placement nobody could take over from it.
-    for (const Member& m : s.members) RETURN_IF_ERROR(m.load_failure);
+    // Without a placement nobody could take over from it. Who failed before does not stand for
+    // those that left since and may come back.
+    RETURN_IF_ERROR(s.load_problem);
     RETURN_IF_ERROR(s.placement_problem);
+    std::string failed;
+    for (const Member& m : s.members) {
+      if (failed.empty() && !m.load_failure.ok()) failed = "; " + Message(m.load_failure);
+    }
     return Unavailable(std::to_string(OffersIn(s)) + " of " + std::to_string(WorkersExpected(s)) +
-                       " workers are here");
+                       " workers are here" + failed);
   }
   if (!(LayerCut{request.front_layers, request.back_layers} == *s.cut)) {
     return FailedPrecondition("the edge keeps " + std::to_string(request.front_layers) + " + " +

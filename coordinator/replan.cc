@@ -30,6 +30,51 @@ bool HasSessions(const CoordinatorState& s, const LayerPlan& better) {
   return false;
 }
 
+// Whoever has not said its speed or its way counts as the slowest and the farthest of those that
+// have: at zero it would be the best of all.
+absl::Status FillUnsaid(MeasuredCluster& cluster) {
+  double slowest = 0, farthest = 0;
+  for (const MeasuredWorker& worker : cluster.workers) {
+    slowest = std::max(slowest, worker.ns_per_byte);
+    farthest = std::max(farthest, worker.access_ns);
+  }
+  for (MeasuredWorker& worker : cluster.workers) {
+    if (slowest == 0) {
+      return FailedPrecondition("worker " + *worker.name + " has not said its speed");
+    }
+    if (worker.ns_per_byte == 0) worker.ns_per_byte = slowest;
+    if (worker.access_ns == 0) worker.access_ns = farthest;
+  }
+  return absl::OkStatus();
+}
+
+// Whether a host of the placement need not fetch these layers first.
+bool HasLayers(const CoordinatorState& s, NodeId node, LayerRange layers) {
+  const NodeStatus& status = *FindMember(s, node)->status;
+  if (!status.fetches) return true;
+  return LayersOf(*s.placement, node) == layers && status.placement == s.placement_id &&
+         status.phase == LoadPhase::kReady;
+}
+
+bool EachStopIsThere(const CoordinatorState& s, const LayerPlan& plan) {
+  return std::ranges::all_of(plan.hops, [&](const PlacedHop& hop) {
+    return std::ranges::any_of(
+        HostsOf(hop), [&](const PlacedHost& host) { return HasLayers(s, host.node, hop.layers); });
+  });
+}
+
+// What may take part in another placement while this one serves: bricks that are not there yet must
+// not be what sessions wait for. Who fetches keeps what it has, and takes nothing else.
+MeasuredCluster WithoutFetching(const CoordinatorState& s, const MeasuredCluster& cluster) {
+  MeasuredCluster out = cluster;
+  std::erase_if(out.workers, [&](MeasuredWorker& worker) {
+    if (!FindMember(s, worker.node)->status->fetches) return false;
+    worker.layers_only = LayersOf(*s.placement, worker.node);
+    return worker.layers_only.empty() || !HasLayers(s, worker.node, worker.layers_only);
+  });
+  return out;
+}
+
 }  // namespace
 
 absl::StatusOr<MeasuredCluster> MeasuredClusterOf(const CoordinatorState& s, LayerCut cut) {
@@ -43,9 +88,6 @@ absl::StatusOr<MeasuredCluster> MeasuredClusterOf(const CoordinatorState& s, Lay
                       .access_ns = static_cast<double>(status.round_trip_ns)};
     }
     if (m.role != Role::kWorker) continue;
-    if (status.ns_per_byte == 0) {
-      return FailedPrecondition("worker " + m.name + " has not said its speed");
-    }
     cluster.workers.push_back({.node = m.node,
                                .name = &m.name,
                                .bricks = &status.bricks,
@@ -55,6 +97,7 @@ absl::StatusOr<MeasuredCluster> MeasuredClusterOf(const CoordinatorState& s, Lay
                                .memory_bytes = status.memory_bytes,
                                .kv_bytes_per_layer = status.kv_bytes_per_layer});
   }
+  RETURN_IF_ERROR(FillUnsaid(cluster));
   return cluster;
 }
 
@@ -62,7 +105,7 @@ std::optional<LayerPlan> BetterPlacement(const CoordinatorState& s) {
   const auto cluster = MeasuredClusterOf(s, *s.cut);
   if (!cluster.ok()) return std::nullopt;
   const std::optional<double> now_ns = TokenNs(*cluster, *s.placement);
-  absl::StatusOr<LayerPlan> best = PlaceMeasured(*cluster);
+  absl::StatusOr<LayerPlan> best = PlaceMeasured(WithoutFetching(s, *cluster));
   if (best.ok()) {
     const std::optional<double> best_ns = TokenNs(*cluster, *best);
     const bool worth = best_ns && (!now_ns || *best_ns <= *now_ns * (1 - kReplanWorth));
@@ -70,7 +113,7 @@ std::optional<LayerPlan> BetterPlacement(const CoordinatorState& s) {
   }
   if (!now_ns) return std::nullopt;
   LayerPlan kept = WithReplicasOfNow(*cluster, *s.placement);
-  if (SameHosts(*s.placement, kept)) return std::nullopt;
+  if (SameHosts(*s.placement, kept) || !EachStopIsThere(s, kept)) return std::nullopt;
   kept.measured = true;
   return kept;
 }

@@ -13,6 +13,10 @@
 // A worker whose share stays the same keeps its sessions, whatever the placement is called. One
 // whose share changes answers NeedRoute to its sessions, and their edges send their tokens again
 // over the new route: the same path as for a worker that died, with the same tokens.
+//
+// A worker that fetches its bricks gets none by this that it does not host already, but as a
+// replica: its old host would stop at once, and sessions would wait for what must come over links
+// first. It takes layers of a void placement as any other.
 #pragma once
 
 #include <optional>
@@ -30,7 +34,8 @@ inline constexpr double kSpeedChange = 0.05;
 // The same of a round trip, in ns: less is a loop that was busy.
 inline constexpr double kWayChangeNs = 1e6;
 
-// What the members have said; nothing, and why, when one of them has not said its speed.
+// What the members have said; of a speed or a way that one has not said, the slowest and the
+// farthest of the others. Nothing, and why, when no worker has said its speed.
 absl::StatusOr<MeasuredCluster> MeasuredClusterOf(const CoordinatorState& state, LayerCut cut);
 
 // The placement that should replace the one that is there; absent: none. Needs: there is one.

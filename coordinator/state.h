@@ -10,7 +10,9 @@
 //   NodeStatus of member  | its newest status; refused by Goodbye when it is of another role,
 //                         | or its bricks or layers cannot be
 //   NodeStatus, failed to | its stop goes on without it; without another host the placement is
-//   load what is placed   | void, and layers are placed anew, as far as others can take them
+//   load what is placed   | void, and layers are placed anew, as far as others can take them. It
+//                         | gets none until it joins anew, or after a while where the reason may
+//                         pass
 //   NodeStatus, a stamp   | Echo is owed
 //   NodeStatus, of another| another placement may be better
 //   speed or memory       |
@@ -19,10 +21,14 @@
 //   stranger              |
 //   Hello of a worker     | member, and no more until it comes with a model; SourcesRequests are
 //   without a model       | what is heard of it
-//   SourcesRequest        | Sources are owed: who has the outline that the first member named
-//   RouteRequest, again   | nothing: it keeps its place, its deadline and its session
-//   RouteRequest that     | these are doubted, and something is sent to each: that shows whether
-//   names hops it missed  | its connection still stands. Their next status ends the doubt
+//   SourcesRequest        | Sources are owed: who has the outline that most members name; not twice
+//                         | within kSourcesInterval
+//   RouteRequest, again   | it keeps its place, its deadline and its session; which hops it misses
+//                         | is what the newest one says
+//   RouteRequest that     | those that the edge was granted a route over lately are doubted, and
+//   names hops it missed  | something is sent to each: that shows whether its connection still
+//                         | stands. Their next status ends the doubt. Each is looked for once in
+//                         | kWatchedSilenceMax, whoever misses it
 //   RouteRequest          | waits; refused when the sender is no edge, the table or the edge's part
 //                         | of it is full, the model or the cut is another, or the placement is
 //                         | impossible
@@ -33,8 +39,11 @@
 //                         | from when there first was one; or none does any more
 //   PlacementImpossible   | why, for whoever asks for a route
 //   PlacementSent         | not again before kHelloInterval has passed
-//   RouteAnswered         | the request no longer waits; its hosts have a session more
-//   Ticked                | after standing still itself, it gives every member that time again
+//   RouteAnswered         | the request no longer waits; its hosts have a session more, and its
+//   edge
+//                         | may miss them
+//   Ticked                | after standing still itself, it gives every member that time again; who
+//                         | failed to load and has waited for long enough may try again
 #pragma once
 
 #include <optional>
@@ -52,6 +61,14 @@ namespace mortar {
 // Requests of one edge that wait while workers load: an edge that asks for more is refused alone.
 inline constexpr int kRouteRequestsPerEdgeMax = 32;
 
+// Workers of which an edge may say that it missed them: those of its newest routes, as many as it
+// has direct links.
+inline constexpr size_t kGrantedHostsRemembered = 64;
+
+// Between two answers to a worker that asks for sources: it asks each second, and need not come on
+// time.
+inline constexpr Duration kSourcesInterval = kHelloInterval / 2;
+
 // A placement is kept so long, unless it is void or only grows: a cluster whose load comes and goes
 // must not move layers with it.
 inline constexpr Duration kPlacementKeptMin = std::chrono::seconds(60);
@@ -60,6 +77,12 @@ inline constexpr Duration kPlacementKeptMin = std::chrono::seconds(60);
 inline constexpr Duration kReplanWaitMax = std::chrono::seconds(60);
 // Between two looks for a better one, which take up to a tenth of a second of the loop each.
 inline constexpr Duration kReplanInterval = std::chrono::seconds(10);
+
+// A worker that could not load for a reason that may pass (Unavailable: bricks did not come;
+// ResourceExhausted: no room) gets no layers for so long, doubled each time in a row: a source that
+// slept is back by then, and one that never comes costs a placement every few minutes.
+inline constexpr Duration kLoadRetryMin = std::chrono::seconds(5);
+inline constexpr Duration kLoadRetryMax = std::chrono::minutes(5);
 
 // How long the first placement waits for round trips of workers that have just joined: each takes
 // one message there and back after their first status.
@@ -85,8 +108,14 @@ struct Member {
   std::optional<NodeStatus> status{};  // the newest
   Time placement_sent{};               // when the current placement was last sent to it
   bool placement_was_sent = false;
-  bool doubted = false;         // an edge missed it, and nothing was heard of it since
-  absl::Status load_failure{};  // of its share: it gets no other until it joins anew
+  bool doubted = false;  // an edge missed it, and nothing was heard of it since
+  // When one did last, whether it still is or not.
+  std::optional<Time> doubted_since{};
+  std::optional<Time> sources_sent{};  // when it was told last who has bricks
+  std::vector<NodeId> granted_over{};  // edge: hosts of its newest routes, the newest last
+  absl::Status load_failure{};         // of its share: it gets no other while this is so
+  Duration load_rest{};                // that its newest failure in a row lasts, where it may pass
+  std::optional<Time> load_retry{};    // when it ends; absent: when it joins anew
   // Sessions granted over it that its status need not show yet: since the last one, and between
   // that and the one before.
   int granted = 0;
@@ -122,6 +151,7 @@ struct CoordinatorState {
   std::optional<LayerCut> cut;  // of the placement
   std::optional<LayerPlan> placement;
   absl::Status placement_problem;  // why there is none, though workers are here
+  absl::Status load_problem;       // what made it void, if it was a load that failed
   Replanning replanning;
   std::vector<WaitingRequest> waiting;
   std::vector<Outgoing> outbox;  // what apply owes; the loop sends and empties it

@@ -84,8 +84,9 @@ inline constexpr Duration kAliveInterval = std::chrono::seconds(1);
 inline constexpr Duration kWatchedFor = std::chrono::seconds(10);
 // On a watched link: between two signs of life, four of which fit the silence that ends it.
 inline constexpr Duration kWatchedAliveInterval = std::chrono::milliseconds(200);
-// Silence after which a watched link counts as gone, and a worker that an edge missed as lost. A
-// false alarm costs the session a replay and no more.
+// Silence after which a watched link counts as gone, and a worker that an edge missed as lost,
+// counted from the coordinator's question. A false alarm of a link costs its sessions a replay; of
+// a worker, those of all its sessions, and a load where nobody else hosts its layers.
 inline constexpr Duration kWatchedSilenceMax = std::chrono::seconds(1);
 inline constexpr Duration kStatusInterval = std::chrono::milliseconds(500);
 // Age of the last status at which a node counts as lost: ten were missed.
@@ -125,8 +126,8 @@ inline constexpr Duration kBrickStallMax = std::chrono::seconds(30);
 inline constexpr size_t kRouteRequestsWaitingMax = 256;  // while workers load
 // How long a request for a route waits for workers that are loading.
 inline constexpr Duration kRouteWaitMax = std::chrono::seconds(30);
-// Life of a grant: longer than any answer. Said in each; nobody enforces it before grants are
-// signed.
+// Life of a grant: longer than any answer. Said in each, and where nodes have keys the calendar
+// time of its end too; a worker ends sessions that are older.
 inline constexpr Duration kRouteLifetime = std::chrono::hours(1);
 
 }  // namespace mortar

@@ -117,6 +117,7 @@ struct NodeStatus {
   // Worker; 0: not said.
   uint64_t memory_bytes = 0;        // for weights and KV
   uint64_t kv_bytes_per_layer = 0;  // of the KV of all sessions that it admits
+  bool fetches = false;             // bricks that are not here yet come over links first
   // The sender's own clock; the coordinator gives it back in an Echo. 0: it need not.
   uint64_t stamp = 0;
   bool operator==(const NodeStatus&) const = default;

@@ -19,9 +19,12 @@ class RoundTripMeter {
   // a placement may (kPlacementKeptMin).
   static constexpr Duration kInterval = std::chrono::seconds(5);
 
-  // For a status that is sent now; 0 when none is due.
+  // For a status that is sent now; 0 when none is due. One that is on its way is waited for, also
+  // where a round trip takes longer than the time between two statuses: for kInterval, then it was
+  // lost.
   uint64_t Stamp(Time now) {
-    if (count_ >= kSamples && now - asked_ < kInterval) return 0;
+    const bool waits = stamp_ != 0 || count_ >= kSamples;
+    if (waits && now - asked_ < kInterval) return 0;
     asked_ = now;
     stamp_ = static_cast<uint64_t>(now.time_since_epoch().count());
     return stamp_;

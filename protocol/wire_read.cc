@@ -229,6 +229,7 @@ NodeStatus Read(wire::NodeStatus::Reader in) {
     throw Refusal{"a size or a time in a status beyond 2^53"};
   }
   m.stamp = in.getStamp();
+  m.fetches = in.getFetches();
   if (in.hasOutline()) m.outline = ReadDigest(in.getOutline());
   return m;
 }

@@ -136,6 +136,7 @@ void Put(wire::Frame::Builder out, const NodeStatus& m) {
   status.setKvBytesPerLayer(m.kv_bytes_per_layer);
   status.setHeadBytes(m.head_bytes);
   status.setStamp(m.stamp);
+  status.setFetches(m.fetches);
   if (m.outline) status.setOutline(DataOf(*m.outline));
 }
 

@@ -146,7 +146,8 @@ NodeStatus StatusOf(const WorkerState& s) {
                     .ns_per_byte = std::min(s.speed.ns_per_byte(), kNsPerByteMax),
                     .round_trip_ns = s.round_trip.ns(),
                     .memory_bytes = s.options.memory_bytes,
-                    .kv_bytes_per_layer = s.options.kv_bytes_per_layer};
+                    .kv_bytes_per_layer = s.options.kv_bytes_per_layer,
+                    .fetches = s.options.fetches};
 }
 
 Counts RefusalsOf(const WorkerCounters& n) {

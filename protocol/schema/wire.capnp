@@ -196,6 +196,8 @@ struct NodeStatus {
   stamp @17 :UInt64;             # of the sender's own clock; not 0: answered by `echo`
   outline @18 :Data;             # SHA-256 of the outline that it has of its model, 32 bytes: it sends
                                  # public bricks to whoever asks for one; absent: it sends none
+  fetches @19 :Bool;             # worker: bricks that it lists and has not hosted yet come over links
+                                 # first
 }
 
 struct Echo {
@@ -237,8 +239,10 @@ struct RouteRequest {
   backLayers @3 :Int32;
   positionsMax @4 :UInt32;   # the longest that this session may become
   missed @5 :List(UInt64);   # hops of the route that the edge leaves, whose link or answer it missed;
-                             # at most 8. The coordinator grants no route over one before it has heard
-                             # from it again, and counts it as lost after 1 s of silence. None: not said
+                             # at most 8. Of those that it granted this edge lately the coordinator
+                             # asks each, at most once a second, grants the edge no route over it before
+                             # it has heard from it again, and counts it as lost after 1 s of silence
+                             # since. A host that was not missed comes first. None: not said
 }
 
 struct Hop {

@@ -192,6 +192,9 @@ NamedMessages BrickMessages() {
   NodeStatus with_outline = StatusOfAWorker();
   with_outline.outline = DigestFrom(11);
   messages.emplace_back("node_status_with_outline", with_outline);
+  NodeStatus fetching = with_outline;
+  fetching.fetches = true;
+  messages.emplace_back("node_status_fetching", fetching);
   messages.emplace_back("hello_without_model", Hello{.role = Role::kWorker, .name = "new here"});
   messages.emplace_back("sources_request", SourcesRequest{});
   messages.emplace_back(

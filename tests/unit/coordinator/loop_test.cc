@@ -69,5 +69,29 @@ TEST(CoordinatorLoop, AMessageThatCannotBeSentIsNoWarning) {
   EXPECT_NE(log_of(LogLevel::kDebug).find("not_sent"), std::string::npos);
 }
 
+TEST(CoordinatorLoop, AMemberThatIsLostIsLoggedWithHowLongItWasSilent) {
+  LocalNetwork network;
+  ManualClock clock;
+  SeededRandom random(1);
+  Logger log(LogLevel::kWarning, LogFormat::kText);
+  const auto transport = network.Attach(kCoordinatorNode);
+  const auto worker = network.Attach(kEdge);
+  Coordinator coordinator({}, {*transport, clock, random, log});
+  const ModelId model{.name = "m", .digest = {}, .n_layers = 4, .n_embd = 32};
+  ASSERT_TRUE(
+      worker->Send(kCoordinatorNode, Hello{.role = Role::kWorker, .name = "w", .model = model})
+          .ok());
+  EXPECT_TRUE(coordinator.Step());
+  testing::internal::CaptureStderr();
+  for (int i = 0; i < 12; ++i) {
+    clock.Advance(std::chrono::milliseconds(500));
+    coordinator.Step();
+  }
+  const std::string line = testing::internal::GetCapturedStderr();
+  EXPECT_NE(line.find("node_lost"), std::string::npos) << line;
+  EXPECT_NE(line.find("silent_s=5.5"), std::string::npos) << line;
+  EXPECT_NE(line.find("missed_by_an_edge=false"), std::string::npos) << line;
+}
+
 }  // namespace
 }  // namespace mortar

@@ -65,15 +65,89 @@ TEST_F(MeasuredTables, AWorkerThatHostsOnlySomeLayersKeepsThem) {
   EXPECT_EQ(HopAt(1).node, kWorkerA);
 }
 
-TEST_F(MeasuredTables, WithoutASpeedOfEverybodyLayersArePlacedEvenlyAndItIsSaidWhy) {
+TEST_F(MeasuredTables, WithoutASpeedOfAnybodyLayersArePlacedEvenlyAndItIsSaidWhy) {
   state_.options.workers_expected = 2;
-  JoinMeasured(kWorkerA, Measured(1));
+  JoinMeasured(kWorkerA, Measured(0));
   JoinMeasured(kWorkerB, Measured(0));
   RunPlan();
   ASSERT_EQ(state_.placement->hops.size(), 2u);
   EXPECT_FALSE(state_.placement->measured);
-  EXPECT_EQ(state_.placement->why, "evenly: worker n61 has not said its speed");
+  EXPECT_EQ(state_.placement->why, "evenly: worker n60 has not said its speed");
   EXPECT_EQ(HopAt(0).layers, (LayerRange{2, 6}));
+}
+
+TEST_F(MeasuredTables, OneThatSaysNoSpeedCountsAsTheSlowestOfTheOthers) {
+  state_.options.workers_expected = 3;
+  JoinMeasured(kWorkerA, Measured(1, 6));
+  JoinMeasured(kWorkerB, Measured(0, 6));  // it has computed nothing yet
+  JoinMeasured(kWorkerC, Measured(4, 6));
+  RunPlan();
+  ASSERT_TRUE(state_.placement.has_value()) << state_.placement_problem;
+  EXPECT_TRUE(state_.placement->measured);
+  ASSERT_EQ(state_.placement->hops.size(), 2u);
+  const size_t fast = HopAt(0).node == kWorkerA ? 0 : 1;
+  EXPECT_EQ(HopAt(fast).node, kWorkerA);
+  EXPECT_EQ(HopAt(fast).layers.size(), 6);
+  EXPECT_EQ(HopAt(1 - fast).token_ns, 2 * 4 * kMs);
+}
+
+TEST_F(MeasuredTables, OneThatSaysNoWayCountsAsTheFarthestOfTheOthers) {
+  state_.options.workers_expected = 2;
+  NodeStatus unknown = Measured(0.9);
+  unknown.round_trip_ns = 0;
+  JoinMeasured(kWorkerA, Measured(1));
+  JoinMeasured(kWorkerB, unknown);
+  Give(kEdge, HelloOf(kEdge, Role::kEdge));
+  const auto cluster = MeasuredClusterOf(state_, {2, 2});
+  ASSERT_TRUE(cluster.ok()) << cluster.status();
+  EXPECT_EQ(cluster->workers.at(1).access_ns, 500'000);
+}
+
+TEST_F(MeasuredTables, ALayersSizeIsWhatMostSayAndNotWhatOneMakesUp) {
+  state_.options.workers_expected = 3;
+  for (const uint64_t lie : {uint64_t{0}, uint64_t{1}, uint64_t{1} << 50}) {
+    NodeStatus liar = Measured(1);
+    liar.bricks.push_back({.layers = {0, 1}, .digest = {}});
+    liar.bricks.erase(liar.bricks.begin());
+    for (LayerBrick& brick : liar.bricks) brick.weight_bytes = lie;
+    JoinMeasured(kWorkerA, liar);
+    JoinMeasured(kWorkerB, Measured(1.1));
+    JoinMeasured(kWorkerC, Measured(1.2));
+    const auto cluster = MeasuredClusterOf(state_, {2, 2});
+    ASSERT_TRUE(cluster.ok()) << cluster.status();
+    const auto plan = PlaceMeasured(*cluster);
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    EXPECT_EQ(plan->hops.at(0).token_ns, 8 * kMs) << lie;
+    for (const NodeId node : {kWorkerA, kWorkerB, kWorkerC}) Give(node, Goodbye{});
+  }
+}
+
+TEST_F(MeasuredTables, AWorkerThatComesAgainAndAgainDoesNotHoldThePlacementOff) {
+  NodeStatus silent = Measured(1);
+  silent.round_trip_ns = 0;
+  JoinMeasured(kWorkerA, Measured(1));
+  for (int i = 0; i < 2; ++i) {
+    JoinMeasured(kWorkerB, silent);
+    RunPlan();
+    EXPECT_FALSE(state_.placement.has_value());
+    Pass(kRoundTripWaitMax / 2);
+    Give(kWorkerB, Goodbye{});
+  }
+  JoinMeasured(kWorkerB, silent);
+  RunPlan();
+  EXPECT_TRUE(state_.placement.has_value());
+}
+
+TEST_F(MeasuredTables, APlacementAfterTheFirstWaitsForNobodysWay) {
+  JoinMeasured(kWorkerA, Measured(1));
+  RunPlan();
+  NodeStatus fresh = Measured(1);
+  fresh.round_trip_ns = 0;
+  JoinMeasured(kWorkerB, fresh);
+  Give(kWorkerA, Goodbye{Unavailable("killed")});
+  RunPlan();
+  ASSERT_TRUE(state_.placement.has_value()) << "sessions wait for it";
+  EXPECT_THAT(HostsAt(0), ElementsAre(kWorkerB));
 }
 
 TEST_F(MeasuredTables, ThePlacementWaitsASecondForTheWaysOfThoseWhoHaveJustCome) {

@@ -92,6 +92,14 @@ TEST_F(CoordinatorTables, AStatusWhoseLayersCannotBeIsRefusedWithTheReason) {
   EXPECT_THAT(worker({5, 7}), HasSubstr("brick of layers [5, 7) in a model of 6"));
   EXPECT_THAT(worker({-1, 2}), HasSubstr("brick of layers [-1, 2)"));
   EXPECT_THAT(worker({1, -kMax - 1}), HasSubstr("brick of layers [1, -2147483648)"));
+  EXPECT_THAT(worker({2, 4}), HasSubstr("bricks of layers [2, 3) and [2, 4) in a status: they "
+                                        "overlap"));
+  const auto sessions = [&](int n) {
+    return refusal(kWorkerA, WorkerStatus(), [&](NodeStatus& s) { s.sessions = n; });
+  };
+  EXPECT_THAT(sessions(kWorkerSessionsMax + 1), HasSubstr("1025 sessions in a status"));
+  EXPECT_THAT(sessions(kMax), HasSubstr("at most 1024"));
+  EXPECT_THAT(sessions(-1), HasSubstr("-1 sessions"));
   const auto only = [&](LayerRange layers) {
     return refusal(kWorkerA, WorkerStatus(), [&](NodeStatus& s) { s.layers_only = layers; });
   };

@@ -172,9 +172,67 @@ TEST_F(Replan, AReplicaThatHasBecomeSlowLeavesTheStop) {
   EXPECT_THAT(HostsAt(0), ElementsAre(kWorkerA));
 }
 
+TEST_F(Replan, AWorkerThatFetchesItsBricksTakesNoLayersFromOneThatServes) {
+  NodeStatus fetching = Measured(1);
+  fetching.fetches = true;
+  Start({{kWorkerA, Measured(4)}});
+  JoinMeasured(kWorkerB, fetching);
+  EXPECT_TRUE(PlacedWithin(kReplanInterval + seconds(2))) << "four times as fast";
+  EXPECT_THAT(HostsAt(0), ElementsAre(kWorkerA, kWorkerB)) << "and its bricks are elsewhere";
+  const auto say = [&](LoadPhase phase) {
+    fetching.placement = first_ = state_.placement_id;
+    fetching.phase = phase;
+    Give(kWorkerB, fetching);
+  };
+  say(LoadPhase::kLoading);
+  Say(kWorkerA, Measured(8));
+  EXPECT_FALSE(PlacedWithin(kPlacementKeptMin + kReplanWaitMax + seconds(20)));
+  say(LoadPhase::kReady);
+  EXPECT_TRUE(PlacedWithin(kReplanInterval + seconds(2)));
+  EXPECT_THAT(HostsAt(0), ElementsAre(kWorkerB));
+}
+
+TEST_F(Replan, AWorkerThatFetchesItsBricksIsNoPartOfABetterSplit) {
+  NodeStatus fetching = Measured(1, 6);
+  fetching.fetches = true;
+  Start({{kWorkerA, Measured(4)}});
+  JoinMeasured(kWorkerB, fetching);
+  EXPECT_FALSE(PlacedWithin(kPlacementKeptMin + kReplanWaitMax + seconds(20)));
+  fetching.fetches = false;
+  Say(kWorkerB, fetching);
+  state_.replanning.facts_changed = true;
+  EXPECT_TRUE(PlacedWithin(kReplanInterval + seconds(2))) << "else it is";
+}
+
+TEST_F(Replan, AWorkerThatFetchesItsBricksTakesLayersThatNobodyHostsAnyMore) {
+  NodeStatus fetching = Measured(1);
+  fetching.fetches = true;
+  Start({{kWorkerA, Measured(4)}});
+  JoinMeasured(kWorkerB, fetching);
+  Give(kWorkerA, Goodbye{Unavailable("gone")});
+  RunPlan();
+  ASSERT_TRUE(state_.placement.has_value());
+  EXPECT_THAT(HostsAt(0), ElementsAre(kWorkerB));
+}
+
+TEST_F(Replan, AWorkerThatFetchesItsBricksJoinsAsAReplicaAndKeepsWhatItHosts) {
+  NodeStatus fetching = Measured(1);
+  fetching.fetches = true;
+  Start({{kWorkerA, Measured(1)}});
+  JoinMeasured(kWorkerB, fetching);
+  EXPECT_TRUE(PlacedWithin(kReplanInterval + seconds(2)));
+  EXPECT_THAT(HostsAt(0), ElementsAre(kWorkerA, kWorkerB));
+  Say(kWorkerA, Measured(8));
+  Say(kWorkerB, fetching);
+  first_ = state_.placement_id;
+  EXPECT_TRUE(PlacedWithin(kPlacementKeptMin + seconds(12)));
+  EXPECT_THAT(HostsAt(0), ElementsAre(kWorkerB)) << "these layers are there";
+}
+
 TEST_F(Replan, AnEvenPlacementIsReplacedOnceEverybodyHasSaidItsSpeed) {
-  Start({{kWorkerA, Measured(1)}, {kWorkerB, Measured(0)}});
+  Start({{kWorkerA, Measured(0)}, {kWorkerB, Measured(0)}});
   ASSERT_EQ(state_.placement->hops.size(), 2u);
+  Say(kWorkerA, Measured(1));
   Say(kWorkerB, Measured(4));
   EXPECT_TRUE(PlacedWithin(kPlacementKeptMin + seconds(12)));
   EXPECT_THAT(HostsAt(0), ElementsAre(kWorkerA));

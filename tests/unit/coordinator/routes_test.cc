@@ -195,6 +195,109 @@ TEST_F(CoordinatorTables, AWorkerThatCouldNotLoadGivesItsLayersToASpare) {
   EXPECT_EQ(state_.placement->hops.at(0).node, kWorkerA);
 }
 
+TEST_F(CoordinatorTables, AWorkerWhoseBricksDidNotComeMayLoadAgainAfterARest) {
+  JoinAllAndLoad();
+  Apply(state_, now_, Ticked{});
+  Duration rest = kLoadRetryMin;
+  for (int i = 0; i < 8; ++i) {
+    const uint64_t before = state_.placement_id;
+    NodeStatus failed = WorkerStatus(before, LoadPhase::kFailed);
+    failed.load_status = Unavailable("brick layers.3 did not come");
+    Give(kWorkerA, failed);
+    Give(kEdge, Request());
+    EXPECT_TRUE(RunPlan().empty()) << "the request waits: its source may come back";
+    const Time again = now_ + rest;
+    while (now_ < again) {
+      EXPECT_EQ(state_.placement_id, before) << "in the rest number " << i;
+      now_ += std::chrono::milliseconds(500);
+      Give(kWorkerA, failed);
+      Give(kEdge, EdgeStatus());
+      Apply(state_, now_, Ticked{});
+      RunPlan();
+    }
+    EXPECT_EQ(state_.placement_id, before + 1) << "after the rest number " << i;
+    rest = std::min<Duration>(2 * rest, kLoadRetryMax);
+  }
+  EXPECT_EQ(rest, kLoadRetryMax);
+  // One that has loaded begins with the shortest again.
+  Give(kWorkerA, WorkerStatus(state_.placement_id, LoadPhase::kReady));
+  EXPECT_EQ(FindMember(state_, kWorkerA)->load_rest, Duration{});
+}
+
+TEST_F(CoordinatorTables, AWorkerWithoutRoomMayLoadAgainAndWhoeverAsksIsToldAtOnce) {
+  JoinAllAndLoad();
+  Apply(state_, now_, Ticked{});
+  NodeStatus failed = WorkerStatus(state_.placement_id, LoadPhase::kFailed);
+  failed.load_status = ResourceExhausted("no room for layers.3");
+  Give(kWorkerA, failed);
+  Give(kEdge, Request());
+  EXPECT_THAT(Message(std::get<Route>(RunPlan().at(0).message).status), HasSubstr("no room for"));
+  now_ += kLoadRetryMin;
+  Give(kWorkerA, failed);
+  Give(kEdge, EdgeStatus());
+  state_.last_tick = now_;
+  Apply(state_, now_, Ticked{});
+  RunPlan();
+  EXPECT_TRUE(state_.placement.has_value());
+}
+
+TEST_F(CoordinatorTables, AFailureForGoodIsNotTriedAgain) {
+  JoinAllAndLoad();
+  NodeStatus failed = WorkerStatus(state_.placement_id, LoadPhase::kFailed);
+  failed.load_status = DataLoss("blk.3.attn_q.weight is damaged");
+  Give(kWorkerA, failed);
+  now_ += 2 * kLoadRetryMax;
+  state_.last_tick = now_;
+  Give(kWorkerA, failed);
+  Apply(state_, now_, Ticked{});
+  RunPlan();
+  EXPECT_FALSE(state_.placement.has_value());
+}
+
+TEST_F(CoordinatorTables, AFailureOfThePastDoesNotRefuseWhoeverWaitsForAnother) {
+  JoinAllAndLoad();
+  Join(kWorkerB, Role::kWorker);
+  NodeStatus failed = WorkerStatus(state_.placement_id, LoadPhase::kFailed);
+  failed.load_status = NotFound("blk.3.attn_q.weight is missing");
+  Give(kWorkerA, failed);
+  RunPlan();  // B has them
+  Give(kWorkerB, WorkerStatus(state_.placement_id, LoadPhase::kReady));
+  RunPlan();
+  Give(kWorkerB, Goodbye{Unavailable("killed")});
+  Give(kEdge, Request());
+  EXPECT_TRUE(RunPlan().empty()) << "B may come back, as it does";
+  Join(kWorkerB, Role::kWorker);
+  RunPlan();
+  Give(kWorkerB, WorkerStatus(state_.placement_id, LoadPhase::kReady));
+  bool granted = false;
+  for (const Outgoing& outgoing : RunPlan()) {
+    const auto* route = std::get_if<Route>(&outgoing.message);
+    granted = granted || (route != nullptr && route->status.ok());
+  }
+  EXPECT_TRUE(granted);
+  // And if it does not, the reason says what is there.
+  Give(kWorkerB, Goodbye{Unavailable("killed")});
+  Give(kEdge, Request(8));
+  now_ += kRouteWaitMax;
+  Give(kEdge, EdgeStatus());
+  Give(kWorkerA, failed);
+  const auto sent = RunPlan();
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_THAT(Message(std::get<Route>(sent[0].message).status),
+              HasSubstr("0 of 1 workers are here; worker n60 could not load"));
+}
+
+TEST_F(CoordinatorTables, AnEdgeThatLeavesDoesNotMakeOthersWaitForWhatFailed) {
+  JoinAllAndLoad();
+  Join(kOtherEdge, Role::kEdge);
+  NodeStatus failed = WorkerStatus(state_.placement_id, LoadPhase::kFailed);
+  failed.load_status = NotFound("blk.3.attn_q.weight is missing");
+  Give(kWorkerA, failed);
+  Give(kOtherEdge, Goodbye{});
+  Give(kEdge, Request());
+  EXPECT_EQ(RunPlan().size(), 1u);
+}
+
 TEST_F(CoordinatorTables, ARequestDoesNotWaitForEver) {
   Join(kEdge, Role::kEdge);
   Give(kEdge, Request());
@@ -238,54 +341,6 @@ TEST_F(CoordinatorTables, AReplacementTakesTheLayersUnderANewId) {
   RunPlan();
   EXPECT_EQ(state_.placement_id, before + 1);
   EXPECT_EQ(state_.placement->hops.at(0).node, kWorkerB);
-}
-
-// --- Hops that an edge missed ---
-
-TEST_F(CoordinatorTables, AMissedHopIsLookedForAndGrantedOnceItIsHeard) {
-  JoinAllAndLoad();
-  RouteRequest request = Request();
-  request.missed = {kWorkerA, NodeId{99}};
-  Give(kEdge, request);
-  EXPECT_EQ(state_.outbox.at(0).to, kWorkerA);
-  Owed<Alive>();  // it shows whether the connection stands
-  EXPECT_TRUE(RunPlan().empty()) << "nothing is known of it since";
-  state_.outbox.clear();
-  Give(kEdge, request);
-  EXPECT_TRUE(state_.outbox.empty()) << "it is looked for already";
-  Give(kWorkerA, WorkerStatus(state_.placement_id, LoadPhase::kReady));
-  const auto sent = RunPlan();
-  ASSERT_EQ(sent.size(), 1u);
-  EXPECT_EQ(std::get<Route>(sent[0].message).grant.hops.at(0).node, kWorkerA)
-      << "it is the link between the two that is gone";
-}
-
-TEST_F(CoordinatorTables, AMissedHopThatIsSilentIsReplacedSoonerThanAnother) {
-  JoinAllAndLoad();
-  Join(kWorkerB, Role::kWorker);
-  RouteRequest request = Request();
-  request.missed = {kWorkerA};
-  Give(kEdge, request);
-  now_ += kWatchedSilenceMax;
-  RunPlan();
-  EXPECT_NE(FindMember(state_, kWorkerA), nullptr);
-  now_ += std::chrono::milliseconds(1);
-  Give(kWorkerB, WorkerStatus());
-  RunPlan();
-  EXPECT_EQ(FindMember(state_, kWorkerA), nullptr);
-  EXPECT_NE(FindMember(state_, kEdge), nullptr) << "as silent, and nobody missed it";
-  RunPlan();
-  EXPECT_EQ(state_.placement->hops.at(0).node, kWorkerB);
-}
-
-TEST_F(CoordinatorTables, AnEdgesWordOfAnotherEdgeIsNotHeeded) {
-  JoinAllAndLoad();
-  Join(kOtherEdge, Role::kEdge);
-  RouteRequest request = Request();
-  request.missed = {kOtherEdge};
-  Give(kEdge, request);
-  EXPECT_TRUE(state_.outbox.empty());
-  EXPECT_FALSE(FindMember(state_, kOtherEdge)->doubted);
 }
 
 TEST_F(CoordinatorTables, GrantsAndPlacementsSayWhereNodesListen) {

@@ -31,6 +31,7 @@ class SourcesTest : public CoordinatorTables {
     state_.outbox.clear();
   }
   Sources Ask() {
+    now_ += kSourcesInterval;
     Give(kNew, SourcesRequest{});
     const Sources sources = Owed<Sources>();
     state_.outbox.clear();
@@ -79,10 +80,11 @@ TEST_F(SourcesTest, AskingIsHeardOfItAndSilenceIsNot) {
   EXPECT_EQ(FindMember(state_, kNew), nullptr);
 }
 
-TEST_F(SourcesTest, WorkersAreAskedBeforeEdgesAndOnlyThoseWithTheFirstOutline) {
+TEST_F(SourcesTest, WorkersAreAskedBeforeEdgesAndOnlyThoseWithTheOutlineOfMost) {
+  JoinWithOutline(NodeId{61}, Role::kWorker, 3);  // made up, and here first
   JoinWithOutline(kWorkerA, Role::kWorker, 1);
   JoinWithOutline(kEdge, Role::kEdge, 1);
-  JoinWithOutline(kWorkerB, Role::kWorker, 1);
+  JoinWithOutline(NodeId{64}, Role::kWorker, 1);
   JoinWithOutline(NodeId{62}, Role::kWorker, 2);  // another file of the same bricks
   Join(NodeId{63}, Role::kWorker);                // sends none
   JoinWithoutModel();
@@ -90,6 +92,42 @@ TEST_F(SourcesTest, WorkersAreAskedBeforeEdgesAndOnlyThoseWithTheFirstOutline) {
   ASSERT_EQ(sources.nodes.size(), 3u);
   EXPECT_EQ(sources.nodes[2].node, kEdge);
   EXPECT_EQ(sources.outline, Named(1));
+}
+
+TEST_F(SourcesTest, OfOutlinesNamedAsOftenWorkersAreBelievedAndThenTheFirst) {
+  JoinWithOutline(kEdge, Role::kEdge, 1);
+  JoinWithOutline(kWorkerA, Role::kWorker, 2);
+  JoinWithoutModel();
+  EXPECT_EQ(Ask().outline, Named(2));
+  JoinWithOutline(kOtherEdge, Role::kEdge, 1);
+  EXPECT_EQ(Ask().outline, Named(1)) << "two say so";
+  JoinWithOutline(kWorkerB, Role::kWorker, 3);
+  Give(kOtherEdge, Goodbye{});
+  Give(kEdge, Goodbye{});
+  state_.outbox.clear();
+  EXPECT_EQ(Ask().outline, Named(2)) << "the first of two";
+}
+
+TEST_F(SourcesTest, OneThatAsksWithoutEndIsAnsweredNowAndThenAndHeard) {
+  JoinWithOutline(kWorkerA, Role::kWorker, 1);
+  JoinWithoutModel();
+  Ask();
+  now_ += kSourcesInterval - std::chrono::milliseconds(1);
+  Give(kNew, SourcesRequest{});
+  EXPECT_TRUE(state_.outbox.empty());
+  EXPECT_EQ(FindMember(state_, kNew)->heard, now_);
+  now_ += std::chrono::milliseconds(1);
+  Give(kNew, SourcesRequest{});
+  Owed<Sources>();
+}
+
+TEST_F(SourcesTest, EachAskerBeginsWithAnotherWorker) {
+  for (uint64_t i = 0; i < 40; ++i) JoinWithOutline(NodeId{100 + i}, Role::kWorker, 1);
+  EXPECT_EQ(SourcesFor(state_, NodeId{200}).nodes.front().node, NodeId{100});
+  const Sources last = SourcesFor(state_, NodeId{239});
+  EXPECT_EQ(last.nodes.at(0).node, NodeId{139});
+  EXPECT_EQ(last.nodes.at(1).node, NodeId{100}) << "and goes round";
+  EXPECT_EQ(last.nodes.size(), kBrickSourcesMax);
 }
 
 TEST_F(SourcesTest, OneThatHasSomeIsNotItsOwnSource) {

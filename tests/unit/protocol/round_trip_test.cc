@@ -34,7 +34,7 @@ TEST(RoundTrip, AnAnswerThatIsNotTheNewestStampsCountsNothing) {
   RoundTripMeter meter;
   Time now{milliseconds(5)};
   const uint64_t first = meter.Stamp(now);
-  const uint64_t second = meter.Stamp(now += milliseconds(500));
+  const uint64_t second = meter.Stamp(now += RoundTripMeter::kInterval);  // the first was lost
   meter.Take(now += milliseconds(1), first);
   meter.Take(now, 0);
   EXPECT_EQ(meter.ns(), 0u);
@@ -42,6 +42,16 @@ TEST(RoundTrip, AnAnswerThatIsNotTheNewestStampsCountsNothing) {
   EXPECT_EQ(meter.ns(), 4'000'000u);
   meter.Take(now += milliseconds(1), second);
   EXPECT_EQ(meter.ns(), 4'000'000u) << "once";
+}
+
+TEST(RoundTrip, OneThatTakesLongerThanAStatusIsWaitedForAndKnown) {
+  RoundTripMeter meter;
+  Time now{milliseconds(5)};
+  const uint64_t stamp = meter.Stamp(now);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(meter.Stamp(now += milliseconds(500)), 0u);
+  meter.Take(now += milliseconds(300), stamp);
+  EXPECT_EQ(meter.ns(), 1'800'000'000u);
+  EXPECT_NE(meter.Stamp(now += milliseconds(200)), 0u) << "the next, with the next status";
 }
 
 TEST(RoundTrip, IsAskedForSeldomOnceItIsKnown) {

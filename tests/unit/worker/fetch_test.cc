@@ -24,6 +24,7 @@ TEST_F(WorkerFetches, BricksComeBeforeTheyAreLoaded) {
   EXPECT_FALSE(PlanNow().fetch);
   EXPECT_FALSE(PlanNow().load);
   EXPECT_EQ(StatusOf(state_).phase, LoadPhase::kLoading);
+  EXPECT_TRUE(StatusOf(state_).fetches);
   Give(FetchDone{});
   EXPECT_FALSE(PlanNow().fetch);
   EXPECT_TRUE(PlanNow().load);
