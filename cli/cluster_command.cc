@@ -181,8 +181,8 @@ std::unique_ptr<HopShards> ShardsOf(const Rank& rank, WorkerSetup& setup, std::m
   return std::make_unique<HopShards>(
       rank.hops(), setup.engine,
       HopShards::Parts{rank.world, calls, node,
-                       [&rank](int other) { return rank.launch.Describe(other); },
-                       CheckInterrupted, [&rank, &setup] { GiveBack(rank, setup); }});
+                       [&rank](int other) { return rank.launch.Describe(other); }, CheckInterrupted,
+                       [&rank, &setup] { GiveBack(rank, setup); }});
 }
 
 TellShards TellOf(HopShards* shards) {

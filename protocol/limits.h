@@ -119,8 +119,8 @@ inline constexpr Duration kBrickSourceRest = std::chrono::seconds(1);
 // No byte of a brick from anybody for so long: the fetch has failed, and others take the layers.
 inline constexpr Duration kBrickStallMax = std::chrono::seconds(30);
 
-// How long nodes that have a brick may be busy with others until that counts as no byte: longer than
-// four readers take for a large brick over a link of 100 Mbit/s.
+// How long nodes that have a brick may be busy with others until that counts as no byte: longer
+// than four readers take for a large brick over a link of 100 Mbit/s.
 inline constexpr Duration kBrickBusyMax = std::chrono::minutes(10);
 // How often a brick is begun anew without anybody who can be blamed: an honest mixture is right at
 // once, and one node alone seldom goes in its midst.

@@ -2,9 +2,9 @@
 // forgetting what was used longest ago, goes on where a fetch ended, and hashes nothing twice.
 #include "engine/brick/cache.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
