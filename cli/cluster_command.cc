@@ -147,15 +147,18 @@ absl::Status TakeWorker(const Rank& rank, WorkerSetup& setup) {
   return MakeWorker(rank, setup);
 }
 
-// The layers of a placement. What came from rank 0 is given back behind it: a rank is placed once.
+// With --distribute what came from rank 0 is given back when it is loaded: a rank is placed once.
+void GiveBack(const Rank& rank, WorkerSetup& setup) {
+  if (rank.context.settings.Bool("distribute")) setup.model.file.reset();
+}
+
+// The layers of a placement.
 absl::StatusOr<std::unique_ptr<Engine>> LoadRankEngine(const Rank& rank, WorkerSetup& setup,
                                                        const Placement& placement) {
-  if (setup.model.file == nullptr) {
-    return FailedPrecondition("this rank was placed again, and its weights were given back");
-  }
+  if (setup.model.file == nullptr) return WeightsGone();
   auto engine = LoadWorkerEngine({setup.model, *setup.compute.kernels, *setup.compute.pool},
                                  placement, setup.engine);
-  if (rank.context.settings.Bool("distribute")) setup.model.file.reset();
+  GiveBack(rank, setup);
   return engine;
 }
 
@@ -170,7 +173,7 @@ absl::Status CheckWelcomed(const Rank& rank, WorkerPhase phase, Waited& waited) 
 }
 
 // Null where this rank shares its layers with none.
-std::unique_ptr<HopShards> ShardsOf(const Rank& rank, const WorkerSetup& setup, std::mutex& calls) {
+std::unique_ptr<HopShards> ShardsOf(const Rank& rank, WorkerSetup& setup, std::mutex& calls) {
   if (rank.hops().per_hop == 1) return nullptr;
   const CommandContext& context = rank.context;
   const NodeParts node = {setup.model, *setup.compute.kernels, *setup.compute.pool, context.clock,
@@ -178,8 +181,8 @@ std::unique_ptr<HopShards> ShardsOf(const Rank& rank, const WorkerSetup& setup, 
   return std::make_unique<HopShards>(
       rank.hops(), setup.engine,
       HopShards::Parts{rank.world, calls, node,
-                       [&rank](int other) { return rank.launch.Describe(other); },
-                       CheckInterrupted});
+                       [&rank](int other) { return rank.launch.Describe(other); }, CheckInterrupted,
+                       [&rank, &setup] { GiveBack(rank, setup); }});
 }
 
 TellShards TellOf(HopShards* shards) {

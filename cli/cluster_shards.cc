@@ -18,6 +18,10 @@ absl::Status CheckShards(const Settings& settings, const ModelConfig& config) {
   return fits.ok() ? fits : UsageError(settings.Where("tp") + ": " + Message(fits));
 }
 
+absl::Status WeightsGone() {
+  return FailedPrecondition("this rank was placed again, and its weights were given back");
+}
+
 HopShards::HopShards(HopRanks ranks, NodeEngineOptions engine, Parts parts)
     : parts_(std::move(parts)),
       engine_(std::move(engine)),
@@ -31,8 +35,11 @@ HopShards::HopShards(HopRanks ranks, NodeEngineOptions engine, Parts parts)
 }
 
 absl::StatusOr<std::unique_ptr<Engine>> HopShards::LoadOwn(const Placement& placement) {
-  return LoadWorkerEngine({parts_.node.model, parts_.node.kernels, parts_.node.pool}, placement,
-                          engine_);
+  if (parts_.node.model.file == nullptr) return WeightsGone();
+  auto engine = LoadWorkerEngine({parts_.node.model, parts_.node.kernels, parts_.node.pool},
+                                 placement, engine_);
+  parts_.loaded();
+  return engine;
 }
 
 ShardLoad HopShards::LoadOf(LayerRange layers) const {
@@ -52,7 +59,9 @@ absl::StatusOr<std::unique_ptr<Engine>> HopShards::Load(const Placement& placeme
   order.load = LoadOf(placement.layers);
   Tell(order, {});
   absl::StatusOr<std::unique_ptr<Engine>> own = LoadOwn(placement);
-  if (own.ok()) RETURN_IF_ERROR(shards_.Answers());
+  // Also when the own load failed: an answer that stays would be taken for the next load's.
+  const absl::Status others = shards_.Answers();
+  if (own.ok()) RETURN_IF_ERROR(others);
   return own;
 }
 

@@ -27,6 +27,9 @@ HopRanks HopRanksOf(const Settings& settings);
 // UsageError when the model cannot be shared by so many.
 absl::Status CheckShards(const Settings& settings, const ModelConfig& config);
 
+// Of a rank whose model came from rank 0, and was given back behind its first load.
+absl::Status WeightsGone();
+
 // A rank's part in its hop, where shards share it.
 class HopShards {
  public:
@@ -37,6 +40,7 @@ class HopShards {
     NodeParts node;
     std::function<std::string(int rank)> describe;
     std::function<absl::Status()> check;
+    std::function<void()> loaded;  // behind each load of its own: the model's bytes may go
   };
   HopShards(HopRanks ranks, NodeEngineOptions engine, Parts parts);
 

@@ -5,6 +5,7 @@
 
 #include "cli/brick_node.h"
 #include "cli/node_process.h"
+#include "cli/refusal_log.h"
 #include "cli/route_figures.h"
 #include "common/job_queue.h"
 #include "common/loop_driver.h"
@@ -18,7 +19,10 @@ struct EdgeProcess::State {
   State(EdgeProcessOptions o, const NodeParts& p) : options(std::move(o)), parts(p) {}
 
   absl::Status Start();
-  void Turn() { driver->Turn(kIdleWaitMax); }
+  void Turn() {
+    driver->Turn(kIdleWaitMax);
+    refusals->Tick();
+  }
 
   EdgeProcessOptions options;
   NodeParts parts;
@@ -31,6 +35,7 @@ struct EdgeProcess::State {
   std::optional<BrickNode> bricks;
   std::unique_ptr<Edge> edge;
   std::unique_ptr<LoopDriver> driver;
+  std::optional<RefusalLog> refusals;
   RouteFigures figures;
   Duration compute{};  // of the last answer
 };
@@ -63,6 +68,9 @@ absl::Status EdgeProcess::State::Start() {
                                                      *parts.model.tokenizer, keys}));
   driver = std::make_unique<LoopDriver>(
       *edge, &jobs, IdleOn(*transport, options.awake_max, parts.clock), parts.clock);
+  refusals.emplace(parts.log, parts.clock, [this] {
+    return Joined(RefusalsOf(transport->counters()), RefusalsOf(edge->state().counters));
+  });
   return WaitForCoordinator(*transport, parts.clock, [this] { Turn(); });
 }
 
@@ -71,6 +79,7 @@ EdgeProcess::EdgeProcess(std::unique_ptr<State> state) : state_(std::move(state)
 EdgeProcess::~EdgeProcess() {
   SayGoodbye(*state_->transport, "it has its answer");
   LogTraffic(*state_->transport, state_->parts.log);
+  state_->refusals->End();
   if (state_->bricks) state_->bricks->LogTraffic(state_->parts.log);
 }
 

@@ -1,5 +1,7 @@
 #include "cli/fetched_model.h"
 
+#include <algorithm>
+#include <limits>
 #include <set>
 #include <utility>
 
@@ -190,15 +192,36 @@ std::vector<WantedBrick> FetchedModel::WantedOf(const std::vector<LayerBrick>& b
   return wanted;
 }
 
+absl::Status FetchedModel::CheckFits(uint64_t bytes) const {
+  if (bytes <= BytesForBricks()) return absl::OkStatus();
+  return ResourceExhausted("bricks of " + std::to_string(bytes) + " bytes are to be hosted, and " +
+                           "--brick-cache-size leaves " + std::to_string(BytesForBricks()) +
+                           " for them");
+}
+
+uint64_t FetchedModel::BytesForBricks() const {
+  const uint64_t outline = cache_->Find(outline_digest_).value_or(0);
+  return cache_->bytes_max() - std::min(cache_->bytes_max(), outline);
+}
+
 void CacheFetcher::Fetch(const std::vector<LayerBrick>& bricks) {
+  std::vector<WantedBrick> wanted = model_.WantedOf(bricks);
   std::set<Digest> in_use = {model_.outline_digest()};
-  for (const LayerBrick& brick : bricks) in_use.insert(brick.digest);
+  uint64_t bytes = 0;
+  for (const WantedBrick& brick : wanted) {
+    if (!in_use.insert(brick.digest).second) continue;
+    bytes += std::min(brick.bytes, std::numeric_limits<uint64_t>::max() - bytes);
+  }
+  // All of them, or none: half a placement is no use, and would take the place of what is.
+  fits_ = model_.CheckFits(bytes);
+  if (!fits_.ok()) return;
   model_.cache().Keep(std::move(in_use));
   before_ = exchange_.fetched();
-  exchange_.Want(model_.WantedOf(bricks));
+  exchange_.Want(std::move(wanted));
 }
 
 std::optional<absl::Status> CacheFetcher::Fetched() {
+  if (!fits_.ok()) return fits_;
   const std::optional<absl::Status> done = exchange_.Wanted();
   if (!done) return done;
   const FetchCounters& now = exchange_.fetched();

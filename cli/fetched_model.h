@@ -31,6 +31,10 @@ class FetchedModel {
   const HostedModel& model() const { return model_; }
   const Digest& outline_digest() const { return outline_digest_; }
   BrickCache& cache() { return *cache_; }
+  // What the folder may have beside the outline.
+  uint64_t BytesForBricks() const;
+  // ResourceExhausted, with the numbers, for bricks that take more together.
+  absl::Status CheckFits(uint64_t bytes) const;
   // The model with the tensors of these bricks, which are in the folder.
   absl::StatusOr<HostedModel> WithBricks(const std::vector<LayerBrick>& bricks) const;
   // What is to be fetched of them.
@@ -62,6 +66,7 @@ class CacheFetcher final : public BrickFetcher {
   FetchedModel& model_;
   BrickExchange& exchange_;
   const Logger& log_;
+  absl::Status fits_;  // what is to be fetched into the folder
   FetchCounters before_;
 };
 

@@ -1,5 +1,6 @@
 // worker: hosts the layers that a coordinator gives it, for the sessions of many edges. Its bricks
 // are those of its model's file, or come from other nodes.
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -104,6 +105,9 @@ absl::StatusOr<WorkerOptions> ReadWorkerOptions(const Settings& settings, const 
   options.sessions_max = static_cast<int>(settings.Int("parallel"));
   options.rows_max = kNodeRowsMax;
   ASSIGN_OR_RETURN(options.memory_bytes, ReadMemory(settings));
+  if (from.fetched != nullptr) {  // what it cannot keep is not placed on it
+    options.memory_bytes = std::min(options.memory_bytes, from.fetched->BytesForBricks());
+  }
   options.outline = from.outline();
   options.fetches = from.fetched != nullptr;
   return options;

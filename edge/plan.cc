@@ -226,4 +226,12 @@ NodeStatus StatusOf(const EdgeState& s) {
   return status;
 }
 
+Counts RefusalsOf(const EdgeCounters& n) {
+  return {{"old_answers", n.old_answers},
+          {"broken_answers", n.broken_answers},
+          {"broken_seals", n.broken_seals},
+          {"bad_grants", n.bad_grants},
+          {"unexpected", n.unexpected}};
+}
+
 }  // namespace mortar

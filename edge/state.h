@@ -55,6 +55,7 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/counts.h"
 #include "common/ring_queue.h"
 #include "common/speed_meter.h"
 #include "edge/draft_length.h"
@@ -235,6 +236,9 @@ struct EdgeCounters {
   uint64_t retries = 0;
   uint64_t unexpected = 0;  // messages that no edge should get, or not from this node
 };
+
+// What was refused, by reason; each refusal once.
+Counts RefusalsOf(const EdgeCounters& counters);
 
 enum class EdgePhase { kJoining, kJoined, kRefused };
 

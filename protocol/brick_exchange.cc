@@ -35,11 +35,14 @@ class BrickExchange::FetchingJob final : public Job {
 
   Digest digest;               // in
   uint64_t at = 0;             // in: of the brick's bytes that it will have, or that are here
+  bool anew = false;           // in, of kOpen: without those that are here
   std::vector<uint8_t> bytes;  // in, of kWrite
   FetchJobDone done;           // in: job and run; out: the rest
 
   void Run() override {
     if (done.job == FetchJob::kOpen) {
+      done.status = anew ? store_.Discard(digest) : absl::OkStatus();
+      if (!done.status.ok()) return;
       auto begun = store_.Begin(digest, at);
       done.status = begun.status();
       if (begun.ok()) done.begun = *begun;
@@ -111,6 +114,10 @@ bool BrickExchange::Take(Incoming& incoming, Time now) {
 void BrickExchange::TakeDone(Time now) {
   while (Job* job = parts_.jobs.PollDone()) {
     if (job == read_job_.get()) {
+      if (!read_job_->status.ok()) {
+        parts_.log.Warning("brick_unreadable", {{"sha256", ToHex(read_job_->read.request.digest)},
+                                                {"why", Message(read_job_->status)}});
+      }
       Outgoing chunk = EndRead(serve_, read_job_->status, std::move(read_job_->bytes));
       // Whoever asked notices by his deadline.
       (void)parts_.transport.Send(chunk.to, std::move(chunk.message));
@@ -148,6 +155,7 @@ void BrickExchange::StartFetchJob(FetchJob kind, Time now) {
   const WantedBrick& brick = fetch_.wanted[fetch_.at];
   job.digest = brick.digest;
   job.at = kind == FetchJob::kOpen ? brick.bytes : fetch_.written;
+  job.anew = fetch_.anew;
   job.bytes = std::exchange(fetch_.arrived, {});
   job.done = {.job = kind, .run = fetch_.run, .status = {}};
   Apply(fetch_, now, FetchJobStarted{});

@@ -43,6 +43,37 @@ void Fail(FetchState& s, absl::Status why) {
   Leave(s);
 }
 
+// The first brick, or the one behind another: what was found out about the last says nothing of it.
+void OpenNext(FetchState& s) {
+  s.alone = s.anew = false;
+  s.attempts = 0;
+  s.busy = {};
+  Open(s);
+}
+
+// The same brick from its beginning, from one node alone.
+void OpenAnew(FetchState& s) {
+  if (++s.attempts >= kBrickAttemptsMax) {
+    return Fail(s, Unavailable("brick " + Describe(Current(s)) + " did not come whole in " +
+                               std::to_string(s.attempts) + " attempts: " + s.last_reason));
+  }
+  std::set<NodeId> lacking = std::move(s.lacking);
+  Open(s);
+  s.lacking = std::move(lacking);
+  s.alone = s.anew = true;
+}
+
+// Of whom the rest must come, where that must be one node.
+std::optional<NodeId> OnlySource(const FetchState& s) {
+  return s.alone && s.first_source != kNoNode ? std::optional(s.first_source) : std::nullopt;
+}
+
+// The node that is asked is not asked for more of what it has begun.
+void GiveUp(FetchState& s) {
+  if (OnlySource(s)) return OpenAnew(s);
+  Leave(s);
+}
+
 void Blame(FetchState& s, NodeId node, std::string why) {
   ++s.counters.refused;
   s.liars.insert({node, Current(s).digest});
@@ -57,7 +88,7 @@ void On(FetchState& s, Time now, BricksWanted& e) {
   s.last_reason = "no node has it";
   s.progress = now;
   s.liars.clear();
-  Open(s);
+  OpenNext(s);
 }
 
 void On(FetchState& s, Time now, SourcesAsked&) { s.sources_asked = now; }
@@ -68,6 +99,9 @@ void On(FetchState& s, Time, SourcesCame& e) {
   std::erase_if(s.rests_until, [&](const auto& entry) {
     return std::ranges::find(s.sources, entry.first, &Introduction::node) == s.sources.end();
   });
+  const auto only = OnlySource(s);
+  if (!only || s.source != kNoNode || s.phase != FetchPhase::kAsking || s.have == s.total) return;
+  if (std::ranges::find(s.sources, *only, &Introduction::node) == s.sources.end()) OpenAnew(s);
 }
 
 void On(FetchState& s, Time now, SourceChosen& e) {
@@ -79,10 +113,12 @@ void On(FetchState& s, Time now, SourceChosen& e) {
 void Rest(FetchState& s, Time now, std::string why) {
   s.rests_until[s.source] = now + kBrickSourceRest;
   s.last_reason = "node " + ToString(s.source) + ": " + std::move(why);
-  Leave(s);
 }
 
-void On(FetchState& s, Time now, SourceLeft&) { Rest(s, now, "it sends nothing"); }
+void On(FetchState& s, Time now, SourceLeft&) {
+  Rest(s, now, "it sends nothing");
+  GiveUp(s);
+}
 
 void On(FetchState& s, Time now, ChunkAsked& e) {
   if (s.asked == s.have) s.heard = now;
@@ -91,12 +127,15 @@ void On(FetchState& s, Time now, ChunkAsked& e) {
 
 void OnRefusal(FetchState& s, Time now, const absl::Status& why) {
   if (absl::IsResourceExhausted(why)) {
-    s.progress = now;  // it has the brick, and others before this node
-    return Rest(s, now, Message(why));
+    // It has the brick, and others before this node.
+    s.busy += now - s.progress;
+    if (s.busy <= kBrickBusyMax) s.progress = now;
+    Rest(s, now, Message(why));
+    return Leave(s);
   }
   s.lacking.insert(s.source);
   s.last_reason = "node " + ToString(s.source) + ": " + Message(why);
-  Leave(s);
+  GiveUp(s);
 }
 
 // What is wrong with a chunk that was asked for, or nothing.
@@ -133,7 +172,7 @@ void On(FetchState& s, Time now, ChunkCame& e) {
   }
   if (auto misfit = Misfit(s, chunk)) {
     Blame(s, s.source, *std::move(misfit));
-    return Leave(s);
+    return GiveUp(s);
   }
   s.total = chunk.total;
   if (s.first_source == kNoNode) s.first_source = s.source;
@@ -159,10 +198,11 @@ void On(FetchState& s, Time, FetchJobStarted&) {
 
 void OnOpened(FetchState& s, Time now, const FetchJobDone& e) {
   s.progress = now;
+  s.anew = false;
   if (e.begun.whole) {
     ++s.counters.here;
     ++s.at;
-    return Open(s);
+    return OpenNext(s);
   }
   s.have = s.written = s.asked = e.begun.bytes;
   s.counters.resumed += e.begun.bytes;
@@ -175,17 +215,17 @@ void OnClosed(FetchState& s, Time now, const absl::Status& status) {
     s.progress = now;
     ++s.counters.fetched;
     ++s.at;
-    return Open(s);
+    return OpenNext(s);
   }
   if (!absl::IsDataLoss(status)) return Fail(s, status);
-  // Of a mixture nobody can say whose bytes are wrong.
   if (!s.mixed) {
     Blame(s, s.first_source, Message(status));
-  } else {
-    ++s.counters.refused;
-    s.last_reason = Message(status);
+    return Open(s);
   }
-  Open(s);
+  // Of a mixture nobody can say whose bytes are wrong.
+  ++s.counters.refused;
+  s.last_reason = Message(status);
+  OpenAnew(s);
 }
 
 void On(FetchState& s, Time now, FetchJobDone& e) {
@@ -205,8 +245,9 @@ bool MayAsk(const FetchState& s, Time now, NodeId node) {
 }
 
 // The node that had the brick before this one, else the first that may be asked; none while all
-// rest, lack it or lied.
+// rest, lack it or lied, or the only one does.
 std::optional<NodeId> NextSource(const FetchState& s, Time now) {
+  if (const auto only = OnlySource(s)) return MayAsk(s, now, *only) ? only : std::nullopt;
   std::optional<NodeId> first;
   for (const Introduction& source : s.sources) {
     if (!MayAsk(s, now, source.node)) continue;

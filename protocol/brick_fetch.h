@@ -15,11 +15,13 @@
 //   asked, or of a brick of another   |
 //   NOT_FOUND, or another refusal     | the same, until the coordinator is asked for sources again
 //   RESOURCE_EXHAUSTED, or nothing    | that node rests for kBrickSourceRest; the next one. A busy
-//   for kBrickChunkWaitMax            | one is waited for as long as it says so
+//   for kBrickChunkWaitMax            | one is waited for while it says so, kBrickBusyMax in all
 //   the whole brick has its digest    | the next one; none left: done
 //   it has another, and all of it     | that node is not asked for this brick any more, and named;
 //   came from one node                | from the beginning, from another
-//   it has another, and not all did   | from the beginning, from one node alone
+//   it has another, and not all did   | from the beginning, from one node alone: when that is not
+//                                     | asked any more, or silent, again from the beginning, from
+//                                     | another. Failed at the kBrickAttemptsMax-th time
 //   it cannot be written              | failed
 //   no byte for kBrickStallMax        | failed, with the last reason
 #pragma once
@@ -78,13 +80,17 @@ struct FetchState {
   FetchPhase phase = FetchPhase::kIdle;
   absl::Status failure;  // when it failed
   // Of the brick that is fetched:
-  uint64_t total = 0;            // bytes; 0: not known yet
-  uint64_t have = 0;             // that came, in order
-  uint64_t written = 0;          // of these
-  uint64_t asked = 0;            // that came or were asked for
-  NodeId source;                 // that is asked; kNoNode: none
-  NodeId first_source;           // of its bytes; kNoNode: none came
-  bool mixed = false;            // they came from several nodes, or an earlier start left some
+  uint64_t total = 0;    // bytes; 0: not known yet
+  uint64_t have = 0;     // that came, in order
+  uint64_t written = 0;  // of these
+  uint64_t asked = 0;    // that came or were asked for
+  NodeId source;         // that is asked; kNoNode: none
+  NodeId first_source;   // of its bytes; kNoNode: none came
+  bool mixed = false;    // they came from several nodes, or an earlier start left some
+  bool alone = false;    // a mixture was wrong: all of it comes from first_source
+  bool anew = false;     // what is here of it goes when it is opened
+  int attempts = 0;      // that ended without anybody's fault: mixtures, and ends of `alone`
+  Duration busy{};       // waited for nodes that said so
   std::vector<uint8_t> arrived;  // not written yet, at most what may be asked for
   std::map<uint64_t, std::vector<uint8_t>>
       early;     // by offset: behind a piece that did not come yet

@@ -65,7 +65,7 @@ const WaitingRead* StartRead(ServeState& s) {
   return &*s.reading;
 }
 
-Outgoing EndRead(ServeState& s, absl::Status status, std::vector<uint8_t> bytes) {
+Outgoing EndRead(ServeState& s, const absl::Status& status, std::vector<uint8_t> bytes) {
   CHECK(s.reading.has_value());
   const WaitingRead read = *std::exchange(s.reading, std::nullopt);
   const auto reader = std::ranges::find(s.readers, read.to, &BrickReader::node);
@@ -78,7 +78,7 @@ Outgoing EndRead(ServeState& s, absl::Status status, std::vector<uint8_t> bytes)
     ++s.counters.chunks;
     s.counters.bytes += chunk.bytes.size();
   } else {
-    chunk.status = std::move(status);
+    chunk.status = absl::Status(status.code(), "this node cannot read the brick");
     ++s.counters.refused;
   }
   return {.to = read.to, .message = std::move(chunk)};

@@ -51,7 +51,8 @@ std::optional<BrickChunk> Ask(ServeState& state, Time now, NodeId from, const Br
                               std::optional<uint64_t> total);
 // The next one to be read, when none is.
 const WaitingRead* StartRead(ServeState& state);
-// It was, into `bytes`, or why not: what to send.
-Outgoing EndRead(ServeState& state, absl::Status status, std::vector<uint8_t> bytes);
+// It was, into `bytes`, or why not: what to send. Why not is this node's concern, and names its
+// files: whoever asked hears that it could not be read.
+Outgoing EndRead(ServeState& state, const absl::Status& status, std::vector<uint8_t> bytes);
 
 }  // namespace mortar

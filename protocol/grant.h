@@ -8,8 +8,7 @@
 //      and layers. Names, endpoints and digests of bricks are for the edge alone: the link that
 //      brings them is proof enough, and the model's digest stands for the bricks'.
 //   3. The edge checks its route, and shows each hop what was signed, in Open. The hop checks that
-//   it
-//      is its own and the edge's, and takes a session's key from nobody else.
+//      it is its own and the edge's, and takes a session's key from nobody else.
 //
 // Pure functions over values: 30 µs for a signature, 80 µs for a check.
 #pragma once

@@ -79,7 +79,7 @@ inline constexpr Duration kHelloInterval = std::chrono::seconds(1);  // until a 
 // How long whoever dials waits for a Welcome: then it says why there is none, or goes on without.
 inline constexpr Duration kDialMax = std::chrono::seconds(5);
 inline constexpr Duration kAliveInterval = std::chrono::seconds(1);
-// A link is watched while it carries frames and for so long after the last one: a session waits
+// A link is watched while it carries rows and for so long after the last ones: a session waits
 // there. Longer than an answer takes, so that the next frame finds it watched already.
 inline constexpr Duration kWatchedFor = std::chrono::seconds(10);
 // On a watched link: between two signs of life, four of which fit the silence that ends it.
@@ -121,6 +121,13 @@ inline constexpr Duration kBrickChunkWaitMax = std::chrono::seconds(5);
 inline constexpr Duration kBrickSourceRest = std::chrono::seconds(1);
 // No byte of a brick from anybody for so long: the fetch has failed, and others take the layers.
 inline constexpr Duration kBrickStallMax = std::chrono::seconds(30);
+
+// How long nodes that have a brick may be busy with others until that counts as no byte: longer
+// than four readers take for a large brick over a link of 100 Mbit/s.
+inline constexpr Duration kBrickBusyMax = std::chrono::minutes(10);
+// How often a brick is begun anew without anybody who can be blamed: an honest mixture is right at
+// once, and one node alone seldom goes in its midst.
+inline constexpr int kBrickAttemptsMax = 3;
 
 // --- Routes ---
 inline constexpr size_t kRouteRequestsWaitingMax = 256;  // while workers load

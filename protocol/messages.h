@@ -195,7 +195,7 @@ struct Activation {
   Rows rows;  // [n, n_embd]; none in an empty answer
 };
 
-// `seal` of what follows: that its sender made it, where nodes have keys (seal.h).
+// A `seal`, here and below, says that its sender made the message, where nodes have keys (seal.h).
 
 // The frame begins after what the worker has; nothing was applied. Without a seal: who sends it has
 // no key of the session.

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "protocol/mpi_world.h"
+#include "protocol/waited.h"
 
 namespace mortar {
 
@@ -23,13 +24,13 @@ absl::Status MpiBroadcast::SharePiece(std::span<uint8_t> piece) {
   void* request = nullptr;
   int error = mpi_.broadcast(job_, 0, piece.data(), piece.size(), &request);
   if (error != 0) return MpiError(mpi_, error, "broadcast of weights");
-  const Time start = clock_.Now();
+  Waited waited;  // a job that was suspended goes on
   while (request != nullptr) {
     error = mpi_.test(&request);
     if (error != 0) return MpiError(mpi_, error, "broadcast of weights");
     if (request == nullptr) break;
     RETURN_IF_ERROR(check_());
-    if (clock_.Now() - start > kMpiPieceMax) {
+    if (waited.At(clock_.Now()) > kMpiPieceMax) {
       return Unavailable("a piece of the weights has not come within " + InSeconds(kMpiPieceMax) +
                          ": a rank stands still");
     }

@@ -55,6 +55,7 @@ bool MpiShards::Tell(std::span<const uint32_t> order, std::span<const std::byte>
 
 absl::Status MpiShards::Answers() {
   CHECK(leads());
+  absl::Status first;
   for (int rank = first_ + 1; rank < first_ + count_ && failure_.ok(); ++rank) {
     Waited waited_so_far;
     while (!TakeAny(rank, kShardAnswer, kShardAnswerBytesMax)) {
@@ -68,11 +69,11 @@ absl::Status MpiShards::Answers() {
       std::this_thread::sleep_for(MpiNap(waited));
     }
     RETURN_IF_ERROR(failure_);
-    if (any_.empty()) continue;
+    if (any_.empty() || !first.ok()) continue;
     const std::string why(reinterpret_cast<const char*>(any_.data()), any_.size());
-    return WithContext(FailedPrecondition(why), parts_.describe(rank));
+    first = WithContext(FailedPrecondition(why), parts_.describe(rank));
   }
-  return failure_;
+  return failure_.ok() ? first : failure_;
 }
 
 // --- The others ---

@@ -77,7 +77,8 @@ class MpiShards {
   // An order, and what goes with it, to all others; it has left when this returns. False:
   // failure().
   bool Tell(std::span<const uint32_t> order, std::span<const std::byte> rows);
-  // How each of the others has loaded: the first error of theirs, with its rank, or failure().
+  // How each of the others has loaded: the first error of theirs, with its rank, or failure(). All
+  // answers are taken, also behind an error: one that stays would be the next load's.
   absl::Status Answers();
 
   // --- The others ---

@@ -2,18 +2,17 @@
 // reads envelopes and nothing else, and no other node can write into a session or end it.
 //
 //   1. With each route the edge draws a session key and seals it to each hop's public key
-//   (libsodium's
-//      sealed box: X25519, XSalsa20-Poly1305); Open carries it there.
+//      (libsodium's sealed box: X25519, XSalsa20-Poly1305); Open carries it there.
 //   2. Whoever sends rows derives its own key from the session key and its node id (keyed BLAKE2b).
 //   3. Rows are encrypted in place with ChaCha20-Poly1305 (RFC 8439), the whole envelope as
 //      associated data; the tag stands in the envelope. The nonce is the step, which a sender uses
 //      once in a session: the edge counts it up, and a worker forwards each step once, also of a
 //      session that ended there and was opened again (worker/spent_steps.h).
-//
 //   4. What edge and hops say of a session beside rows has a tag: keyed BLAKE2b, 16 bytes, over its
-//      kind and all that it says, under the key of step 2. It can be read on the way, and repeated:
-//      all of it is about one session, and most about one step of it, so that a second one changes
-//      nothing. Open has a tag too, under a key that edge and hop make of their pairs (X25519).
+//      kind (its ordinal in wire.capnp) and all that it says, under the key of step 2. It can be
+//      read on the way, and repeated: all of it is about one session, and most about one step of
+//      it, so that a second one changes nothing. Open has a tag too, under a key that edge and hop
+//      make of their pairs (X25519).
 //
 // The hops of a route have the same session's key: between them nothing is proved.
 //

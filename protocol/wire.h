@@ -1,5 +1,6 @@
 // Messages as bytes: Cap'n Proto for the encoding alone (schema/wire.capnp), without its event
-// loop. The only files that include Cap'n Proto are the two behind this header.
+// loop. The only files that include Cap'n Proto are those behind this header: wire_read.cc,
+// wire_values.h and wire_write.cc.
 #pragma once
 
 #include <cstddef>

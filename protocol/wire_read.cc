@@ -2,16 +2,17 @@
 #include <cstring>
 #include <limits>
 
-#include "protocol/capnp.h"
-#include "protocol/schema/wire.capnp.h"
 #include "protocol/wire.h"
+#include "protocol/wire_values.h"
 
 namespace mortar {
 namespace {
 
+// Those of values, beside those of messages below.
+using mortar::Read;
+
 // Deepest message: Frame, Route, RouteGrant, hops, Hop, bricks, a digest.
 constexpr int kNestingMax = 8;
-constexpr uint32_t kIntMax = static_cast<uint32_t>(std::numeric_limits<int32_t>::max());
 
 // Status intervals outside would have a node spin, or count as lost between two of them.
 constexpr Duration kStatusIntervalMin = std::chrono::milliseconds(10);
@@ -19,154 +20,8 @@ constexpr Duration kStatusIntervalMin = std::chrono::milliseconds(10);
 // Sizes and times that others add up as floating point: whole numbers are exact up to here.
 constexpr uint64_t kStatusNumberMax = uint64_t{1} << 53;
 
-// Why a message is refused. Thrown by the readers below and caught in ReadMessage, as kj's own
-// exceptions are: reading a message is one expression with one place where it fails.
-struct Refusal {
-  std::string why;
-};
-
-std::string String(capnp::Text::Reader text, size_t bytes_max, const char* field) {
-  if (text.size() <= bytes_max) return std::string(text.begin(), text.size());
-  throw Refusal{std::string(field) + " of " + std::to_string(text.size()) + " bytes, at most " +
-                std::to_string(bytes_max) + " are allowed"};
-}
-
-template <typename List>
-unsigned CheckedSize(const List& list, size_t n_max, const char* field) {
-  if (list.size() <= n_max) return list.size();
-  throw Refusal{std::to_string(list.size()) + " " + field + ", at most " + std::to_string(n_max) +
-                " are allowed"};
-}
-
 std::string Milliseconds(Duration d) {
   return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(d).count());
-}
-
-// Counts are unsigned on the wire and int behind it.
-int Int(uint32_t value, const char* field) {
-  if (value <= kIntMax) return static_cast<int>(value);
-  throw Refusal{std::string(field) + " " + std::to_string(value) + " is beyond 2^31"};
-}
-
-template <typename To, typename From>
-To Enum(From value, To last, const char* field) {
-  const auto number = static_cast<uint16_t>(value);
-  if (number <= static_cast<uint16_t>(last)) return static_cast<To>(number);
-  throw Refusal{std::string(field) + " of unknown kind " + std::to_string(number)};
-}
-
-// --- Values ---
-
-Digest ReadDigest(capnp::Data::Reader data) {
-  Digest digest;
-  if (data.size() != digest.bytes.size()) {
-    throw Refusal{"digest of " + std::to_string(data.size()) + " bytes, expected 32"};
-  }
-  std::memcpy(digest.bytes.data(), data.begin(), digest.bytes.size());
-  return digest;
-}
-
-PublicKey ReadKey(capnp::Data::Reader data) {
-  PublicKey key;
-  if (data.size() == 0) return key;
-  if (data.size() != key.bytes.size()) {
-    throw Refusal{"public key of " + std::to_string(data.size()) + " bytes, expected 32"};
-  }
-  std::memcpy(key.bytes.data(), data.begin(), key.bytes.size());
-  return key;
-}
-
-template <size_t n>
-std::array<uint8_t, n> ReadBytes(capnp::Data::Reader data, const char* field) {
-  std::array<uint8_t, n> bytes;
-  if (data.size() != n) {
-    throw Refusal{std::string(field) + " of " + std::to_string(data.size()) + " bytes, expected " +
-                  std::to_string(n)};
-  }
-  std::memcpy(bytes.data(), data.begin(), n);
-  return bytes;
-}
-
-// Absent where it has no bytes.
-std::optional<SealTag> ReadSeal(capnp::Data::Reader data) {
-  if (data.size() == 0) return std::nullopt;
-  return ReadBytes<kSealBytes>(data, "seal");
-}
-
-// Never negative and never backwards, so that sums and sizes of what was read stay within an int.
-LayerRange Read(wire::LayerRange::Reader in) {
-  const LayerRange range{in.getBegin(), in.getEnd()};
-  if (range.begin >= 0 && range.begin <= range.end) return range;
-  throw Refusal{"layers " + ToString(range) + ", expected 0 <= begin <= end"};
-}
-
-// A model's layers, or a part of them: each is a brick at least, and a node names so many.
-int LayerCount(int32_t n, const char* field) {
-  if (n >= 0 && n <= static_cast<int32_t>(kBricksMax)) return n;
-  throw Refusal{std::string(field) + " " + std::to_string(n) + ", expected 0 to " +
-                std::to_string(kBricksMax)};
-}
-
-SessionId Read(wire::SessionId::Reader in) {
-  const uint64_t halves[2] = {in.getLow(), in.getHigh()};
-  SessionId id;
-  std::memcpy(id.bytes.data(), halves, sizeof halves);
-  return id;
-}
-
-absl::Status Read(wire::Status::Reader in) {
-  const uint16_t code = in.getCode();
-  const std::string message = String(in.getMessage(), kStatusTextBytesMax, "status text");
-  // A code of the future is an error too.
-  const bool known = code <= static_cast<uint16_t>(absl::StatusCode::kUnauthenticated);
-  return absl::Status(known ? static_cast<absl::StatusCode>(code) : absl::StatusCode::kUnknown,
-                      message);
-}
-
-// Of messages that stand for an error: OK there would make a success of it.
-absl::Status ReadError(wire::Status::Reader in, const char* message) {
-  absl::Status status = Read(in);
-  if (!status.ok()) return status;
-  throw Refusal{std::string(message) + " with code OK, expected an error"};
-}
-
-// A relay has no model: its digest is absent.
-ModelId Read(wire::ModelId::Reader in) {
-  ModelId model;
-  model.name = String(in.getName(), kModelNameBytesMax, "model name");
-  if (in.hasDigest()) model.digest = ReadDigest(in.getDigest());
-  model.n_layers = LayerCount(in.getLayers(), "layers of a model");
-  model.n_embd = in.getWidth();
-  if (model.n_embd < 0) throw Refusal{"model with a negative width"};
-  model.kv = Enum(in.getKv(), KvFormat::kQ80, "format of keys and values");
-  return model;
-}
-
-template <typename List>
-std::vector<LayerBrick> ReadBricks(List in) {
-  std::vector<LayerBrick> bricks(CheckedSize(in, kBricksMax, "bricks"));
-  for (unsigned i = 0; i < bricks.size(); ++i) {
-    bricks[i].layers = Read(in[i].getLayers());
-    bricks[i].digest = ReadDigest(in[i].getDigest());
-    bricks[i].weight_bytes = in[i].getWeightBytes();
-    bricks[i].sensitivity = in[i].getPrivate() ? Sensitivity::kPrivate : Sensitivity::kPublic;
-  }
-  return bricks;
-}
-
-template <typename Message>
-Message ReadStep(wire::StepRef::Reader in) {
-  Message m;
-  m.session = Read(in.getSession());
-  m.epoch = in.getEpoch();
-  m.step = in.getStep();
-  m.seal = ReadSeal(in.getSeal());
-  return m;
-}
-
-template <typename Message>
-Message ReadEnd(wire::SessionRef::Reader in) {
-  return {Read(in.getSession()), ReadSeal(in.getSeal())};
 }
 
 // --- Messages ---

@@ -58,8 +58,8 @@ struct ZmqLink {
   Time since{};               // dialled, or opened
   Time heard{};
   Time alive_sent{};
-  std::optional<Time> carried;  // the last frame, either way (NoteFrame)
-  Time watched{};               // since when frames come often
+  std::optional<Time> carried;  // the last rows, either way (NoteFrame)
+  Time watched{};               // since when rows come often
   std::optional<Time> hello_sent;
   RingQueue<PendingMessage> pending;
   size_t pending_bytes = 0;
@@ -125,8 +125,9 @@ struct ZmqTransport::State {
   void Tick(Time now);
   void TickLink(ZmqLink& link, Time now);
   void SayHello(ZmqLink& link, Time now);
-  // A frame crossed it, either way: a session waits there. Or one begins, so that both ends know: a
-  // direct link was opened, or carried its key.
+  // Rows crossed it, either way: a session waits there. Or one begins, so that both ends know: a
+  // direct link was opened, or carried its key. Both ends count the same messages, for who watches
+  // needs to hear often: not a frame without rows, which whoever forwards cannot tell from others.
   static void NoteFrame(ZmqLink& link, Time now);
 
   // --- Sending (zmq_transport.cc) ---

@@ -223,7 +223,7 @@ std::optional<Incoming> ZmqTransport::State::TakeFromLink(ZmqSocket& socket, Zmq
   if (std::holds_alternative<Alive>(message)) return std::nullopt;
   auto* frame = std::get_if<Activation>(&message);
   const bool opens = std::holds_alternative<Open>(message) && !Keeps(link);
-  if (frame != nullptr || opens) NoteFrame(link, now);
+  if (head.n_parts == 2 || opens) NoteFrame(link, now);
   if (frame == nullptr && head.n_parts == 2) {
     ++counters.malformed;
     return std::nullopt;
@@ -293,7 +293,7 @@ void ZmqTransport::State::Forward(ZmqSocket& socket, ZmqLink& from, const ZmqSoc
   ZmqLink* out = found != by_node.end() ? found->second : nullptr;
   if (out == nullptr && upstream != nullptr && upstream->open && &from != upstream) out = upstream;
   if (out == nullptr || out == &from) return Undeliverable(head);
-  if (head.n_parts == 2) {  // rows
+  if (head.n_parts == 2) {  // rows: what the ends count too
     NoteFrame(from, now);
     NoteFrame(*out, now);
   }

@@ -86,7 +86,7 @@ absl::Status ZmqTransport::State::SendAs(NodeId from, ZmqLink& link, NodeId to,
   const std::span<const std::byte> body =
       frame == nullptr ? std::span<const std::byte>{} : RowBytes(frame->rows);
   const bool opens = std::holds_alternative<Open>(message) && !Keeps(link);
-  if (frame != nullptr || opens) NoteFrame(link, parts.clock.Now());
+  if (!body.empty() || opens) NoteFrame(link, parts.clock.Now());
   SendOutcome outcome = SendOutcome::kFull;
   if (greeted && link.pending.empty()) {
     outcome = link.socket->Send(link.connection, head, body);

@@ -9,10 +9,9 @@
 //
 // A link is open once Hello was answered by Welcome; before, and after it was lost, frames take the
 // next way. Both ends say Alive each second from the loop itself, so that a node whose loop stands
-// still counts as gone although its I/O thread still answers. A link that carried a frame lately
+// still counts as gone although its I/O thread still answers. A link that carried rows lately
 // (kWatchedFor) is watched: a session waits there; a direct one also when it was opened, or carried
-// a session's key. Both ends then say it five times a second, and
-// silence ends it sooner.
+// a session's key. Both ends then say it five times a second, and silence ends it sooner.
 //
 //   event at a link                       | becomes
 //   --------------------------------------+------------------------------------------------------

@@ -22,6 +22,8 @@ namespace {
 
 constexpr std::string_view kWholeEnd = ".brick";
 constexpr std::string_view kPartEnd = ".part";
+// Of ReplaceFile.
+constexpr std::string_view kIndexLeft = "index.";
 constexpr std::string_view kIndexHead = "mortar bricks 1\n";
 // Of an index, in bytes: some 65,536 bricks of 128 bytes.
 constexpr std::uintmax_t kIndexBytesMax = 8 << 20;
@@ -96,10 +98,14 @@ absl::Status BrickCache::ReadFolder() {
   for (const auto& file : files) {
     const std::string name = file.path().filename().string();
     const std::string path = file.path().string();
+    // Of a write that was cut off: this process alone has the folder.
+    if (name.starts_with(kIndexLeft)) unlink(path.c_str());
+    const auto part = DigestIn(name, kPartEnd);
+    const auto whole = DigestIn(name, kWholeEnd);
+    if (!part && !whole) continue;
     const auto stamp = StampOf(path);
     if (!stamp.ok()) return WithContext(stamp.status(), path);
-    if (const auto part = DigestIn(name, kPartEnd)) parts_[*part] = stamp->bytes;
-    const auto whole = DigestIn(name, kWholeEnd);
+    if (part) parts_[*part] = stamp->bytes;
     if (!whole) continue;
     const auto known = index.find(*whole);
     if (known != index.end() && known->second.stamp == *stamp) {
@@ -109,7 +115,8 @@ absl::Status BrickCache::ReadFolder() {
     }
     ++hashed_;
     const auto digest = DigestFile(path);
-    if (digest.ok() && *digest == *whole) {
+    if (!digest.ok()) return WithContext(digest.status(), path);
+    if (*digest == *whole) {
       whole_[*whole] = {.stamp = *stamp};
     } else if (unlink(path.c_str()) != 0) {
       return ErrnoStatus(errno, path + ": is not what its name says, and cannot be removed");
@@ -152,12 +159,14 @@ std::unordered_map<Digest, BrickCache::Entry, DigestHash> BrickCache::ReadIndex(
 }
 
 void BrickCache::WriteIndex() const {
+  std::unique_lock lock(mutex_);
   std::string text(kIndexHead);
   for (const auto& [digest, entry] : whole_) {
     text += ToHex(digest) + " " + std::to_string(entry.stamp.bytes) + " " +
             std::to_string(entry.stamp.modified_ns) + " " + std::to_string(entry.stamp.inode) +
             " " + std::to_string(entry.used) + "\n";
   }
+  lock.unlock();
   (void)ReplaceFile(folder_ + "/index", text + "check " + ToHex(DigestOf(text)) + "\n");
 }
 
@@ -168,13 +177,17 @@ std::optional<uint64_t> BrickCache::Find(const Digest& digest) const {
 }
 
 absl::StatusOr<FileBytes> BrickCache::Map(const Digest& digest) {
-  std::lock_guard lock(mutex_);
-  const auto found = whole_.find(digest);
-  if (found == whole_.end()) return NotFound("no brick " + ToHex(digest) + " in " + folder_);
+  FileStamp hashed;
+  {
+    std::lock_guard lock(mutex_);
+    const auto found = whole_.find(digest);
+    if (found == whole_.end()) return NotFound("no brick " + ToHex(digest) + " in " + folder_);
+    hashed = found->second.stamp;
+  }
   const std::string path = WholePath(digest);
   auto bytes = FileBytes::Map(path);
   if (!bytes.ok()) return WithContext(bytes.status(), path);
-  if (bytes->stamp() != found->second.stamp) {
+  if (bytes->stamp() != hashed) {
     return FailedPrecondition(path + ": was changed since it was hashed; remove it");
   }
   return bytes;
@@ -203,13 +216,28 @@ uint64_t BrickCache::bytes() const {
 
 int BrickCache::hashed() const { return hashed_; }
 
-absl::Status BrickCache::MakeRoom(const Digest& coming, uint64_t bytes) {
+absl::Status BrickCache::CheckRoom(const Digest& coming, uint64_t bytes) const {
+  uint64_t stays = 0;
+  for (const auto& [digest, entry] : whole_) {
+    if (in_use_.contains(digest)) stays += entry.stamp.bytes;
+  }
+  for (const auto& [digest, part] : parts_) {
+    if (digest == coming || in_use_.contains(digest)) stays += part;
+  }
+  if (stays <= bytes_max_ && bytes <= bytes_max_ - stays) return absl::OkStatus();
+  return ResourceExhausted(folder_ + ": " + std::to_string(bytes) +
+                           " more bytes of bricks are wanted beside " + std::to_string(stays) +
+                           " in use, and it may have " + std::to_string(bytes_max_));
+}
+
+std::vector<std::string> BrickCache::Evict(const Digest& coming, uint64_t bytes) {
+  std::vector<std::string> out;
   // What was begun and is not wanted now goes before what is whole.
-  while (BytesNow() + bytes > bytes_max_) {
+  while (BytesNow() > bytes_max_ - bytes) {
     const auto part = std::ranges::find_if(
         parts_, [&](const auto& p) { return p.first != coming && !in_use_.contains(p.first); });
     if (part != parts_.end()) {
-      unlink(PartPath(part->first).c_str());
+      out.push_back(PartPath(part->first));
       parts_.erase(part);
       continue;
     }
@@ -218,47 +246,60 @@ absl::Status BrickCache::MakeRoom(const Digest& coming, uint64_t bytes) {
       if (in_use_.contains(it->first)) continue;
       if (oldest == whole_.end() || it->second.used < oldest->second.used) oldest = it;
     }
-    if (oldest == whole_.end()) {
-      return ResourceExhausted(
-          folder_ + ": " + std::to_string(bytes) + " more bytes of bricks are wanted beside " +
-          std::to_string(BytesNow()) + " in use, and it may have " + std::to_string(bytes_max_));
-    }
-    unlink(WholePath(oldest->first).c_str());
+    CHECK(oldest != whole_.end());  // CheckRoom has looked
+    out.push_back(WholePath(oldest->first));
     whole_.erase(oldest);
   }
+  return out;
+}
+
+absl::Status BrickCache::MakeRoom(const Digest& coming, uint64_t bytes) {
+  std::vector<std::string> out;
+  {
+    std::lock_guard lock(mutex_);
+    RETURN_IF_ERROR(CheckRoom(coming, bytes));
+    out = Evict(coming, bytes);
+  }
+  for (const std::string& path : out) unlink(path.c_str());
   return absl::OkStatus();
 }
 
-absl::StatusOr<BrickStore::Begun> BrickCache::Begin(const Digest& digest, uint64_t bytes) {
+std::optional<FileStamp> BrickCache::StampOfWhole(const Digest& digest) const {
   std::lock_guard lock(mutex_);
   const auto whole = whole_.find(digest);
-  if (whole != whole_.end()) {
+  return whole == whole_.end() ? std::nullopt : std::optional(whole->second.stamp);
+}
+
+uint64_t BrickCache::PartBytes(const Digest& digest) const {
+  std::lock_guard lock(mutex_);
+  const auto part = parts_.find(digest);
+  return part == parts_.end() ? 0 : part->second;
+}
+
+absl::StatusOr<BrickStore::Begun> BrickCache::Begin(const Digest& digest, uint64_t bytes) {
+  if (const auto hashed = StampOfWhole(digest)) {
     const auto stamp = StampOf(WholePath(digest));
-    if (stamp.ok() && *stamp == whole->second.stamp) return BrickStore::Begun{.whole = true};
+    if (stamp.ok() && *stamp == *hashed) return BrickStore::Begun{.whole = true};
     // Somebody removed or changed it: it is fetched again.
     unlink(WholePath(digest).c_str());
-    whole_.erase(whole);
+    std::lock_guard lock(mutex_);
+    whole_.erase(digest);
   }
-  uint64_t have = 0;
-  const auto part = parts_.find(digest);
-  if (part != parts_.end()) have = part->second;
-  // More than it has, or as far as a size is not known: from the beginning.
-  if (have > bytes) {
-    if (unlink(PartPath(digest).c_str()) != 0) {
-      return ErrnoStatus(errno, PartPath(digest) + ": cannot remove it");
-    }
-    parts_.erase(digest);
+  uint64_t have = PartBytes(digest);
+  const auto stamp = StampOf(PartPath(digest));
+  // More than it has, or as far as a size is not known, or not what was written: from the
+  // beginning.
+  if (have > bytes || (stamp.ok() ? stamp->bytes : 0) != have) {
+    RETURN_IF_ERROR(Discard(digest));
     have = 0;
   }
-  RETURN_IF_ERROR(MakeRoom(digest, bytes - have));
+  RETURN_IF_ERROR(MakeRoom(digest, bytes > have ? bytes - have : 0));
   return BrickStore::Begun{.whole = false, .bytes = have};
 }
 
 absl::Status BrickCache::Append(const Digest& digest, uint64_t offset,
                                 std::span<const uint8_t> bytes) {
-  std::lock_guard lock(mutex_);
-  const auto part = parts_.find(digest);
-  CHECK(offset == (part == parts_.end() ? 0 : part->second));
+  CHECK(offset == PartBytes(digest));
   RETURN_IF_ERROR(MakeRoom(digest, bytes.size()));
   const std::string path = PartPath(digest);
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -270,37 +311,45 @@ absl::Status BrickCache::Append(const Digest& digest, uint64_t offset,
   }
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (status.ok()) status = WriteAll(fd, text, path);
+  // What did come of it is no use, and the disk may be full.
+  if (!status.ok() && ftruncate(fd, static_cast<off_t>(offset)) != 0) (void)Discard(digest);
   close(fd);
-  if (status.ok()) parts_[digest] = offset + bytes.size();
-  return status;
+  RETURN_IF_ERROR(status);
+  std::lock_guard lock(mutex_);
+  parts_[digest] = offset + bytes.size();
+  return absl::OkStatus();
 }
 
 absl::Status BrickCache::Finish(const Digest& digest) {
   const std::string part = PartPath(digest);
   const std::string whole = WholePath(digest);
-  ASSIGN_OR_RETURN(const Digest found, DigestFile(part));  // long: without the lock
+  ASSIGN_OR_RETURN(const Digest found, DigestFile(part));
   if (found != digest) {
     RETURN_IF_ERROR(Discard(digest));
     return DataLoss("its bytes have the digest " + ToHex(found).substr(0, 16) + "…, expected " +
                     ToHex(digest).substr(0, 16) + "…");
   }
   RETURN_IF_ERROR(Sync(part, O_RDONLY));
-  std::lock_guard lock(mutex_);
   if (rename(part.c_str(), whole.c_str()) != 0) {
     return ErrnoStatus(errno, part + ": cannot rename it");
   }
   RETURN_IF_ERROR(Sync(folder_, O_RDONLY | O_DIRECTORY));
   const auto stamp = StampOf(whole);
   if (!stamp.ok()) return WithContext(stamp.status(), whole);
-  parts_.erase(digest);
-  whole_[digest] = {.stamp = *stamp, .used = ++uses_};
+  {
+    std::lock_guard lock(mutex_);
+    parts_.erase(digest);
+    whole_[digest] = {.stamp = *stamp, .used = ++uses_};
+  }
   WriteIndex();
   return absl::OkStatus();
 }
 
 absl::Status BrickCache::Discard(const Digest& digest) {
-  std::lock_guard lock(mutex_);
-  parts_.erase(digest);
+  {
+    std::lock_guard lock(mutex_);
+    parts_.erase(digest);
+  }
   if (unlink(PartPath(digest).c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
   return ErrnoStatus(errno, PartPath(digest) + ": cannot remove it");
 }

@@ -20,6 +20,8 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "common/brick_store.h"
 #include "common/digest.h"
@@ -28,7 +30,8 @@
 
 namespace mortar {
 
-// Thread-safe. Begin, Append, Finish and Discard are of one fetch at a time.
+// Thread-safe. Begin, Append, Finish and Discard are of one fetch at a time; they and Map touch
+// files, and nobody waits for them: the others return at once.
 class BrickCache {
  public:
   // Makes the folder where it is not there. FailedPrecondition while another process has it; errors
@@ -53,6 +56,7 @@ class BrickCache {
   absl::Status Finish(const Digest& digest);
   absl::Status Discard(const Digest& digest);
 
+  uint64_t bytes_max() const { return bytes_max_; }
   uint64_t bytes() const;  // of all files
   int hashed() const;      // bricks that Open had to hash
 
@@ -72,14 +76,22 @@ class BrickCache {
   std::unordered_map<Digest, Entry, DigestHash> ReadIndex() const;
   // Lost, it costs a hash at the next start.
   void WriteIndex() const;
+  // Forgets what was used longest ago. ResourceExhausted, and nothing is forgotten, where all of
+  // that is not enough.
   absl::Status MakeRoom(const Digest& coming, uint64_t bytes);
+  std::optional<FileStamp> StampOfWhole(const Digest& digest) const;
+  uint64_t PartBytes(const Digest& digest) const;  // 0: nothing of it is here
+  // Under mutex_:
+  absl::Status CheckRoom(const Digest& coming, uint64_t bytes) const;
+  // What CheckRoom has seen that can go: the paths of its files.
+  std::vector<std::string> Evict(const Digest& coming, uint64_t bytes);
   uint64_t BytesNow() const;
 
   const std::string folder_;
   const uint64_t bytes_max_;
   int lock_ = -1;
   int hashed_ = 0;
-  mutable std::mutex mutex_;  // guards what follows
+  mutable std::mutex mutex_;  // guards what follows; held while no file is touched
   std::unordered_map<Digest, Entry, DigestHash> whole_;
   std::unordered_map<Digest, uint64_t, DigestHash> parts_;  // bytes of each
   std::set<Digest> in_use_;

@@ -72,8 +72,8 @@ struct PartSpec {
 };
 
 // Needs: the weights have all of `part`; of a shard (`sharded`) its share, and `part` is layers
-// alone. `first_kv_layer` is the place of layers.begin among the
-// layers that share the node's KV pages.
+// alone. `first_kv_layer` is the place of layers.begin among the layers that share the node's KV
+// pages.
 Program CompilePart(const ModelConfig& config, const Weights& weights, const PartSpec& part,
                     const KvShape& kv, int first_kv_layer, bool sharded = false);
 

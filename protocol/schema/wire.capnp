@@ -33,9 +33,9 @@ struct Frame {
   # coordinator, ids below 16 are reserved. Since 1.
 
   from @0 :UInt64;
-  # The node that made the message; of a relay's `goodbye`, the node that is gone. On a direct link it
-  # must be the node that said Hello there; a relay checks the same of its own links, so that a node
-  # can vouch for nobody but itself.
+  # The node that made the message; of a relay's `goodbye`, the node that is gone. On a direct link
+  # it must be the node that said Hello there; a relay checks the same of its own links, so that a
+  # node can vouch for nobody but itself.
 
   to @1 :UInt64;
   # Whom it is for. 0: whoever reads it at the other end of this link, since the sender knows no id:
@@ -65,10 +65,10 @@ struct Frame {
     # that it leaves for another. Answered and lost as `end`. Since 1.
     goodbye @14 :Goodbye;
     alive @15 :Void;
-    # Both ends of every open link, each second, and each 0.2 s for 12 s after a frame, sent by the loop
-    # and not by the transport's thread: a node that hears nothing for five seconds, or for one within
-    # 10 s of a frame, takes the link for dead. A coordinator to a worker that an edge missed: sending
-    # shows whether its connection stands. Lost: the next one says the same. Since 1.
+    # Both ends of every open link, each second, and each 0.2 s for 12 s after rows, sent by the
+    # loop and not by the transport's thread: a node that hears nothing for five seconds, or for one
+    # within 10 s of rows, takes the link for dead. A coordinator to a worker that an edge missed:
+    # sending shows whether its connection stands. Lost: the next one says the same. Since 1.
     ended @16 :Ended;
     open @17 :Open;
     echo @18 :Echo;
@@ -137,9 +137,10 @@ struct Hello {
   # says none (no layers): it joins to fetch one, and is given no layers until it comes again with
   # it. Lost: said again. Since 1.
   version @0 :UInt32;    # of this protocol; both must be equal
-  features @1 :UInt64;   # bits that the sender has. Bit 0: routes are signed and shown, and what edge
-                         # and hop say to one another is sealed. Nodes with keys refuse one without
-                         # it, so that nobody can be talked into less; without keys it says nothing
+  features @1 :UInt64;   # bits that the sender has. Bit 0: routes are signed and shown, and what
+                         # edge and hop say to one another is sealed. Nodes with keys refuse one
+                         # without it, so that nobody can be talked into less; without keys it says
+                         # nothing
   contract @2 :Text;     # of arithmetic (docs/numerics.md), e.g. "N1"; at most 16 bytes
   role @3 :Role;
   name @4 :Text;         # for people, at most 64 bytes
@@ -147,18 +148,20 @@ struct Hello {
   endpoint @6 :Text;     # where this node can be dialled; empty: nowhere. At most 256 bytes
   key @7 :Data;          # the sender's public key (Curve25519, 32 bytes), the one that it proved to
                          # the transport; absent: links without keys
-  instance @8 :UInt64;   # drawn at its start; with a key, `from` is the hash of both (protocol/keys.h)
+  instance @8 :UInt64;   # drawn at its start; with a key, `from` is the hash of both
+                         # (protocol/keys.h)
 }
 
 struct Welcome {
-  # Whoever listens -> whoever dialled: the answer to `hello`; the link is open. Lost: the other says
-  # Hello again. Since 1.
+  # Whoever listens -> whoever dialled: the answer to `hello`; the link is open. Lost: the other
+  # says Hello again. Since 1.
   version @0 :UInt32;
   features @1 :UInt64;           # those that both ends have
   contract @2 :Text;
   statusIntervalMs @3 :UInt32;   # how often a coordinator wants `nodeStatus`; heeded from it alone
-  signer @4 :Data;               # of a coordinator with keys: the Ed25519 key that it signs routes with,
-                                 # 32 bytes. Heeded on the link that proved the coordinator's own key
+  signer @4 :Data;               # of a coordinator with keys: the Ed25519 key that it signs routes
+                                 # with, 32 bytes. Heeded on the link that proved the coordinator's
+                                 # own key
 }
 
 enum LoadPhase {
@@ -194,15 +197,16 @@ struct NodeStatus {
                                  # layer that it hosts
   headBytes @16 :UInt64;         # edge: weights that a token reads there beside layers; 0: not said
   stamp @17 :UInt64;             # of the sender's own clock; not 0: answered by `echo`
-  outline @18 :Data;             # SHA-256 of the outline that it has of its model, 32 bytes: it sends
-                                 # public bricks to whoever asks for one; absent: it sends none
+  outline @18 :Data;             # SHA-256 of the outline that it has of its model, 32 bytes: it
+                                 # sends public bricks to whoever asks for one; absent: it sends
+                                 # none
   fetches @19 :Bool;             # worker: bricks that it lists and has not hosted yet come over links
                                  # first
 }
 
 struct Echo {
-  # Coordinator -> whoever sent a `nodeStatus` with a stamp, at once: the stamp. What passed between is
-  # the sender's round trip. Lost: the next stamp is answered. Since 1.
+  # Coordinator -> whoever sent a `nodeStatus` with a stamp, at once: the stamp. What passed between
+  # is the sender's round trip. Lost: the next stamp is answered. Since 1.
   stamp @0 :UInt64;
 }
 
@@ -219,7 +223,8 @@ struct Placement {
   next @4 :UInt64;               # the node that gets this worker's rows; 0: the edge
   nextEndpoint @5 :Text;         # where it can be dialled; empty: through a relay
   nextKey @6 :Data;              # its public key, 32 bytes; absent: links without keys
-  nextOthers @7 :List(NextHop);  # replicas of `next`, at most 32: each frame names who gets its rows
+  nextOthers @7 :List(NextHop);  # replicas of `next`, at most 32: each frame names who gets its
+                                 # rows
 }
 
 struct NextHop {
@@ -230,19 +235,21 @@ struct NextHop {
 
 struct RouteRequest {
   # Edge -> coordinator, once a generation and each time that a route fails. `request` is allocated
-  # by the edge and counts up. Lost: repeated every two seconds until it is answered; the coordinator
-  # keeps a repeated one in its place, and to one of no member answers Goodbye(UNAVAILABLE): after its
-  # Welcome the edge asks again at once. It gives up 35 s after it first might have asked. Since 1.
+  # by the edge and counts up. Lost: repeated every two seconds until it is answered; the
+  # coordinator keeps a repeated one in its place, and to one of no member answers
+  # Goodbye(UNAVAILABLE): after its Welcome the edge asks again at once. It gives up 35 s after it
+  # first might have asked. Since 1.
   request @0 :UInt64;
   model @1 :ModelId;
   frontLayers @2 :Int32;
   backLayers @3 :Int32;
   positionsMax @4 :UInt32;   # the longest that this session may become
-  missed @5 :List(UInt64);   # hops of the route that the edge leaves, whose link or answer it missed;
-                             # at most 8. Of those that it granted this edge lately the coordinator
-                             # asks each, at most once a second, grants the edge no route over it before
-                             # it has heard from it again, and counts it as lost after 1 s of silence
-                             # since. A host that was not missed comes first. None: not said
+  missed @5 :List(UInt64);   # hops of the route that the edge leaves, whose link or answer it
+                             # missed; at most 8. Of those that it granted this edge lately the
+                             # coordinator asks each, at most once a second, grants the edge no route
+                             # over it before it has heard from it again, and counts it as lost after
+                             # 1 s of silence since. A host that was not missed comes first. None:
+                             # not said
 }
 
 struct Hop {
@@ -255,8 +262,9 @@ struct Hop {
 }
 
 struct RouteGrant {
-  # With keys it is signed by its coordinator, and each hop is shown what was signed (protocol/grant.h):
-  # all but the names, endpoints and bricks of hops and the model's name. Since 1.
+  # With keys it is signed by its coordinator, and each hop is shown what was signed
+  # (protocol/grant.h): all but the names, endpoints and bricks of hops and the model's name.
+  # Since 1.
   session @0 :SessionId;
   edge @1 :UInt64;
   model @2 :ModelId;
@@ -267,7 +275,8 @@ struct RouteGrant {
   rowBytesInFlightMax @7 :UInt64;
   lifetimeMs @8 :UInt64;          # from its receipt
   edgeKey @9 :Data;               # the edge's public key, 32 bytes; absent: links without keys
-  expiresMs @10 :UInt64;          # since 1970; no hop begins a session after it. 0: links without keys
+  expiresMs @10 :UInt64;          # since 1970; no hop begins a session after it. 0: links without
+                                  # keys
   signature @11 :Data;            # Ed25519, 64 bytes; absent: links without keys
 }
 
@@ -288,12 +297,13 @@ enum RowsWanted {
 }
 
 struct Envelope {
-  # Edge -> first hop -> ... -> last hop -> edge, once a step; the rows follow as a part of their own.
-  # Every frame is answered, by rows or by an empty frame: that answer is the credit for another.
-  # Epoch and step are the edge's. Lost at any hop: the deadline. Between nodes with keys it is sealed
-  # by its sender: the rows are ChaCha20-Poly1305 (RFC 8439) under a key of session and sender, the
-  # step as nonce, all fields but the tag as associated data (protocol/seal.h); a node with keys drops
-  # and counts what is not, and to a session whose key it lacks answers NeedPrefix. Since 1.
+  # Edge -> first hop -> ... -> last hop -> edge, once a step; the rows follow as a part of their
+  # own. Every frame is answered, by rows or by an empty frame: that answer is the credit for
+  # another. Epoch and step are the edge's. Lost at any hop: the deadline. Between nodes with keys
+  # it is sealed by its sender: the rows are ChaCha20-Poly1305 (RFC 8439) under a key of session and
+  # sender, the step as nonce, all fields but the tag as associated data (protocol/seal.h); a node
+  # with keys drops and counts what is not, and to a session whose key it lacks answers NeedPrefix.
+  # Since 1.
   session @0 :SessionId;
   edge @1 :UInt64;            # owner of the session; gets all answers
   step @2 :UInt64;            # the edge's; grows with each frame, resends included
@@ -310,10 +320,10 @@ struct Envelope {
 }
 
 struct Open {
-  # Edge -> every hop, where nodes have keys: when a route was granted, and again with each epoch. The
-  # session's key, drawn by the edge, in a box that the hop alone can open. A hop keeps it for the edge
-  # whose link brought it, 64 for one edge and 4,096 in all, until the session begins and ends. Lost:
-  # the hop answers NeedPrefix to the first frame. Since 1.
+  # Edge -> every hop, where nodes have keys: when a route was granted, and again with each epoch.
+  # The session's key, drawn by the edge, in a box that the hop alone can open. A hop keeps it for
+  # the edge whose link brought it, 64 for one edge and 4,096 in all, until the session begins and
+  # ends. Lost: the hop answers NeedPrefix to the first frame. Since 1.
   #
   # A hop takes the key when the grant is signed by a coordinator that welcomed it, has not expired,
   # names the hop, the layers that it hosts and this edge, and `seal` is made with the edge's key.
@@ -336,15 +346,16 @@ struct StepRef {
   session @0 :SessionId;
   epoch @1 :UInt32;
   step @2 :UInt64;
-  seal @3 :Data;   # between nodes with keys, 16 bytes over the whole message, made with the sender's key
-                   # of the session (protocol/seal.h). Absent from who has no such key: below
+  seal @3 :Data;   # between nodes with keys, 16 bytes over the whole message, made with the
+                   # sender's key of the session (protocol/seal.h). Absent from who has no such key:
+                   # below
 }
 
-# Between nodes with keys `end`, `cancel`, `needPrefix`, `needRoute`, `rejected` and `ended` are sealed
-# by their sender, and one with a seal that is not his is dropped and counted. Without a seal are heeded:
-# `needPrefix`, as the question for a session's key: the edge sends `open` again to that hop, at most
-# eight times an epoch, and nothing else; `needRoute` of a node that is no hop of the route: a relay
-# cannot deliver. Everything else without a seal is dropped and counted.
+# Between nodes with keys `end`, `cancel`, `needPrefix`, `needRoute`, `rejected` and `ended` are
+# sealed by their sender, and one with a seal that is not his is dropped and counted. Without a seal
+# are heeded: `needPrefix`, as the question for a session's key: the edge sends `open` again to that
+# hop, at most eight times an epoch, and nothing else; `needRoute` of a node that is no hop of the
+# route: a relay cannot deliver. Everything else without a seal is dropped and counted.
 
 struct NeedPrefix {
   # Worker -> edge: the frame begins after what the worker has; nothing was applied. The edge goes
@@ -362,9 +373,9 @@ struct Rejected {
 }
 
 struct Ended {
-  # Worker -> edge: the answer to `end` and `cancel` of a session that it has: what it sent on for it,
-  # as handed to the transport, and how long the batches took that had frames of it, in ns, at most
-  # 2^63 - 1. Lost: the edge waits a second for it, and its figures have a gap. Since 1.
+  # Worker -> edge: the answer to `end` and `cancel` of a session that it has: what it sent on for
+  # it, as handed to the transport, and how long the batches took that had frames of it, in ns, at
+  # most 2^63 - 1. Lost: the edge waits a second for it, and its figures have a gap. Since 1.
   session @0 :SessionId;
   frames @1 :UInt64;
   bytes @2 :UInt64;
@@ -375,11 +386,11 @@ struct Ended {
 
 struct Goodbye {
   # Worker, edge or relay -> coordinator: it leaves. Anybody -> whoever said something on a link:
-  # refused, or unknown there. Relay or coordinator, in the name of a node whose link it lost -> those
-  # whose messages it forwarded there; with PERMISSION_DENIED, of a node whose key was revoked -> all
-  # members, who close their links to it. UNAVAILABLE: say Hello (again); any other code: do not. A
-  # coordinator that ends says nothing: its members see the connection go. Lost: a connection that is
-  # gone, or five seconds of silence, say the same. Since 1.
+  # refused, or unknown there. Relay or coordinator, in the name of a node whose link it lost ->
+  # those whose messages it forwarded there; with PERMISSION_DENIED, of a node whose key was revoked
+  # -> all members, who close their links to it. UNAVAILABLE: say Hello (again); any other code: do
+  # not. A coordinator that ends says nothing: its members see the connection go. Lost: a connection
+  # that is gone, or five seconds of silence, say the same. Since 1.
   status @0 :Status;
 }
 
@@ -390,28 +401,29 @@ struct BrickSource {
 }
 
 struct Sources {
-  # Coordinator -> worker: the answer to `sourcesRequest`. Which model the cluster has, what names its
-  # outline (the header of its file, its tensors and the digests of its bricks: engine/brick/outline.h)
-  # and who has that outline too. No layers in the model: nobody has said yet. Lost: asked again.
-  # Since 1.
+  # Coordinator -> worker: the answer to `sourcesRequest`. Which model the cluster has, what names
+  # its outline (the header of its file, its tensors and the digests of its bricks:
+  # engine/brick/outline.h) and who has that outline too. No layers in the model: nobody has said
+  # yet. Lost: asked again. Since 1.
   model @0 :ModelId;
   outline @1 :Data;                # SHA-256, 32 bytes; absent: no node has one
   nodes @2 :List(BrickSource);     # at most 16
 }
 
 struct BrickRequest {
-  # Worker -> any worker or edge that has the cluster's outline: bytes [offset, offset + length) of a
-  # public brick, or of the outline. At most four of one node wait for their answers. Answered by
-  # `brickChunk`. Lost: after five seconds without a chunk another node is asked for the rest. Since 1.
+  # Worker -> any worker or edge that has the cluster's outline: bytes [offset, offset + length) of
+  # a public brick, or of the outline. At most four of one node wait for their answers. Answered by
+  # `brickChunk`. Lost: after five seconds without a chunk another node is asked for the rest.
+  # Since 1.
   digest @0 :Data;     # SHA-256 of the brick, 32 bytes
   offset @1 :UInt64;
   length @2 :UInt32;   # at most 65,536; less comes at the brick's end alone
 }
 
 struct BrickChunk {
-  # The answer to `brickRequest`: the bytes, or why there are none. NOT_FOUND: this node does not have
-  # the brick, or it is private; RESOURCE_EXHAUSTED: it has enough to send now, ask again after a
-  # second. What came is trusted when the whole brick has the digest, and not before. Lost: as
+  # The answer to `brickRequest`: the bytes, or why there are none. NOT_FOUND: this node does not
+  # have the brick, or it is private; RESOURCE_EXHAUSTED: it has enough to send now, ask again after
+  # a second. What came is trusted when the whole brick has the digest, and not before. Lost: as
   # `brickRequest`. Since 1.
   digest @0 :Data;
   offset @1 :UInt64;

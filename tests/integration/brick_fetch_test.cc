@@ -206,7 +206,8 @@ TEST_F(BrickFetchTest, AFolderThatIsTooSmallIsSaidToWhoeverAsks) {
   const ProgramResult result = Edge(AskTiny());
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.err, HasSubstr("could not load layers [1, 7)"));
-  EXPECT_THAT(result.err, HasSubstr("it may have 2097152"));
+  // Beside the outline, of 2 MiB.
+  EXPECT_THAT(result.err, HasSubstr("--brick-cache-size leaves 209"));
 }
 
 TEST_F(BrickFetchTest, MistakesInItsFlagsAreSaid) {

@@ -158,42 +158,52 @@ def say(text):
 
 
 def measure_cases(options, folder):
-    """(rows, lines of the table) of the cases that were asked for, each printed when it is done."""
-    rows, lines = [], []
+    """(rows, lines of the table, errors) of the cases that were asked for, each printed when it is
+    done. One that fails loses no other."""
+    rows, lines, errors = [], [], []
     cases = Cases(options, folder, say)
     for name in options.cases:
         if name == "speed":
             continue
         print(f"case {name}", file=sys.stderr)
-        measured = CASES[name](cases)
+        try:
+            measured = CASES[name](cases)
+        except (Failed, NoLimits) as failed:
+            errors.append(f"{name}: {failed}")
+            print(f"error: {errors[-1]}", file=sys.stderr)
+            continue
         new = network_table.case_lines(measured, time.strftime("%Y-%m-%d"), os.getloadavg()[0])
         print("\n".join(new), flush=True)
         rows += measured
         lines += new
-    return rows, lines
+    return rows, lines, errors
 
 
 def main():
     options = parse()
     # So that all programs are ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    speed, missed = None, []
+    speed, missed, errors = None, [], []
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            if "speed" in options.cases:
+        if "speed" in options.cases:
+            try:
                 results = Bench(options, folder).measure()
                 speed = network_table.page(options, results)
                 print("\n".join(speed))
                 missed += [what for what, _, _, holds in network_table.bars(results) if not holds]
-            rows, lines = measure_cases(options, folder)
-        except (Failed, NoLimits) as failed:
-            sys.exit(f"error: {failed}")
+            except (Failed, NoLimits) as failed:
+                errors.append(f"speed: {failed}")
+                print(f"error: {errors[-1]}", file=sys.stderr)
+        rows, lines, failed_cases = measure_cases(options, folder)
+        errors += failed_cases
     missed += [f"{row.case}: {row.what}" for row in rows if not row.holds]
     if options.write:
         network_table.write("docs/benchmarks-network.md", speed, lines)
     for what in missed:
         print(f"error: missed: {what}", file=sys.stderr)
-    return 1 if missed else 0
+    for error in errors:
+        print(f"error: {error}", file=sys.stderr)
+    return 1 if missed or errors else 0
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ SLOWEST_MIN = 0.5  # of the median session
 ONE_PROCESS_MIN = 0.97
 BATCH = 16
 EDGE_MEMORY = 1_000_000_000  # bytes: the 1 GB of the bar
+# What the edge's group may have: more than the bar, so that an edge that needs more shows it.
+EDGE_LIMIT = EDGE_MEMORY * 105 // 100
 PREDICTED_MIN = 0.9
 EDGE_SECONDS = 120  # for sixteen tokens
 LLAMA_SECONDS = 60  # for eight, in so much memory
@@ -78,6 +80,14 @@ def shares(sessions):
     each = [1000 * (len(one["at_ms"]) - 1) / (one["at_ms"][-1] - one["at_ms"][0])
             for one in sessions]
     return 1000 * counted / (end - begin), each
+
+
+def memory_row(outcome):
+    """Of an edge in a group that may have more than the bar: what the kernel would have pushed out
+    there counts too."""
+    return Row("small-edge", "most memory of the edge, with the pages of files that it read",
+               f"{outcome.peak / 1e6:.0f} MB, {outcome.resident / 1e6:.0f} MB its own",
+               "≤ 1000 MB", outcome.peak <= EDGE_MEMORY)
 
 
 class Cases:
@@ -268,9 +278,9 @@ class Cases:
             network.load(edge, ["-c", "512", "-f", prompt])
             forget_pages(path)
             outcome = run_limited(network.edge_command(edge, 16, ["-c", "512", "-f", prompt]),
-                                  EDGE_MEMORY, EDGE_SECONDS)
+                                  EDGE_LIMIT, EDGE_SECONDS)
         if outcome.code != 0:
-            raise Failed(f"the edge in {EDGE_MEMORY} bytes: {outcome.describe()}")
+            raise Failed(f"the edge in {EDGE_LIMIT} bytes: {outcome.describe()}")
         answer = json.loads(outcome.out)
         self.check(LLAMA_7B, prompt, answer["tokens"])
         ms = 1000 / answer["timings"]["decode_tok_s"]
@@ -285,10 +295,8 @@ class Cases:
                     "over the predicted ones",
                     f"{ratio:.2f} ({ms:.0f} ms per token, {predicted:.0f} predicted from "
                     f"{bench['gb_s']:.1f} GB/s)", f"≥ {PREDICTED_MIN:g}", ratio >= PREDICTED_MIN),
-                Row("small-edge", "most memory of the edge, with the pages of files that it read",
-                    f"{outcome.peak / 1e6:.0f} MB, {outcome.resident / 1e6:.0f} MB its own",
-                    "≤ 1000 MB", outcome.peak <= EDGE_MEMORY and outcome.killed == 0),
-                Row("small-edge", "llama.cpp in the same 1 GB", peer.describe(), "cannot run",
+                memory_row(outcome),
+                Row("small-edge", "llama.cpp in 1 GB", peer.describe(), "cannot run",
                     peer.code != 0)]
 
     def plan(self, path, gb_s):

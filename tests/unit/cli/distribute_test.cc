@@ -96,6 +96,31 @@ TEST_F(DistributeTest, AModelWithAPrivateBrickIsNotSent) {
   EXPECT_EQ(root.bytes(), 0u);
 }
 
+// Stands still for an hour at its third look; then the others go on too.
+class SuspendedClock final : public Clock {
+ public:
+  explicit SuspendedClock(std::function<void()> back) : back_(std::move(back)) {}
+  Time Now() const override {
+    if (++looks_ == 3) now_ += std::chrono::hours(1);
+    if (looks_ == 5) back_();
+    return now_;
+  }
+
+ private:
+  const std::function<void()> back_;
+  mutable int looks_ = 0;
+  mutable Time now_{};
+};
+
+TEST_F(DistributeTest, AJobThatWasSuspendedGoesOn) {
+  const SuspendedClock clock([this] { mpi_.LetGo(); });
+  mpi_.Hold();
+  MpiBroadcast broadcast(mpi_.functions(), mpi_.job(1), clock, [] { return absl::OkStatus(); });
+  uint8_t byte = 0;
+  const absl::Status came = broadcast.Share({&byte, 1});
+  EXPECT_TRUE(came.ok()) << came;
+}
+
 TEST_F(DistributeTest, WhatDoesNotComeIsGivenUpAndASignalIsHeeded) {
   mpi_.Hold();
   EXPECT_THAT(Message(Take({1, 2}).status()), HasSubstr("has not come within 60 s"));

@@ -17,6 +17,19 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
+TEST(EdgeRefusals, EachCounterOfWhatIsRefusedIsShownOnce) {
+  const EdgeCounters counters{.frames = 1000,
+                              .old_answers = 1,
+                              .broken_answers = 20,
+                              .broken_seals = 300,
+                              .keys_again = 4000,
+                              .bad_grants = 50000,
+                              .retries = 1000,
+                              .unexpected = 600000};
+  EXPECT_EQ(Total(RefusalsOf(counters)), 650321u);
+  EXPECT_EQ(ToText(RefusalsOf(EdgeCounters{.bad_grants = 2})), "bad_grants=2");
+}
+
 TEST_F(EdgeTables, ADeadlineRetriesAndEveryThirdTimeAsksForANewRoute) {
   Submit(RequestOf(5));
   Admit(0, 1);

@@ -224,14 +224,15 @@ TEST(BrickServe, BoundsWhatWaitsForEachReaderAndHowManyThereAre) {
   EXPECT_FALSE(Ask(state, now, kFetcher, {Named(1), 0, 10}, 10).has_value());
 }
 
-TEST(BrickServe, AFileThatChangedIsARefusalWithItsReason) {
+TEST(BrickServe, AFileThatChangedIsARefusalThatNamesNoFile) {
   ServeState state;
   EXPECT_FALSE(Ask(state, Time{}, kFetcher, {Named(1), 0, 10}, 10).has_value());
   ASSERT_NE(StartRead(state), nullptr);
-  const Outgoing out = EndRead(state, FailedPrecondition("was written to"), {});
+  const Outgoing out = EndRead(state, FailedPrecondition("/home/me/m.gguf: was written to"), {});
   const auto& chunk = std::get<BrickChunk>(out.message);
   EXPECT_TRUE(chunk.bytes.empty());
-  EXPECT_EQ(Message(chunk.status), "was written to");
+  EXPECT_TRUE(absl::IsFailedPrecondition(chunk.status));
+  EXPECT_EQ(Message(chunk.status), "this node cannot read the brick");
 }
 
 }  // namespace

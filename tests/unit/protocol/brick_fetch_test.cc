@@ -276,6 +276,113 @@ TEST_F(BrickFetchTest, AWrongDigestOfAMixtureBlamesNobodyAndStartsAnew) {
   EXPECT_EQ(asked[0].offset, 0u);
 }
 
+// A and B, each with half of a brick of two pieces, which are wrong together; it is begun anew.
+class AloneTest : public BrickFetchTest {
+ protected:
+  AloneTest() {
+    WantOne(kTotal);
+    OpenFrom({kA, kB});
+    Turn();
+    Give(ChunkCame{kA, ChunkAt(0, kTotal)});
+    DoJob(FetchJob::kWrite);
+    Silence();
+    EXPECT_EQ(state_.source, kB);
+    Give(ChunkCame{kB, ChunkAt(kChunk, kTotal)});
+    DoJob(FetchJob::kWrite);
+    DoJob(FetchJob::kClose, DataLoss("its bytes have the digest 00"));
+    EXPECT_TRUE(state_.alone);
+    OpenAgain();
+  }
+  void OpenAgain() {
+    EXPECT_TRUE(state_.anew) << "nothing that is here is trusted";
+    DoJob(FetchJob::kOpen);
+    Turn();
+    EXPECT_EQ(state_.have, 0u);
+  }
+  void Silence() {
+    now_ += kBrickChunkWaitMax + milliseconds(1);
+    Turn();
+  }
+  // The first half from whoever is asked.
+  NodeId HalfCame() {
+    const NodeId from = state_.source;
+    Give(ChunkCame{from, ChunkAt(0, kTotal)});
+    DoJob(FetchJob::kWrite);
+    return from;
+  }
+  static constexpr uint64_t kTotal = 2 * kChunk;
+};
+
+TEST_F(AloneTest, WhoeverFallsSilentInItsMidstIsLeftAndAnotherBeginsAnew) {
+  const NodeId first = HalfCame();
+  now_ += kBrickChunkWaitMax + milliseconds(1);
+  Turn();
+  OpenAgain();
+  EXPECT_NE(state_.source, first);
+  EXPECT_NE(state_.source, kNoNode);
+}
+
+TEST_F(AloneTest, ABusyNodeIsWaitedForAndNobodyElseIsAskedForTheRest) {
+  const NodeId first = HalfCame();
+  Give(ChunkCame{first, {.digest = Named(1), .status = ResourceExhausted("sends to four")}});
+  EXPECT_TRUE(Turn().empty());
+  EXPECT_EQ(state_.source, kNoNode);
+  now_ += kBrickSourceRest;
+  const auto asked = Turn();
+  EXPECT_EQ(state_.source, first);
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_EQ(asked[0].offset, kChunk);
+}
+
+TEST_F(AloneTest, OneThatIsGoneWhileItRestsIsNotWaitedFor) {
+  const NodeId first = HalfCame();
+  Give(ChunkCame{first, {.digest = Named(1), .status = ResourceExhausted("sends to four")}});
+  const NodeId other = first == kA ? kB : kA;
+  Give(SourcesCame{{{.node = other, .endpoint = ""}}});
+  OpenAgain();
+  now_ += kBrickSourceRest;  // it was silent before
+  Turn();
+  EXPECT_EQ(state_.source, other);
+}
+
+TEST_F(AloneTest, WrongBytesOfTheOneAreItsOwn) {
+  const NodeId one = HalfCame();
+  Give(ChunkCame{one, ChunkAt(kChunk, kTotal)});
+  DoJob(FetchJob::kWrite);
+  DoJob(FetchJob::kClose, DataLoss("its bytes have the digest 00"));
+  ASSERT_EQ(state_.to_report.size(), 1u);
+  EXPECT_EQ(state_.to_report[0].node, one);
+}
+
+TEST_F(AloneTest, SoManyAttemptsWithoutAnEndAreAFailure) {
+  for (int attempts = 2; attempts < kBrickAttemptsMax; ++attempts) {
+    HalfCame();
+    Silence();
+    OpenAgain();
+  }
+  HalfCame();
+  Silence();
+  EXPECT_EQ(state_.phase, FetchPhase::kFailed);
+  EXPECT_THAT(Message(state_.failure), HasSubstr("did not come whole in 3 attempts"));
+  EXPECT_THAT(Message(state_.failure), HasSubstr("it sends nothing"));
+}
+
+TEST_F(BrickFetchTest, ANodeThatIsBusyForEverIsAFailureAfterAll) {
+  WantOne(kChunk);
+  OpenFrom({kA});
+  Turn();
+  const Time start = now_;
+  while (state_.phase == FetchPhase::kAsking && now_ - start < 2 * kBrickBusyMax) {
+    Give(ChunkCame{kA, {.digest = Named(1), .status = ResourceExhausted("sends to four")}});
+    now_ += kBrickSourceRest;
+    Turn();
+  }
+  EXPECT_EQ(state_.phase, FetchPhase::kFailed);
+  EXPECT_THAT(Message(state_.failure), HasSubstr("sends to four"));
+  EXPECT_GE(now_ - start, kBrickBusyMax);
+  EXPECT_LT(now_ - start, kBrickBusyMax + 2 * kBrickStallMax);
+}
+
 TEST_F(BrickFetchTest, NoByteForLongIsAFailureWithTheLastReason) {
   WantOne(kChunk);
   OpenFrom({kA});

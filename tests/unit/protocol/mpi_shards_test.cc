@@ -135,6 +135,15 @@ TEST_F(MpiShardsTest, TheLeaderHearsHowEachHasLoaded) {
   EXPECT_TRUE(At(0).failure().ok());  // its caller reports it
 }
 
+TEST_F(MpiShardsTest, NoAnswerIsLeftForTheNextLoad) {
+  ASSERT_TRUE(At(1).Answer(ResourceExhausted("no memory for it")));
+  ASSERT_TRUE(At(2).Answer(ResourceExhausted("none either")));
+  EXPECT_EQ(Message(At(0).Answers()), "rank 3: no memory for it");
+  ASSERT_TRUE(At(1).Answer(absl::OkStatus()));
+  ASSERT_TRUE(At(2).Answer(absl::OkStatus()));
+  EXPECT_TRUE(At(0).Answers().ok());
+}
+
 TEST_F(MpiShardsTest, AJobThatWasSuspendedAsAWholeGoesOn) {
   const SuspendedClock clock([this] {
     mpi_.Put(3, 2, kShardGather, "x");

@@ -11,8 +11,23 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// Of two nodes with a clock that the test moves, so that silence has its exact length.
-class WatchedLinks : public ZmqLinks {
+// Nodes with a clock that the test moves, so that silence has its exact length.
+class StillLinks : public ZmqLinks {
+ protected:
+  void StartStill(Node& node, ZmqOptions options) {
+    auto transport = ZmqTransport::Create(std::move(options), {still_, log_, pool_});
+    ASSERT_TRUE(transport.ok()) << transport.status();
+    node.transport = *std::move(transport);
+  }
+  static void PollAll(Node& node) {
+    while (auto incoming = node.transport->Poll()) node.got.push_back(*std::move(incoming));
+  }
+
+  ManualClock still_;
+};
+
+// Of two nodes.
+class WatchedLinks : public StillLinks {
  protected:
   WatchedLinks() {
     StartStill(a_, {.self = kA, .card = Card("a")});
@@ -20,11 +35,6 @@ class WatchedLinks : public ZmqLinks {
     a_.transport->Introduce({kB, b_.transport->endpoint()});
     EXPECT_TRUE(Until({&a_, &b_}, [&] { return a_.transport->IsDirect(kB); }));
     b_.got.clear();
-  }
-  void StartStill(Node& node, ZmqOptions options) {
-    auto transport = ZmqTransport::Create(std::move(options), {still_, log_, pool_});
-    ASSERT_TRUE(transport.ok()) << transport.status();
-    node.transport = *std::move(transport);
   }
   void FrameCrosses() {
     b_.got.clear();
@@ -35,21 +45,43 @@ class WatchedLinks : public ZmqLinks {
   void OnlyATurns(Duration time) {
     for (const Time end = still_.Now() + time; still_.Now() < end;) {
       still_.Advance(milliseconds(50));
-      while (auto incoming = a_.transport->Poll()) a_.got.push_back(*std::move(incoming));
+      PollAll(a_);
     }
   }
   void BothTurn(Duration time) {
     for (const Time end = still_.Now() + time; still_.Now() < end;) {
       still_.Advance(milliseconds(50));
-      for (Node* node : {&a_, &b_}) {
-        while (auto incoming = node->transport->Poll()) node->got.push_back(*std::move(incoming));
-      }
+      for (Node* node : {&a_, &b_}) PollAll(*node);
       std::this_thread::sleep_for(milliseconds(10));  // the sockets' own time
     }
   }
   bool Missed() const { return a_.Got<Goodbye>(kB) != nullptr; }
+};
 
-  ManualClock still_;
+// Of an edge and a worker whose only way to one another is a coordinator that forwards.
+class ForwardedLinks : public StillLinks {
+ protected:
+  ForwardedLinks() {
+    StartStill(coordinator_, {.self = kCoordinatorNode,
+                              .card = {.role = Role::kCoordinator, .name = "coordinator"},
+                              .listen = kLoopback,
+                              .forwards = true,
+                              .members = true});
+    JoinStill(a_, kA);
+    JoinStill(b_, kB);
+  }
+  void JoinStill(Node& node, NodeId id) {
+    StartStill(
+        node,
+        {.self = id, .card = Card(ToString(id)), .upstream = coordinator_.transport->endpoint()});
+    ASSERT_TRUE(Until({&node, &coordinator_}, [&] {
+      (void)node.transport->Send(kCoordinatorNode, Card(ToString(id)));
+      return coordinator_.Got<Hello>(id) != nullptr;
+    }));
+    ASSERT_TRUE(coordinator_.transport->Send(id, Welcome{}).ok());
+    ASSERT_TRUE(
+        Until({&node, &coordinator_}, [&] { return node.transport->UpstreamStatus().ok(); }));
+  }
 };
 
 TEST_F(WatchedLinks, SilenceEndsALinkThatCarriedAFrameWithinASecond) {
@@ -90,6 +122,27 @@ TEST_F(WatchedLinks, BothEndsShowLifeWhileTheyAreWatchedAndAfterwards) {
   FrameCrosses();
   BothTurn(kWatchedFor + seconds(3));
   EXPECT_FALSE(Missed()) << a_.Reason(kB);
+}
+
+// As the last worker of a route answers the pieces of a prompt whose rows came to it directly: the
+// coordinator forwards no rows for it, and says Alive each second as to anybody.
+TEST_F(ForwardedLinks, AnswersWithoutRowsAreNoReasonToMissWhoeverForwardsThem) {
+  Activation answer;
+  answer.envelope = {.edge = kA, .step = 3, .flags = kFlagAnswer};
+  Time answered = still_.Now();
+  for (const Time end = still_.Now() + seconds(5); still_.Now() < end;) {
+    still_.Advance(milliseconds(70));  // no divisor of a second: signs of life come a little late
+    if (still_.Now() - answered >= milliseconds(200)) {
+      answered = still_.Now();
+      ASSERT_TRUE(b_.transport->Send(kA, answer).ok());
+    }
+    for (Node* node : {&coordinator_, &a_, &b_}) PollAll(*node);
+    std::this_thread::sleep_for(milliseconds(10));  // the sockets' own time
+  }
+  EXPECT_NE(a_.Got<Activation>(kB), nullptr);
+  EXPECT_EQ(b_.Reason(kCoordinatorNode), "no Goodbye");
+  EXPECT_EQ(a_.Reason(kCoordinatorNode), "no Goodbye");
+  EXPECT_TRUE(b_.transport->UpstreamStatus().ok());
 }
 
 TEST_F(WatchedLinks, WhoeverStoodStillItselfJudgesNobody) {

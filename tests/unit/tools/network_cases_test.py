@@ -1,13 +1,19 @@
 # Goal: what is said of sessions that share follows from when their tokens came, each bar can be
 # missed, and a page keeps what was not measured anew.
+import contextlib
+import io
 import os
 import sys
 import tempfile
+import types
 import unittest
+import unittest.mock
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "..", "tools", "dev"))
+import network
 import network_cases
 import network_table
+from memory_limit import Outcome
 from network_cluster import Failed
 from network_table import Row
 
@@ -45,6 +51,30 @@ class Shares(unittest.TestCase):
     def test_sessions_one_after_the_other_are_no_more_than_one(self):
         total, _ = network_cases.shares([session(0.0, [10.0] * 99), session(1000.0, [10.0] * 99)])
         self.assertLess(total, 101)
+
+
+class Memory(unittest.TestCase):
+    def row(self, peak):
+        return network_cases.memory_row(Outcome(0, "", "", peak, 500_000_000, 0, 60))
+
+    def test_an_edge_that_ends_well_and_needs_more_than_the_bar_misses_it(self):
+        self.assertTrue(self.row(1_000_000_000).holds)
+        self.assertFalse(self.row(1_000_000_001).holds)
+        self.assertGreater(network_cases.EDGE_LIMIT, network_cases.EDGE_MEMORY)
+
+
+class Failing(unittest.TestCase):
+    def test_a_case_that_fails_loses_no_other(self):
+        def fails(_):
+            raise Failed("no answer")
+        row = Row("good", "one", "1.0", "≤ 2", True)
+        cases = {"bad": fails, "good": lambda _: [row]}
+        options = types.SimpleNamespace(cases=["bad", "good"])
+        with unittest.mock.patch.object(network, "CASES", cases), \
+                unittest.mock.patch.object(network, "Cases", lambda *_: None), \
+                contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            rows, lines, errors = network.measure_cases(options, "")
+        self.assertEqual((rows, len(lines), errors), ([row], 1, ["bad: no answer"]))
 
 
 class Texts(unittest.TestCase):

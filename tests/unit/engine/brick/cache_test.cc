@@ -2,12 +2,17 @@
 // forgetting what was used longest ago, goes on where a fetch ended, and hashes nothing twice.
 #include "engine/brick/cache.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <future>
+#include <thread>
 
 #include "engine/brick/digest.h"
 
@@ -146,6 +151,78 @@ TEST_F(BrickCacheTest, MoreThanItMayHaveIsRefusedWithTheNumbers) {
   ASSERT_TRUE(cache->Begin(unknown, 0).ok());
   EXPECT_TRUE(absl::IsResourceExhausted(cache->Append(unknown, 0, Filled(3))));
   EXPECT_TRUE(cache->Find(in_use).has_value());
+}
+
+TEST_F(BrickCacheTest, WhatCanNeverFitCostsNothingThatIsHere) {
+  const auto cache = Open(2500);
+  const Digest in_use = Put(*cache, Filled(1));
+  const Digest other = Put(*cache, Filled(2));
+  cache->Keep({in_use});
+  for (const uint64_t bytes : {uint64_t{1501}, uint64_t{1} << 40, ~uint64_t{0}}) {
+    const auto begun = cache->Begin(DigestOf(Filled(3)), bytes);
+    EXPECT_TRUE(absl::IsResourceExhausted(begun.status())) << bytes;
+  }
+  EXPECT_TRUE(cache->Find(other).has_value());
+  EXPECT_TRUE(std::filesystem::exists(FileOf(other, ".brick")));
+  EXPECT_TRUE(cache->Begin(DigestOf(Filled(3)), 1500).ok());
+  EXPECT_FALSE(cache->Find(other).has_value());
+}
+
+TEST_F(BrickCacheTest, ABegunOneWhoseFileIsAnotherBeginsAnew) {
+  const auto cache = Open();
+  const std::vector<uint8_t> bytes = Filled(3);
+  const Digest digest = DigestOf(bytes);
+  ASSERT_TRUE(cache->Begin(digest, 1000).ok());
+  ASSERT_TRUE(cache->Append(digest, 0, std::span(bytes).first(300)).ok());
+  std::filesystem::resize_file(FileOf(digest, ".part"), 200);
+  EXPECT_EQ(cache->Begin(digest, 1000)->bytes, 0u);
+  ASSERT_TRUE(cache->Append(digest, 0, std::span(bytes).first(300)).ok());
+  std::filesystem::remove(FileOf(digest, ".part"));
+  EXPECT_EQ(cache->Begin(digest, 1000)->bytes, 0u);
+  EXPECT_EQ(cache->bytes(), 0u);
+}
+
+TEST_F(BrickCacheTest, ABrickThatCannotBeReadIsSaidAndStays) {
+  const Digest digest = DigestOf(Filled(1));
+  std::filesystem::create_directories(FileOf(digest, ".brick"));  // no file: cannot be read
+  const auto cache = BrickCache::Open(folder_ + "/a", 1 << 20);
+  EXPECT_THAT(Message(cache.status()), HasSubstr(FileOf(digest, ".brick")));
+  EXPECT_TRUE(std::filesystem::exists(FileOf(digest, ".brick")));
+}
+
+TEST_F(BrickCacheTest, OtherFilesOfTheFolderAreNotLookedAtAndHalfWrittenIndexesGo) {
+  Digest digest;
+  {
+    const auto cache = Open();
+    digest = Put(*cache, Filled(1));
+  }
+  std::ofstream(folder_ + "/a/index.abcdef") << "half";
+  std::filesystem::create_symlink("nowhere", folder_ + "/a/a link to nothing");
+  const auto cache = Open();
+  ASSERT_NE(cache, nullptr);
+  EXPECT_EQ(cache->hashed(), 0);
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/a/index.abcdef"));
+}
+
+// A brick of a gigabyte is hashed and synced for seconds; a file that nobody writes to stands for
+// it: opening it waits, as a slow disk does.
+TEST_F(BrickCacheTest, NobodyWaitsForItsFiles) {
+  const auto cache = Open();
+  const Digest here = Put(*cache, Filled(1));
+  const Digest slow = DigestOf(Filled(2));
+  ASSERT_TRUE(cache->Begin(slow, 1000).ok());
+  const std::string path = FileOf(slow, ".part");
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  std::thread job([&] { (void)cache->Append(slow, 0, Filled(2)); });  // until somebody reads it
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  const auto loop = std::async(std::launch::async, [&] {
+    cache->Keep({here});
+    return cache->Find(here).has_value();
+  });
+  EXPECT_EQ(loop.wait_for(std::chrono::seconds(5)), std::future_status::ready);
+  const int reader = open(path.c_str(), O_RDONLY | O_NONBLOCK);
+  job.join();
+  close(reader);
 }
 
 TEST_F(BrickCacheTest, AFileThatWasChangedIsHashedAnewAndGoesWhenItIsAnother) {
