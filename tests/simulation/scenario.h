@@ -38,6 +38,13 @@ struct Fault {
   int factor = 1;        // kSlow, kForge, kFlood
 };
 
+// From then on a worker says another speed of itself.
+struct SpeedChange {
+  Duration at{};
+  int worker = 0;  // of them, from 0
+  double ns_per_byte = 0;
+};
+
 struct ScenarioRequest {
   Duration at{};
   int edge = 0;
@@ -54,6 +61,10 @@ struct Scenario {
   int back = 2;
   int n_parallel = 2;
   int worker_kv_positions = 2048;
+  // Of a byte of weights, as each worker says it; empty: nobody says any, and layers lie evenly.
+  std::vector<double> ns_per_byte{};
+  std::vector<SpeedChange> speed_changes{};  // in the order of time
+  int layers_that_fit = 0;  // in the memory that each worker says it has, where speeds are said
   int guesses = 0;       // at most so many a step
   bool sealed = false;   // nodes have keys
   bool relayed = false;  // links between edges and workers lead through a relay
@@ -69,6 +80,7 @@ struct Scenario {
   std::vector<ScenarioRequest> requests{};
   std::vector<Fault> faults{};
 
+  bool measured() const { return !ns_per_byte.empty(); }
   int n_nodes() const { return 1 + n_edges + n_workers; }
   Duration quiet() const;  // when the last fault is over
 };

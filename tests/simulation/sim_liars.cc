@@ -2,7 +2,7 @@
 
 #include <limits>
 
-#include "tests/integration/embedded_cluster.h"
+#include "tests/simulation/sim_nodes.h"
 
 namespace mortar {
 namespace {
@@ -172,7 +172,7 @@ void LyingWorker::Step(Time now) {
   }
   if (said_ && now - *said_ < kStatusInterval) return;
   said_ = now;
-  status_.bricks = TinyBricksOf(model_);
+  status_.bricks = SimBricksOf(model_);
   Send(status_);
 }
 

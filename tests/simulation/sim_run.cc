@@ -72,6 +72,11 @@ class Run {
       if (fault.kind == FaultKind::kClockJump) continue;
       due_.emplace(fault.at + fault.lasts, [this, fault] { End(fault); });
     }
+    for (const SpeedChange& change : s_.speed_changes) {
+      due_.emplace(change.at, [this, change] {
+        speeds_[static_cast<size_t>(change.worker)] = change.ns_per_byte;
+      });
+    }
     // What a bad network takes is over with the last fault, or answers have no time to end in.
     due_.emplace(s_.quiet(), [this] { network_.Calm(); });
   }
@@ -84,6 +89,8 @@ class Run {
   void End(const Fault& fault);
   void Separate(const Fault& fault);
   void KillNode(const Fault& fault);
+  void SaySpeed(NodeId from, AnyMessage& message) const;
+  void Count(NodeId from, NodeId to, const AnyMessage& message);
   void Misbehave();
   void Submit();
   void TakeOutputs();
@@ -109,6 +116,8 @@ class Run {
   SimNodes nodes_;
   std::vector<Asked> asked_;
   std::multimap<Duration, std::function<void()>> due_;
+  std::vector<double> speeds_ = s_.ns_per_byte;  // of the workers, by now
+  std::map<int, int> slow_;                      // nodes, by how much
   std::set<int> lying_;
   int forge_ = 0;  // messages a burst, while it lasts
   int flood_ = 0;
@@ -121,7 +130,9 @@ class Run {
 };
 
 SimOptions Run::WithHooks(SimOptions options, bool trace) {
-  options.tamper = [this](NodeId from, NodeId, AnyMessage& message) {
+  options.tamper = [this](NodeId from, NodeId to, AnyMessage& message) {
+    SaySpeed(from, message);
+    Count(from, to, message);
     checker_.Sent(from, message);
     for (const int node : lying_) {
       if (nodes_.id(node) == from && random_() % 4 == 0) SpoilOne(random_, message);
@@ -136,6 +147,32 @@ SimOptions Run::WithHooks(SimOptions options, bool trace) {
     };
   }
   return options;
+}
+
+// In place of a worker's meter, which finds that no time passes while a job computes here.
+void Run::SaySpeed(NodeId from, AnyMessage& message) const {
+  auto* status = std::get_if<NodeStatus>(&message);
+  if (status == nullptr || !s_.measured()) return;
+  for (int node = 1 + s_.n_edges; node < s_.n_nodes(); ++node) {
+    if (nodes_.id(node) != from) continue;
+    const auto slow = slow_.find(node);
+    const double speed = speeds_[static_cast<size_t>(node - s_.n_edges - 1)];
+    status->ns_per_byte = std::min(speed * (slow == slow_.end() ? 1 : slow->second), kNsPerByteMax);
+  }
+}
+
+// That what is to be survived happens at all.
+void Run::Count(NodeId from, NodeId to, const AnyMessage& message) {
+  if (from != kCoordinatorNode) return;
+  if (const auto* placement = std::get_if<Placement>(&message)) {
+    const auto worker = view_.workers.find(to);
+    const bool moves = worker != view_.workers.end() && !worker->second->place_of.empty() &&
+                       worker->second->layers != placement->layers;
+    result_.moves += moves;
+  } else if (std::holds_alternative<Route>(message) && view_.coordinator->placement) {
+    result_.replicas += std::ranges::any_of(
+        view_.coordinator->placement->hops, [](const PlacedHop& hop) { return !hop.replicas.empty(); });
+  }
 }
 
 // --- Faults ---
@@ -178,6 +215,7 @@ void Run::Begin(const Fault& fault) {
     case FaultKind::kKill:
       return KillNode(fault);
     case FaultKind::kSlow:
+      slow_[fault.node] = fault.factor;
       return network_.SetSlowness(id, fault.factor);
     case FaultKind::kStall:
       return nodes_.SetStalled(fault.node, true);
@@ -216,6 +254,7 @@ void Run::End(const Fault& fault) {
     case FaultKind::kKill:
       return nodes_.Start(fault.node, fault.new_id);
     case FaultKind::kSlow:
+      slow_.erase(fault.node);
       return network_.SetSlowness(nodes_.id(fault.node), 1);
     case FaultKind::kStall:
       return nodes_.SetStalled(fault.node, false);
