@@ -75,8 +75,7 @@ struct Totals {
         "%d guesses held; %d moves under sessions, %d routes beside replicas; %llu messages, %llu "
         "lost%s",
         runs, sum.whole, sum.errors, sum.cancelled, sum.left, sum.retries, sum.guesses_held,
-        sum.moves, sum.replicas,
-        static_cast<unsigned long long>(sum.network.sent),
+        sum.moves, sum.replicas, static_cast<unsigned long long>(sum.network.sent),
         static_cast<unsigned long long>(sum.network.lost), end);
   }
 };

@@ -4,6 +4,7 @@
 #include <random>
 #include <sstream>
 
+#include "tests/simulation/sim_relay.h"
 #include "tests/simulation/undisturbed.h"
 
 namespace mortar {
@@ -124,6 +125,22 @@ Fault DrawAny(Draws& draws, const Scenario& s) {
   return fault;
 }
 
+// What a relay does is only promised to be harmless where nodes have keys.
+void DrawLyingRelay(Draws& draws, Scenario& s) {
+  if (!s.relayed || !draws.Chance(40)) return;
+  s.sealed = true;
+  // As in DrawScenario: frames that overtake their key.
+  if (s.whole) s.delay_max = std::min<Duration>(s.delay_max, milliseconds(40));
+  if (!kRelaysMakeUpGoodbyes) s.link_losses = 0;
+  // A process that begins never has the id of another. Here it may, and would know nothing of what
+  // it sealed.
+  for (Fault& fault : s.faults) fault.new_id = true;
+  s.faults.push_back({.kind = FaultKind::kRelayLies,
+                      .at = draws.Ms(0, 3000),
+                      .lasts = draws.Ms(5000, 20'000),
+                      .factor = draws.Int(1, 20)});
+}
+
 double DrawSpeed(Draws& draws) { return 1000.0 * (1 << 2 * draws.Int(0, 4)); }
 
 // A third of the clusters are placed by speeds, which change while people are served. Layers move
@@ -140,9 +157,8 @@ void DrawMeasured(Draws& draws, Scenario& s) {
         {.at = at, .worker = draws.Int(0, s.n_workers - 1), .ns_per_byte = DrawSpeed(draws)});
   }
   for (const Duration after : {draws.Ms(200, 1000), draws.Ms(1500, 3000)}) {
-    s.faults.push_back({.kind = FaultKind::kClockJump,
-                        .at = at + after,
-                        .lasts = draws.Ms(60'000, 80'000)});
+    s.faults.push_back(
+        {.kind = FaultKind::kClockJump, .at = at + after, .lasts = draws.Ms(60'000, 80'000)});
   }
   for (int i = 0; i < 2; ++i) {
     s.requests.push_back({.at = at + draws.Ms(0, 2500),
@@ -200,6 +216,7 @@ Scenario DrawScenario(uint64_t seed) {
   // Numbers of their own: what is drawn above stays what it was.
   Draws more(seed * 0xbf58476d1ce4e5b9 + 2);
   DrawMeasured(more, s);
+  DrawLyingRelay(more, s);
   std::ranges::stable_sort(s.faults, {}, &Fault::at);
   std::ranges::stable_sort(s.requests, {}, &ScenarioRequest::at);
   return s;
@@ -208,8 +225,9 @@ Scenario DrawScenario(uint64_t seed) {
 // --- Words ---
 
 const char* Name(FaultKind kind) {
-  constexpr const char* kNames[] = {"partition",  "kill", "slow",  "stall", "relay gone",
-                                    "clock jump", "lie",  "forge", "flood", "claim"};
+  constexpr const char* kNames[] = {"partition",  "kill",       "slow",      "stall",
+                                    "relay gone", "clock jump", "lie",       "forge",
+                                    "flood",      "claim",      "relay lies"};
   return kNames[static_cast<int>(kind)];
 }
 
@@ -250,6 +268,7 @@ std::string Words(const Scenario& s, const Fault& f) {
       break;
     case FaultKind::kForge:
     case FaultKind::kFlood:
+    case FaultKind::kRelayLies:
       out << ", bursts of " << f.factor;
       break;
     case FaultKind::kRelayGone:

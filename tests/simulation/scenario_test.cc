@@ -35,7 +35,7 @@ TEST(Scenarios, EverySeedKeepsThePromises) {
     seen.replicas += result.replicas;
   }
   // What the promises are for has happened.
-  for (int kind = 0; kind <= static_cast<int>(FaultKind::kClaim); ++kind) {
+  for (int kind = 0; kind <= static_cast<int>(kLastFaultKind); ++kind) {
     EXPECT_GT(faults[static_cast<FaultKind>(kind)], 5) << Name(static_cast<FaultKind>(kind));
   }
   EXPECT_GT(seen.whole, static_cast<int>(3 * seeds));

@@ -106,8 +106,7 @@ void SimNodes::StartWorker(Process& process, int node) {
   if (parts_.scenario.measured()) {
     const int worker = node - parts_.scenario.n_edges - 1;
     options.ns_per_byte = parts_.scenario.ns_per_byte[static_cast<size_t>(worker)];
-    options.memory_bytes =
-        static_cast<uint64_t>(parts_.scenario.layers_that_fit) * kSimLayerBytes;
+    options.memory_bytes = static_cast<uint64_t>(parts_.scenario.layers_that_fit) * kSimLayerBytes;
   }
   options.rows_max = kTinyRowsMax;
   LoadLayers load = [this, &process](const Placement& p) {
