@@ -20,6 +20,14 @@ MUTANTS = {
                           "slot.sent = std::min(from + 1, slot.answered);"),
     "answer_epoch": ("if (found && slot.epoch == epoch) return &slot;",
                      "if (found && epoch <= slot.epoch) return &slot;"),
+    # edge/loop.cc
+    "seal_unchecked": ("if (sealed.ok()) return true;",
+                       "if (sealed.ok() || word.sealed) return true;"),
+    # worker/loop.cc
+    "grant_unsigned": ("if (good.ok()) good = CheckSignature(state.signers, grant);", ""),
+    # edge/apply.cc
+    "at_hops": ("Retry(s, now, slot, slot.at_hops, why);",
+                "Retry(s, now, slot, slot.answered, why);"),
     # coordinator/plan.cc
     "lost_worker": ("if (now - m.heard > silence_max)",
                     "if (now - m.heard > 1000 * silence_max)"),

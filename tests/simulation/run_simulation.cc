@@ -63,6 +63,8 @@ struct Totals {
     sum.left += r.left;
     sum.retries += r.retries;
     sum.guesses_held += r.guesses_held;
+    sum.moves += r.moves;
+    sum.replicas += r.replicas;
     sum.network.sent += r.network.sent;
     sum.network.lost += r.network.lost;
     sum.simulated += r.simulated;
@@ -70,9 +72,10 @@ struct Totals {
   void Print(const char* end) const {
     std::printf(
         "%d seeds: %d answers whole, %d errors, %d cancelled, %d left by their edge; %d retries, "
-        "%d guesses held; %llu messages, %llu lost%s",
+        "%d guesses held; %d moves under sessions, %d routes beside replicas; %llu messages, %llu "
+        "lost%s",
         runs, sum.whole, sum.errors, sum.cancelled, sum.left, sum.retries, sum.guesses_held,
-        static_cast<unsigned long long>(sum.network.sent),
+        sum.moves, sum.replicas, static_cast<unsigned long long>(sum.network.sent),
         static_cast<unsigned long long>(sum.network.lost), end);
   }
 };

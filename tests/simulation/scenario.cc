@@ -4,6 +4,7 @@
 #include <random>
 #include <sstream>
 
+#include "tests/simulation/sim_relay.h"
 #include "tests/simulation/undisturbed.h"
 
 namespace mortar {
@@ -124,6 +125,49 @@ Fault DrawAny(Draws& draws, const Scenario& s) {
   return fault;
 }
 
+// What a relay does is only promised to be harmless where nodes have keys.
+void DrawLyingRelay(Draws& draws, Scenario& s) {
+  if (!s.relayed || !draws.Chance(40)) return;
+  s.sealed = true;
+  // As in DrawScenario: frames that overtake their key.
+  if (s.whole) s.delay_max = std::min<Duration>(s.delay_max, milliseconds(40));
+  if (!kRelaysMakeUpGoodbyes) s.link_losses = 0;
+  // A process that begins never has the id of another. Here it may, and would know nothing of what
+  // it sealed.
+  for (Fault& fault : s.faults) fault.new_id = true;
+  s.faults.push_back({.kind = FaultKind::kRelayLies,
+                      .at = draws.Ms(0, 3000),
+                      .lasts = draws.Ms(5000, 20'000),
+                      .factor = draws.Int(1, 20)});
+}
+
+double DrawSpeed(Draws& draws) { return 1000.0 * (1 << 2 * draws.Int(0, 4)); }
+
+// A third of the clusters are placed by speeds, which change while people are served. Layers move
+// when a minute has passed, and under sessions after another: both pass in a moment here.
+void DrawMeasured(Draws& draws, Scenario& s) {
+  if (!draws.Chance(33)) return;
+  for (int i = 0; i < s.n_workers; ++i) s.ns_per_byte.push_back(DrawSpeed(draws));
+  const int middle = kScenarioLayers - s.front - s.back;
+  const int others = s.n_workers - 1;  // one may be gone
+  s.layers_that_fit = draws.Int((middle + others - 1) / others, middle);
+  const Duration at = s.whole ? s.quiet() + draws.Ms(12'000, 16'000) : draws.Ms(2000, 20'000);
+  for (int i = draws.Int(1, s.n_workers); i > 0; --i) {
+    s.speed_changes.push_back(
+        {.at = at, .worker = draws.Int(0, s.n_workers - 1), .ns_per_byte = DrawSpeed(draws)});
+  }
+  for (const Duration after : {draws.Ms(200, 1000), draws.Ms(1500, 3000)}) {
+    s.faults.push_back(
+        {.kind = FaultKind::kClockJump, .at = at + after, .lasts = draws.Ms(60'000, 80'000)});
+  }
+  for (int i = 0; i < 2; ++i) {
+    s.requests.push_back({.at = at + draws.Ms(0, 2500),
+                          .edge = draws.Int(0, s.n_edges - 1),
+                          .kind = draws.Int(0, kRequestKinds - 1),
+                          .n_predict = draws.Int(10, kScenarioTokens)});
+  }
+}
+
 }  // namespace
 
 Duration Scenario::quiet() const {
@@ -165,8 +209,12 @@ Scenario DrawScenario(uint64_t seed) {
       s.faults.push_back(fault);
     }
   }
-  std::ranges::stable_sort(s.faults, {}, &Fault::at);
   DrawRequests(draws, s.quiet(), s);
+  // Numbers of their own: what is drawn above stays what it was.
+  Draws more(seed * 0xbf58476d1ce4e5b9 + 2);
+  DrawMeasured(more, s);
+  DrawLyingRelay(more, s);
+  std::ranges::stable_sort(s.faults, {}, &Fault::at);
   std::ranges::stable_sort(s.requests, {}, &ScenarioRequest::at);
   return s;
 }
@@ -174,8 +222,9 @@ Scenario DrawScenario(uint64_t seed) {
 // --- Words ---
 
 const char* Name(FaultKind kind) {
-  constexpr const char* kNames[] = {"partition",  "kill", "slow",  "stall", "relay gone",
-                                    "clock jump", "lie",  "forge", "flood", "claim"};
+  constexpr const char* kNames[] = {"partition",  "kill",       "slow",      "stall",
+                                    "relay gone", "clock jump", "lie",       "forge",
+                                    "flood",      "claim",      "relay lies"};
   return kNames[static_cast<int>(kind)];
 }
 
@@ -216,6 +265,7 @@ std::string Words(const Scenario& s, const Fault& f) {
       break;
     case FaultKind::kForge:
     case FaultKind::kFlood:
+    case FaultKind::kRelayLies:
       out << ", bursts of " << f.factor;
       break;
     case FaultKind::kRelayGone:
@@ -249,6 +299,13 @@ std::string ToString(const Scenario& s) {
       out << ", cancelled after " << Seconds(r.cancel_after) << " s";
     }
     out << "\n";
+  }
+  if (s.measured()) out << "  " << s.layers_that_fit << " layers fit a worker; ns a byte:";
+  for (const double speed : s.ns_per_byte) out << " " << speed;
+  if (s.measured()) out << "\n";
+  for (const SpeedChange& change : s.speed_changes) {
+    out << "  at " << Seconds(change.at) << " s: worker-" << change.worker + 1 << " takes "
+        << change.ns_per_byte << " ns a byte\n";
   }
   for (const Fault& f : s.faults) out << "  " << Words(s, f) << "\n";
   return out.str();

@@ -23,7 +23,9 @@ enum class FaultKind : uint8_t {
   kForge,      // an edge of bad will says things of others' sessions; `factor`: messages a burst
   kFlood,      // the same one sends what costs most: requests for routes, frames of new sessions
   kClaim,      // a worker of bad will says that it hosts layers, and answers nothing
+  kRelayLies,  // the relay brings again what passed it, and words of its own; `factor`: a burst
 };
+inline constexpr FaultKind kLastFaultKind = FaultKind::kRelayLies;
 const char* Name(FaultKind kind);
 
 struct Fault {
@@ -35,7 +37,14 @@ struct Fault {
   bool one_way = false;  // kPartition
   bool said = true;      // kKill: the others hear that its connections went
   bool new_id = true;    // kKill: it comes back under another id
-  int factor = 1;        // kSlow, kForge, kFlood
+  int factor = 1;        // kSlow, kForge, kFlood, kRelayLies
+};
+
+// From then on a worker says another speed of itself.
+struct SpeedChange {
+  Duration at{};
+  int worker = 0;  // of them, from 0
+  double ns_per_byte = 0;
 };
 
 struct ScenarioRequest {
@@ -54,9 +63,13 @@ struct Scenario {
   int back = 2;
   int n_parallel = 2;
   int worker_kv_positions = 2048;
-  int guesses = 0;       // at most so many a step
-  bool sealed = false;   // nodes have keys
-  bool relayed = false;  // links between edges and workers lead through a relay
+  // Of a byte of weights, as each worker says it; empty: nobody says any, and layers lie evenly.
+  std::vector<double> ns_per_byte{};
+  std::vector<SpeedChange> speed_changes{};  // in the order of time
+  int layers_that_fit = 0;  // in the memory that each worker says it has, where speeds are said
+  int guesses = 0;          // at most so many a step
+  bool sealed = false;      // nodes have keys
+  bool relayed = false;     // links between edges and workers lead through a relay
   bool relay_is_coordinator = false;
   double loss = 0;
   double duplicates = 0;
@@ -69,6 +82,7 @@ struct Scenario {
   std::vector<ScenarioRequest> requests{};
   std::vector<Fault> faults{};
 
+  bool measured() const { return !ns_per_byte.empty(); }
   int n_nodes() const { return 1 + n_edges + n_workers; }
   Duration quiet() const;  // when the last fault is over
 };

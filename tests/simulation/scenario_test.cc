@@ -31,15 +31,19 @@ TEST(Scenarios, EverySeedKeepsThePromises) {
     seen.errors += result.errors;
     seen.retries += result.retries;
     seen.guesses_held += result.guesses_held;
+    seen.moves += result.moves;
+    seen.replicas += result.replicas;
   }
   // What the promises are for has happened.
-  for (int kind = 0; kind <= static_cast<int>(FaultKind::kClaim); ++kind) {
+  for (int kind = 0; kind <= static_cast<int>(kLastFaultKind); ++kind) {
     EXPECT_GT(faults[static_cast<FaultKind>(kind)], 5) << Name(static_cast<FaultKind>(kind));
   }
   EXPECT_GT(seen.whole, static_cast<int>(3 * seeds));
   EXPECT_GT(seen.errors, 3) << "faults that are too mild";
   EXPECT_GT(seen.retries, static_cast<int>(seeds));
   EXPECT_GT(seen.guesses_held, static_cast<int>(seeds));
+  EXPECT_GT(seen.moves, static_cast<int>(seeds / 30)) << "no layers that move under sessions";
+  EXPECT_GT(seen.replicas, static_cast<int>(seeds / 3));
 }
 
 TEST(Scenarios, ASeedRepeatsItsRunMessageForMessage) {

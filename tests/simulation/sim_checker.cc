@@ -11,6 +11,8 @@ namespace {
 
 // A loop takes at most so many messages a round; then it plans, before it asks for the next one.
 constexpr int kMessagesPerStep = 256;
+// A round of a coordinator's loop, and what it had not looked at.
+constexpr Duration kRoundMax = std::chrono::milliseconds(500);
 
 size_t Arrived(const EdgeSlot& slot) {
   size_t n = 0;
@@ -45,7 +47,13 @@ void SimChecker::Forget(NodeId node) {
   seen_.erase(node);
   stale_.erase(node);
   polled_in_a_row_.erase(node);
-  if (node == kCoordinatorNode) heard_.clear();
+  at_hops_.erase(node);
+  sealed_.erase(node);  // a process that begins has another id, but here
+  if (node != kCoordinatorNode) return;
+  heard_.clear();
+  missed_.clear();
+  asked_.clear();
+  granted_over_.clear();
 }
 
 // --- What is sent ---
@@ -58,14 +66,18 @@ void SimChecker::Sent(NodeId from, const AnyMessage& message) {
     CheckLimits(*worker->second);
   } else if (const auto edge = view_.edges.find(from); edge != view_.edges.end()) {
     CheckLimits(*edge->second);
+    if (const auto* frame = std::get_if<Activation>(&message)) Began(from, frame->envelope);
   } else {
     CheckLimits(*view_.coordinator);
     const auto* route = std::get_if<Route>(&message);
-    if (route != nullptr && route->status.ok()) CheckGrant(route->grant);
+    if (route == nullptr || !route->status.ok()) return;
+    CheckGrant(*route);
+    granted_[route->grant.session] = route->grant;
   }
 }
 
 void SimChecker::Ran(NodeId node, const Envelope& e) {
+  CheckNumber(node, e);
   Seen& seen = seen_[node][e.session];
   if (seen.step && e.step <= *seen.step) Broken("node " + ToString(node) + " ran an old step");
   if (e.epoch < seen.epoch && e.step > seen.step_started) {
@@ -83,12 +95,40 @@ void SimChecker::Ran(NodeId node, const Envelope& e) {
   }
 }
 
-void SimChecker::CheckGrant(const RouteGrant& grant) {
+// The same frame again has the same tag.
+void SimChecker::CheckNumber(NodeId node, const Envelope& e) {
+  if (!e.is_sealed()) return;
+  const auto [known, fresh] = sealed_[node].try_emplace({e.session, e.step}, e.seal);
+  if (!fresh && known->second != e.seal) {
+    Broken("node " + ToString(node) + " sealed two frames under number " + std::to_string(e.step));
+  }
+}
+
+void SimChecker::Began(NodeId edge, const Envelope& e) {
+  AtHops& at = at_hops_[edge][e.session];
+  if (e.epoch > at.epoch && static_cast<int>(e.base) > at.have) {
+    Broken("edge " + ToString(edge) + " begins again at position " + std::to_string(e.base) +
+           ", where its hops are known to have " + std::to_string(at.have));
+  }
+  at.epoch = std::max(at.epoch, e.epoch);
+}
+
+void SimChecker::CheckGrant(const Route& route) {
+  const RouteGrant& grant = route.grant;
   for (const Hop& hop : grant.hops) {
-    // Half a second beside: a round of the loop, and what it had not looked at.
-    if (clock_.Now() - heard_[hop.node] > kStatusAgeMax + std::chrono::milliseconds(500)) {
+    if (clock_.Now() - heard_[hop.node] > kStatusAgeMax + kRoundMax) {
       Broken("a route leads over " + hop.name + ", of which the coordinator heard nothing for " +
              std::to_string(Seconds(clock_.Now() - heard_[hop.node])) + " s");
+    }
+    granted_over_[grant.edge].insert(hop.node);
+    const auto missed = missed_.find(hop.node);
+    if (missed == missed_.end()) continue;
+    if (missed->second.by.contains({grant.edge, route.request})) {
+      Broken("a route leads over " + hop.name + ", which was missed and not heard of since");
+    }
+    if (clock_.Now() - missed->second.since > kWatchedSilenceMax + kRoundMax) {
+      Broken("a route leads over " + hop.name + ", which was missed for " +
+             std::to_string(Seconds(clock_.Now() - missed->second.since)) + " s");
     }
   }
 }
@@ -142,6 +182,7 @@ void SimChecker::Polled(NodeId node, const Incoming* next) {
     CheckHave(node, *worker->second);
   } else if (const auto edge = view_.edges.find(node); edge != view_.edges.end()) {
     CheckStale(node, *edge->second);
+    if (next != nullptr) NoteAtHops(node, next->message);
     if (next != nullptr && in_a_row % kMessagesPerStep != 0) {
       NoteStale(node, *edge->second, next->message);
     }
@@ -152,7 +193,57 @@ void SimChecker::Polled(NodeId node, const Incoming* next) {
     for (auto& [of, heard] : heard_) {
       if (stood_still > kStallMax) heard += stood_still;
     }
-    if (next != nullptr) heard_[next->from] = now;
+    for (auto& [of, missed] : missed_) {
+      if (stood_still > kStallMax) missed.since += stood_still;
+    }
+    for (auto& [of, asked] : asked_) {
+      if (stood_still > kStallMax) asked += stood_still;
+    }
+    if (next == nullptr) return;
+    heard_[next->from] = now;
+    NoteMissed(*next);
+  }
+}
+
+// More than they have at most: whoever lies has said so too.
+void SimChecker::NoteAtHops(NodeId edge, const AnyMessage& answer) {
+  if (const auto* rows = std::get_if<Activation>(&answer)) {
+    AtHops& at = at_hops_[edge][rows->envelope.session];
+    at.have = std::max(at.have, static_cast<int>(rows->envelope.base + rows->envelope.n));
+  } else if (const auto* need = std::get_if<NeedPrefix>(&answer)) {
+    AtHops& at = at_hops_[edge][need->session];
+    at.have = std::max(at.have, need->have);
+  }
+}
+
+// A message that the coordinator is about to take.
+void SimChecker::NoteMissed(const Incoming& next) {
+  const auto role = [&](NodeId node) -> std::optional<Role> {
+    const Member* member = FindMember(*view_.coordinator, node);
+    return member == nullptr ? std::nullopt : std::optional(member->role);
+  };
+  const bool joins = std::holds_alternative<Hello>(next.message);
+  if (joins || std::holds_alternative<NodeStatus>(next.message)) missed_.erase(next.from);
+  if (joins || std::holds_alternative<Goodbye>(next.message)) {
+    granted_over_.erase(next.from);
+    for (auto& [hop, missed] : missed_) {
+      std::erase_if(missed.by, [&](const auto& by) { return by.first == next.from; });
+    }
+    std::erase_if(missed_, [](const auto& entry) { return entry.second.by.empty(); });
+  }
+  const auto* request = std::get_if<RouteRequest>(&next.message);
+  if (request == nullptr || role(next.from) != Role::kEdge) return;
+  for (auto& [hop, missed] : missed_) missed.by.erase({next.from, request->request});
+  const Time now = clock_.Now();
+  for (const NodeId hop : request->missed) {
+    // Of others an edge can say nothing.
+    if (role(hop) != Role::kWorker || !granted_over_[next.from].contains(hop)) continue;
+    if (!missed_.contains(hop)) {
+      // It was asked a moment ago, and has answered.
+      if (asked_.contains(hop) && now - asked_[hop] < kWatchedSilenceMax) continue;
+      missed_[hop].since = asked_[hop] = now;
+    }
+    missed_[hop].by.insert({next.from, request->request});
   }
 }
 
@@ -161,6 +252,7 @@ void SimChecker::CheckHave(NodeId node, const WorkerState& s) {
   std::erase_if(known, [&](const auto& entry) { return !s.place_of.contains(entry.first); });
   for (const auto& [id, index] : s.place_of) {
     const WorkerSession& session = s.places[static_cast<size_t>(index)];
+    CheckGranted(node, session);
     Seen& seen = known[id];
     if (session.epoch > seen.epoch) {
       seen.epoch = session.epoch;
@@ -175,6 +267,15 @@ void SimChecker::CheckHave(NodeId node, const WorkerState& s) {
       Broken("node " + ToString(node) + " says that it has " + std::to_string(session.have) +
              " positions of a session, its newest frame ends at " + std::to_string(have));
     }
+  }
+}
+
+void SimChecker::CheckGranted(NodeId node, const WorkerSession& session) {
+  if (!session.seal) return;  // without keys nothing is granted that could be checked
+  const auto granted = granted_.find(session.id);
+  if (granted == granted_.end() || granted->second.edge != session.edge ||
+      granted->second.positions_max < session.quota.positions_max) {
+    Broken("node " + ToString(node) + " serves a session as no coordinator granted it");
   }
 }
 

@@ -9,14 +9,24 @@
 //   what a hop has is what the newest frame   | a worker sends a frame, or has taken a message
 //   that it accepted ends with                |
 //   an edge heeds its newest epoch alone      | an edge has taken an answer
+//   an edge begins again where its hops are   | an edge sends the first frame of an epoch
+//   known to be, and not behind that          |
 //   a grant leads over nodes alone that the   | a coordinator sends a route
 //   coordinator heard of in time              |
+//   no request gets a hop that it says was    | a coordinator sends a route
+//   missed, before that was heard of again;   |
+//   nobody gets it when it stays silent       |
+//   where nodes have keys, hops serve nobody  | a worker has taken a message
+//   but the edge of a route that was granted, |
+//   and no more positions                     |
+//   nobody seals two frames under one number  | a node sends a frame
 //   neither text nor tokens cross             | anybody sends anything
 //   queues and tables are within their limits | anybody sends anything
 #pragma once
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -68,11 +78,26 @@ class SimChecker {
     uint32_t epoch = 0;
     size_t arrived = 0;
   };
+  // What the hops of an edge's session may have.
+  struct AtHops {
+    uint32_t epoch = 0;  // newest that the edge sent
+    int have = 0;        // as answers and hops said
+  };
+  // A hop that edges told the coordinator they had missed.
+  struct Missed {
+    Time since{};
+    std::set<std::pair<NodeId, uint64_t>> by;  // edges with their requests
+  };
   void Ran(NodeId node, const Envelope& e);
+  void CheckNumber(NodeId node, const Envelope& e);
+  void CheckGranted(NodeId node, const WorkerSession& session);
+  void Began(NodeId edge, const Envelope& e);
+  void NoteAtHops(NodeId edge, const AnyMessage& answer);
+  void NoteMissed(const Incoming& next);
   void CheckHave(NodeId node, const WorkerState& s);
   void CheckStale(NodeId node, const EdgeState& s);
   void NoteStale(NodeId node, const EdgeState& s, const AnyMessage& answer);
-  void CheckGrant(const RouteGrant& grant);
+  void CheckGrant(const Route& route);
   void CheckPrivate(NodeId from, const AnyMessage& message);
   void CheckLimits(const WorkerState& s);
   void CheckLimits(const EdgeState& s);
@@ -83,7 +108,13 @@ class SimChecker {
   std::map<NodeId, std::map<SessionId, Seen>> seen_;
   std::map<NodeId, std::optional<Stale>> stale_;
   std::map<NodeId, int> polled_in_a_row_;
-  std::map<NodeId, Time> heard_;  // of each node, by the coordinator
+  std::map<NodeId, std::map<SessionId, AtHops>> at_hops_;
+  std::map<NodeId, std::map<std::pair<SessionId, uint64_t>, SealTag>> sealed_;  // of each step
+  std::map<SessionId, RouteGrant> granted_;
+  std::map<NodeId, Time> heard_;                     // of each node, by the coordinator
+  std::map<NodeId, Missed> missed_;                  // of which it heard nothing since
+  std::map<NodeId, Time> asked_;                     // hops, when they were missed last
+  std::map<NodeId, std::set<NodeId>> granted_over_;  // by edges: the hops that it may miss
   Time coordinator_turned_{};
   WireWriter writer_;
   std::string broken_;

@@ -2,7 +2,9 @@
 
 #include <limits>
 
-#include "tests/integration/embedded_cluster.h"
+#include "common/check.h"
+#include "protocol/grant.h"
+#include "tests/simulation/sim_nodes.h"
 
 namespace mortar {
 namespace {
@@ -40,6 +42,36 @@ void SpoilFrame(std::mt19937_64& random, Activation& frame) {
   }
 }
 
+// As much as the wire lets through.
+void SpoilStatus(std::mt19937_64& random, NodeStatus& status) {
+  constexpr int kIntMax = std::numeric_limits<int>::max();
+  constexpr uint64_t kSizeMax = uint64_t{1} << 53;
+  switch (random() % 6) {
+    case 0:
+      status.phase = static_cast<LoadPhase>(random() % 4);
+      status.placement += random() % 3;
+      break;
+    case 1:
+      status.sessions = kIntMax;
+      break;
+    case 2:
+      status.kv_positions_free = status.rows_queued = kIntMax;
+      status.positions_max = random() % 2 == 0 ? 1 : kIntMax;
+      break;
+    case 3:
+      status.ns_per_byte = random() % 2 == 0 ? kNsPerByteMax : std::numeric_limits<double>::min();
+      status.round_trip_ns = random() % 2 == 0 ? kSizeMax : 1;
+      break;
+    case 4:
+      status.memory_bytes = status.kv_bytes_per_layer = kSizeMax;
+      break;
+    default:
+      for (LayerBrick& brick : status.bricks) {
+        brick.weight_bytes = std::numeric_limits<uint64_t>::max();
+      }
+  }
+}
+
 }  // namespace
 
 void SpoilOne(std::mt19937_64& random, AnyMessage& message) {
@@ -54,8 +86,7 @@ void SpoilOne(std::mt19937_64& random, AnyMessage& message) {
   if (auto* need = std::get_if<NeedPrefix>(&message)) {
     need->have = static_cast<int>(random() % 300);
   } else if (auto* status = std::get_if<NodeStatus>(&message)) {
-    status->phase = static_cast<LoadPhase>(random() % 4);
-    status->placement += random() % 3;
+    SpoilStatus(random, *status);
   }
 }
 
@@ -98,7 +129,7 @@ void LyingEdge::ForgeOne(const Known& known) {
   const WorkerSession& session = *known.session;
   const uint32_t epoch = session.epoch + static_cast<uint32_t>(Any(2));
   const uint64_t step = session.accepted_step + 1 + Any(4);
-  switch (Any(spares_ ? 9 : 11)) {
+  switch (Any(spares_ ? 11 : 13)) {
     case 0:
       return Send(known.worker, End{session.id});
     case 1:
@@ -126,11 +157,59 @@ void LyingEdge::ForgeOne(const Known& known) {
     }
     case 8:
       return Send(known.worker, Placement{.id = 1000 + Any(1000), .model = model_, .layers = {}});
-    case 9:  // heeded from anybody who knows the session: relays say it
+    case 9:
+      return Slander();
+    case 10:
+      return OpenUngranted(known.worker);
+    case 11:  // heeded from anybody who knows the session: relays say it
       return Send(session.edge, NeedRoute{.session = session.id, .epoch = epoch, .step = step});
     default:  // heeded by a worker that has yet to hear of the session
       for (const auto& [id, worker] : view_.workers) Send(id, End{session.id});
   }
+}
+
+RouteRequest LyingEdge::AskForRoute() {
+  return {.request = ++asked_,
+          .model = model_,
+          .front_layers = 2,
+          .back_layers = 2,
+          .positions_max = 1 << 20};
+}
+
+void LyingEdge::Slander() {
+  RouteRequest request = AskForRoute();
+  for (const auto& [id, worker] : view_.workers) request.missed.push_back(id);
+  Send(kCoordinatorNode, std::move(request));
+}
+
+SessionId LyingEdge::AnyId() {
+  SessionId session;
+  for (uint8_t& byte : session.bytes) byte = static_cast<uint8_t>(random_());
+  return session;
+}
+
+void LyingEdge::OpenUngranted(NodeId worker) {
+  const Member* member =
+      view_.coordinator == nullptr ? nullptr : FindMember(*view_.coordinator, worker);
+  if (member == nullptr || member->key.empty()) return;
+  RouteGrant grant{.session = AnyId(),
+                   .edge = kLyingEdge,
+                   .model = model_,
+                   .positions_max = 1 << 20,
+                   .edge_key = keys_.public_key,
+                   .expires = CalendarTime(std::chrono::hours(1000))};
+  grant.hops.push_back(
+      {.node = worker, .name = {}, .layers = view_.workers.at(worker)->layers, .key = member->key});
+  if (Any(2) == 0) Signer(keys_).Sign(grant);  // as a coordinator that nobody has joined
+  const auto keys = NewRouteKeys(grant, keys_);
+  CHECK(keys.ok());
+  AnyMessage open = Open{
+      .session = grant.session, .key = keys->for_hops[0].key, .grant = keys->shown, .epoch = 1};
+  SealMessage(keys->for_hops[0].seal, open);
+  Send(worker, std::move(open));
+  AnyMessage frame = AnyFrame(grant.session, kLyingEdge, 1, 1);
+  SealMessage(RowsKeyOf(keys->session, kLyingEdge), frame);
+  Send(worker, std::move(frame));
 }
 
 void LyingEdge::Forge(int burst) {
@@ -143,13 +222,8 @@ void LyingEdge::Forge(int burst) {
 
 void LyingEdge::Flood(int burst) {
   for (int i = 0; i < burst; ++i) {
-    Send(kCoordinatorNode, RouteRequest{.request = ++asked_,
-                                        .model = model_,
-                                        .front_layers = 2,
-                                        .back_layers = 2,
-                                        .positions_max = 1 << 20});
-    SessionId session;
-    for (uint8_t& byte : session.bytes) byte = static_cast<uint8_t>(random_());
+    Send(kCoordinatorNode, AskForRoute());
+    const SessionId session = AnyId();
     for (const auto& [id, worker] : view_.workers) {
       Send(id, AnyFrame(session, kLyingEdge, 1, 1));
       Send(id, Open{.session = session});
@@ -169,10 +243,12 @@ void LyingWorker::Step(Time now) {
     if (placement == nullptr) continue;
     status_.placement = placement->id;
     status_.phase = LoadPhase::kReady;
+    status_.ns_per_byte = std::numeric_limits<double>::min();
+    status_.memory_bytes = uint64_t{1} << 53;
   }
   if (said_ && now - *said_ < kStatusInterval) return;
   said_ = now;
-  status_.bricks = TinyBricksOf(model_);
+  status_.bricks = SimBricksOf(model_);
   Send(status_);
 }
 

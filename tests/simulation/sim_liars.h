@@ -14,9 +14,9 @@ namespace mortar {
 inline constexpr NodeId kLyingEdge{900};
 inline constexpr NodeId kLyingWorker{901};
 
-// A worker's message with one thing wrong in it: an epoch, a step, a size, a number that is none.
-// Rows that are wrong and look right are not among it: a hop that computes wrongly cannot be found
-// out, and may spoil the sessions that lead over it.
+// A worker's message with one thing wrong in it: an epoch, a step, a size, a number that is none,
+// or the largest that a wire lets through. Rows that are wrong and look right are not among it: a
+// hop that computes wrongly cannot be found out, and may spoil the sessions that lead over it.
 void SpoilOne(std::mt19937_64& random, AnyMessage& message);
 
 // An edge that says things of others' sessions, or sends what costs others most.
@@ -24,9 +24,14 @@ class LyingEdge {
  public:
   // All outlive it. `spares`: it says nothing that would end a session for one who knows its id,
   // which nobody can guess.
-  LyingEdge(Transport& transport, const SimView& view, const ModelId& model, bool spares,
-            uint64_t seed)
-      : transport_(transport), view_(view), model_(model), spares_(spares), random_(seed) {}
+  LyingEdge(Transport& transport, const SimView& view, const ModelId& model, const KeyPair& keys,
+            bool spares, uint64_t seed)
+      : transport_(transport),
+        view_(view),
+        model_(model),
+        keys_(keys),
+        spares_(spares),
+        random_(seed) {}
 
   void Join();
   void Forge(int burst);
@@ -41,19 +46,27 @@ class LyingEdge {
   std::optional<Known> AnySession();
   Activation AnyFrame(const SessionId& session, NodeId edge, uint32_t epoch, uint64_t step);
   void ForgeOne(const Known& known);
+  RouteRequest AskForRoute();
+  // That the hops of others do not answer.
+  void Slander();
+  // A session with a grant of its own making, and a frame of it.
+  void OpenUngranted(NodeId worker);
+  SessionId AnyId();
   void Send(NodeId to, AnyMessage message) { (void)transport_.Send(to, std::move(message)); }
   uint64_t Any(uint64_t below) { return random_() % below; }
 
   Transport& transport_;
   const SimView& view_;
   const ModelId& model_;
+  const KeyPair& keys_;
   const bool spares_;
   std::mt19937_64 random_;
   RowsPool pool_;
   uint64_t asked_ = 0;
 };
 
-// A worker that says that it hosts whatever is placed at it, and answers no frame.
+// A worker that says that it is faster than any and hosts whatever is placed at it, and answers no
+// frame.
 class LyingWorker {
  public:
   LyingWorker(Transport& transport, const ModelId& model) : transport_(transport), model_(model) {}

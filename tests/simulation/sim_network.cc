@@ -186,6 +186,19 @@ void SimNetwork::LoseWhat(const std::function<bool(const OnItsWay&, NodeId to)>&
   }
 }
 
+void SimNetwork::Bring(NodeId from, NodeId to, const AnyMessage& message) {
+  const Link& link = links_[{from, to}];
+  const Time now = clock_.Now();
+  const auto place = places_.find(to);
+  if (place == places_.end() || !place->second.attached || now < link.blocked_until ||
+      now < relay_gone_until_ || link.waiting >= kQueueMessagesPerPeerMax ||
+      link.waiting_bytes + HeldBytes(message) > kQueueBytesPerPeerMax) {
+    return;
+  }
+  if (options_.trace) options_.trace("brought", from, to, message);
+  Queue(from, to, ++links_[{from, to}].sent, CopyOf(message), options_.delay_min);
+}
+
 void SimNetwork::SayGone(NodeId gone, NodeId to) {
   const auto place = places_.find(to);
   if (place == places_.end() || !place->second.attached) return;

@@ -75,6 +75,8 @@ class SimNetwork {
   void SetStalled(NodeId node, bool stalled) { places_[node].stalled = stalled; }
   // Nothing is lost, doubled, cut off or long on its way from now on.
   void Calm();
+  // A message that a relay has from nobody comes in the name of `from`, if anything does.
+  void Bring(NodeId from, NodeId to, const AnyMessage& message);
   // Its jobs take so many times as long, from the next one on.
   void SetSlowness(NodeId node, double factor) { places_[node].slowness = factor; }
 

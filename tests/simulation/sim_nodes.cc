@@ -9,6 +9,12 @@
 
 namespace mortar {
 
+std::vector<LayerBrick> SimBricksOf(const ModelId& model) {
+  std::vector<LayerBrick> bricks = TinyBricksOf(model);
+  for (LayerBrick& brick : bricks) brick.weight_bytes = kSimLayerBytes;
+  return bricks;
+}
+
 SimNodes::SimNodes(Parts parts)
     : parts_(parts),
       kernels_(*SelectKernels("")),
@@ -58,6 +64,7 @@ void SimNodes::StartCoordinator(Process& process) {
   const Scenario& s = parts_.scenario;
   CoordinatorOptions options{.workers_expected = std::max(1, s.n_workers - 1),
                              .sizes = {},
+                             .measured = s.measured(),
                              .cut = LayerCut{s.front, s.back}};
   process.coordinator = std::make_unique<Coordinator>(
       std::move(options), Coordinator::Parts{*process.transport, parts_.clock, random_, log_,
@@ -95,7 +102,12 @@ void SimNodes::StartWorker(Process& process, int node) {
   WorkerOptions options;
   options.name = NodeName(parts_.scenario, node);
   options.model = model_;
-  options.bricks = TinyBricksOf(model_);
+  options.bricks = SimBricksOf(model_);
+  if (parts_.scenario.measured()) {
+    const int worker = node - parts_.scenario.n_edges - 1;
+    options.ns_per_byte = parts_.scenario.ns_per_byte[static_cast<size_t>(worker)];
+    options.memory_bytes = static_cast<uint64_t>(parts_.scenario.layers_that_fit) * kSimLayerBytes;
+  }
   options.rows_max = kTinyRowsMax;
   LoadLayers load = [this, &process](const Placement& p) {
     return Engine::Load(*parts_.file, {{false, p.layers, false}},

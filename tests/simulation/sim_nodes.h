@@ -20,6 +20,11 @@
 
 namespace mortar {
 
+// What a layer weighs here, as nodes say it: together with speeds of a microsecond a byte and more,
+// computing takes as long as ways do.
+inline constexpr uint64_t kSimLayerBytes = 1000;
+std::vector<LayerBrick> SimBricksOf(const ModelId& model);
+
 inline constexpr Duration kSimStepDeadline = std::chrono::seconds(2);
 
 class SimNodes {

@@ -7,6 +7,7 @@
 
 #include "tests/integration/embedded_cluster.h"
 #include "tests/simulation/sim_liars.h"
+#include "tests/simulation/sim_misdeeds.h"
 #include "tests/simulation/sim_nodes.h"
 #include "tests/support/known_drafter.h"
 
@@ -14,7 +15,6 @@ namespace mortar {
 namespace {
 
 constexpr int kManyPositions = 1024;  // of KV: enough for all sessions of a scenario
-constexpr Duration kBurstInterval = std::chrono::milliseconds(250);
 
 // A request and what became of it.
 struct Asked {
@@ -64,6 +64,7 @@ class Run {
         random_(scenario.seed + 1),
         checker_(view_, clock_),
         network_(WithHooks(OptionsOf(scenario), trace), clock_),
+        misdeeds_(scenario, network_, view_),
         nodes_({s_, undisturbed.file(), network_, clock_, checker_, view_,
                 DraftingOf(undisturbed, scenario)}) {
     for (const ScenarioRequest& request : s_.requests) asked_.push_back({.what = request});
@@ -71,6 +72,11 @@ class Run {
       due_.emplace(fault.at, [this, fault] { Begin(fault); });
       if (fault.kind == FaultKind::kClockJump) continue;
       due_.emplace(fault.at + fault.lasts, [this, fault] { End(fault); });
+    }
+    for (const SpeedChange& change : s_.speed_changes) {
+      due_.emplace(change.at, [this, change] {
+        speeds_[static_cast<size_t>(change.worker)] = change.ns_per_byte;
+      });
     }
     // What a bad network takes is over with the last fault, or answers have no time to end in.
     due_.emplace(s_.quiet(), [this] { network_.Calm(); });
@@ -84,7 +90,8 @@ class Run {
   void End(const Fault& fault);
   void Separate(const Fault& fault);
   void KillNode(const Fault& fault);
-  void Misbehave();
+  void SaySpeed(NodeId from, AnyMessage& message) const;
+  void Count(NodeId from, NodeId to, const AnyMessage& message);
   void Submit();
   void TakeOutputs();
   void Take(Asked& asked, const EdgeOutput& output);
@@ -106,23 +113,22 @@ class Run {
   SimView view_;
   SimChecker checker_;
   SimNetwork network_;
+  SimMisdeeds misdeeds_;
   SimNodes nodes_;
   std::vector<Asked> asked_;
   std::multimap<Duration, std::function<void()>> due_;
+  std::vector<double> speeds_ = s_.ns_per_byte;  // of the workers, by now
+  std::map<int, int> slow_;                      // nodes, by how much
   std::set<int> lying_;
-  int forge_ = 0;  // messages a burst, while it lasts
-  int flood_ = 0;
-  Duration misbehaved_{};
-  std::unique_ptr<Transport> lying_edge_transport_;
-  std::unique_ptr<LyingEdge> lying_edge_;
-  std::unique_ptr<Transport> lying_worker_transport_;
-  std::unique_ptr<LyingWorker> lying_worker_;
   SimResult result_;
 };
 
 SimOptions Run::WithHooks(SimOptions options, bool trace) {
-  options.tamper = [this](NodeId from, NodeId, AnyMessage& message) {
+  options.tamper = [this](NodeId from, NodeId to, AnyMessage& message) {
+    SaySpeed(from, message);
+    Count(from, to, message);
     checker_.Sent(from, message);
+    misdeeds_.Pass(from, to, message);
     for (const int node : lying_) {
       if (nodes_.id(node) == from && random_() % 4 == 0) SpoilOne(random_, message);
     }
@@ -136,6 +142,32 @@ SimOptions Run::WithHooks(SimOptions options, bool trace) {
     };
   }
   return options;
+}
+
+// In place of a worker's meter, which finds that no time passes while a job computes here.
+void Run::SaySpeed(NodeId from, AnyMessage& message) const {
+  auto* status = std::get_if<NodeStatus>(&message);
+  if (status == nullptr || !s_.measured()) return;
+  for (int node = 1 + s_.n_edges; node < s_.n_nodes(); ++node) {
+    if (nodes_.id(node) != from) continue;
+    const auto slow = slow_.find(node);
+    const double speed = speeds_[static_cast<size_t>(node - s_.n_edges - 1)];
+    status->ns_per_byte = std::min(speed * (slow == slow_.end() ? 1 : slow->second), kNsPerByteMax);
+  }
+}
+
+// That what is to be survived happens at all.
+void Run::Count(NodeId from, NodeId to, const AnyMessage& message) {
+  if (from != kCoordinatorNode) return;
+  if (const auto* placement = std::get_if<Placement>(&message)) {
+    const auto worker = view_.workers.find(to);
+    const bool moves = worker != view_.workers.end() && !worker->second->place_of.empty() &&
+                       worker->second->layers != placement->layers;
+    result_.moves += moves;
+  } else if (const auto* route = std::get_if<Route>(&message); route && route->status.ok()) {
+    const auto shared = [](const PlacedHop& hop) { return !hop.replicas.empty(); };
+    result_.replicas += std::ranges::any_of(view_.coordinator->placement->hops, shared);
+  }
 }
 
 // --- Faults ---
@@ -178,6 +210,7 @@ void Run::Begin(const Fault& fault) {
     case FaultKind::kKill:
       return KillNode(fault);
     case FaultKind::kSlow:
+      slow_[fault.node] = fault.factor;
       return network_.SetSlowness(id, fault.factor);
     case FaultKind::kStall:
       return nodes_.SetStalled(fault.node, true);
@@ -193,17 +226,9 @@ void Run::Begin(const Fault& fault) {
       return;
     case FaultKind::kForge:
     case FaultKind::kFlood:
-      (fault.kind == FaultKind::kForge ? forge_ : flood_) = fault.factor;
-      if (lying_edge_ != nullptr) return;
-      lying_edge_transport_ = WithKey(network_.Attach(kLyingEdge), NewKeyPair().public_key);
-      lying_edge_ = std::make_unique<LyingEdge>(*lying_edge_transport_, view_, nodes_.model(),
-                                                s_.whole, s_.seed);
-      return lying_edge_->Join();
     case FaultKind::kClaim:
-      if (lying_worker_ != nullptr) return;
-      lying_worker_transport_ = WithKey(network_.Attach(kLyingWorker), NewKeyPair().public_key);
-      lying_worker_ = std::make_unique<LyingWorker>(*lying_worker_transport_, nodes_.model());
-      return lying_worker_->Join();
+    case FaultKind::kRelayLies:
+      return misdeeds_.Begin(fault, nodes_.model());
   }
 }
 
@@ -216,6 +241,7 @@ void Run::End(const Fault& fault) {
     case FaultKind::kKill:
       return nodes_.Start(fault.node, fault.new_id);
     case FaultKind::kSlow:
+      slow_.erase(fault.node);
       return network_.SetSlowness(nodes_.id(fault.node), 1);
     case FaultKind::kStall:
       return nodes_.SetStalled(fault.node, false);
@@ -224,26 +250,10 @@ void Run::End(const Fault& fault) {
       return;
     case FaultKind::kForge:
     case FaultKind::kFlood:
-      (fault.kind == FaultKind::kForge ? forge_ : flood_) = 0;
-      if (forge_ > 0 || flood_ > 0 || lying_edge_ == nullptr) return;
-      lying_edge_.reset();
-      lying_edge_transport_.reset();
-      return network_.Kill(kLyingEdge, true, nodes_.ids());
     case FaultKind::kClaim:
-      lying_worker_.reset();
-      lying_worker_transport_.reset();
-      return network_.Kill(kLyingWorker, true, nodes_.ids());
+    case FaultKind::kRelayLies:
+      return misdeeds_.End(fault, nodes_.ids());
   }
-}
-
-void Run::Misbehave() {
-  if (lying_worker_ != nullptr) lying_worker_->Step(clock_.Now());
-  if (lying_edge_ == nullptr) return;
-  lying_edge_->Listen();
-  if (Elapsed() - misbehaved_ < kBurstInterval) return;
-  misbehaved_ = Elapsed();
-  lying_edge_->Forge(forge_);
-  lying_edge_->Flood(flood_);
 }
 
 // --- Requests ---
@@ -306,6 +316,9 @@ void Run::TakeEnd(Asked& asked, const Finished& finished) {
   result_.guesses_held += finished.timings.guesses_held;
   if (finished.reason == FinishReason::kError) {
     ++result_.errors;
+    if (Message(finished.status).find(kMadeUp) != std::string::npos) {
+      checker_.Broken(name + " ended by the word of somebody who has no part in it");
+    }
     if (finished.status.ok()) checker_.Broken(name + ": an error that says nothing");
     if (s_.whole || asked.probe) {
       checker_.Broken((asked.probe ? "when all was over, " : "") + name +
@@ -340,7 +353,7 @@ void Run::Turn(Duration until, const std::function<bool()>& done) {
       due_.extract(due_.begin()).mapped()();
     }
     Submit();
-    Misbehave();
+    misdeeds_.Step(clock_.Now(), Elapsed());
     const bool worked = nodes_.Step();
     TakeOutputs();
     if (worked) continue;

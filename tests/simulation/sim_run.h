@@ -27,6 +27,8 @@ struct SimResult {
   int left = 0;       // whose edge died
   int retries = 0;
   int guesses_held = 0;
+  int moves = 0;     // workers that had sessions when they were told to host other layers
+  int replicas = 0;  // routes of a placement in which several host the same layers
   Duration simulated{};
 };
 
