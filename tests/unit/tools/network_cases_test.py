@@ -72,7 +72,8 @@ class Failing(unittest.TestCase):
         options = types.SimpleNamespace(cases=["bad", "good"])
         with unittest.mock.patch.object(network, "CASES", cases), \
                 unittest.mock.patch.object(network, "Cases", lambda *_: None), \
-                contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+                contextlib.redirect_stdout(io.StringIO()), \
+                contextlib.redirect_stderr(io.StringIO()):
             rows, lines, errors = network.measure_cases(options, "")
         self.assertEqual((rows, len(lines), errors), ([row], 1, ["bad: no answer"]))
 
