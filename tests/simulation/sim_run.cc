@@ -120,6 +120,7 @@ class Run {
   std::vector<double> speeds_ = s_.ns_per_byte;  // of the workers, by now
   std::map<int, int> slow_;                      // nodes, by how much
   std::set<int> lying_;
+  std::set<int> lied_;  // at some time
   SimResult result_;
 };
 
@@ -223,6 +224,7 @@ void Run::Begin(const Fault& fault) {
       return;
     case FaultKind::kLie:
       lying_.insert(fault.node);
+      lied_.insert(fault.node);
       return;
     case FaultKind::kForge:
     case FaultKind::kFlood:
@@ -367,6 +369,12 @@ void Run::Turn(Duration until, const std::function<bool()>& done) {
 
 // All that was killed lives, all that stood still turns, and the network loses nothing more.
 void Run::Heal() {
+  for (const int node : lied_) {
+    const auto worker = view_.workers.find(nodes_.id(node));
+    // Refused for good for what it said: its program has ended, and somebody starts it again.
+    if (worker == view_.workers.end() || worker->second->phase != WorkerPhase::kRefused) continue;
+    nodes_.Kill(node, true);
+  }
   for (int node = 0; node < s_.n_nodes(); ++node) {
     nodes_.Start(node, true);
     nodes_.SetStalled(node, false);
