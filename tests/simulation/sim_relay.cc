@@ -32,7 +32,7 @@ void LyingRelay::MakeUp(const Kept& kept) {
   const Envelope& e = frame->envelope;
   const NodeId hop = view_.workers.contains(kept.to) ? kept.to : kept.from;
   const uint32_t epoch = e.epoch + static_cast<uint32_t>(Any(2));
-  switch (Any(kRelaysMakeUpGoodbyes ? 6 : 5)) {
+  switch (Any(6)) {
     case 0:
       return network_.Bring(e.edge, hop, End{e.session, e.seal});
     case 1:

@@ -12,12 +12,6 @@
 
 namespace mortar {
 
-// A worker forgets a session whose edge said Goodbye. An Open and frames that are brought again
-// then begin it anew, and rows of other guesses may get the number of old ones. Until sessions that
-// were released stay over, no scenario has a Goodbye that a relay made up, nor links that are lost
-// beside one that keeps what passes it.
-inline constexpr bool kRelaysMakeUpGoodbyes = false;
-
 // Is in every error that a relay makes up: no request may end in it.
 inline constexpr char kMadeUp[] = "made up on the way";
 
