@@ -53,7 +53,8 @@ inline constexpr int kDecodeStreakMax = 8;
 // second batch: what a token may wait for at a worker. A frame that takes longer is cut by rows.
 inline constexpr Duration kSliceTime = std::chrono::milliseconds(10);
 // Rows of a slice at least. At a depth of 4,000 positions a row takes several ms for its attention,
-// beside which reading the weights for two rows at a time is little; one row would be decode's cost.
+// beside which reading the weights for two rows at a time is little; one row would be decode's
+// cost.
 inline constexpr int kSliceRowsMin = 2;
 // A worker that had a decode frame within this time has a session that decodes: longer than a
 // token takes over the slowest link that people would use.

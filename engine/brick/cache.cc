@@ -103,6 +103,11 @@ absl::Status BrickCache::ReadFolder() {
     const auto part = DigestIn(name, kPartEnd);
     const auto whole = DigestIn(name, kWholeEnd);
     if (!part && !whole) continue;
+    // Opening a pipe under such a name would wait for whoever writes to it.
+    const auto type = file.status(error).type();
+    if (type == std::filesystem::file_type::fifo || type == std::filesystem::file_type::socket) {
+      return FailedPrecondition(path + ": is a pipe or a socket, and no brick");
+    }
     const auto stamp = StampOf(path);
     if (!stamp.ok()) return WithContext(stamp.status(), path);
     if (part) parts_[*part] = stamp->bytes;

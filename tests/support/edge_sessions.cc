@@ -90,9 +90,9 @@ class Measurement {
     ASSIGN_OR_RETURN(engine_,
                      LoadEdgeEngine({model, *compute.kernels, *compute.pool}, session.cut,
                                     {session.context, options.n_parallel, session.kv_type, 1}));
-    ASSIGN_OR_RETURN(edge_, Edge::Create(options, {*transport_, context_.clock, jobs_, context_.log,
-                                                   *engine_, *model.tokenizer,
-                                                   keys_ ? &*keys_ : nullptr}));
+    ASSIGN_OR_RETURN(
+        edge_, Edge::Create(options, {*transport_, context_.clock, jobs_, context_.log, *engine_,
+                                      *model.tokenizer, keys_ ? &*keys_ : nullptr}));
     driver_ = std::make_unique<LoopDriver>(
         *edge_, &jobs_, IdleOn(*transport_, AwakeMax(settings), context_.clock), context_.clock);
     return WaitForCoordinator(*transport_, context_.clock, [this] { Turn(); });

@@ -190,6 +190,14 @@ TEST_F(BrickCacheTest, ABrickThatCannotBeReadIsSaidAndStays) {
   EXPECT_TRUE(std::filesystem::exists(FileOf(digest, ".brick")));
 }
 
+TEST_F(BrickCacheTest, APipeUnderABricksNameIsSaidAndNotWaitedFor) {
+  std::filesystem::create_directories(folder_ + "/a");
+  const std::string path = FileOf(DigestOf(Filled(2)), ".brick");
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  const auto cache = BrickCache::Open(folder_ + "/a", 1 << 20);
+  EXPECT_THAT(Message(cache.status()), HasSubstr(path + ": is a pipe"));
+}
+
 TEST_F(BrickCacheTest, OtherFilesOfTheFolderAreNotLookedAtAndHalfWrittenIndexesGo) {
   Digest digest;
   {
