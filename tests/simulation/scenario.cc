@@ -125,6 +125,15 @@ Fault DrawAny(Draws& draws, const Scenario& s) {
   return fault;
 }
 
+// Those of the same time stay in the order in which they were drawn.
+template <typename Timed>
+void SortByTime(std::vector<Timed>& all) {
+  for (auto next = all.begin(); next != all.end(); ++next) {
+    const auto place = std::ranges::upper_bound(all.begin(), next, next->at, {}, &Timed::at);
+    std::rotate(place, next, next + 1);
+  }
+}
+
 // What a relay does is only promised to be harmless where nodes have keys.
 void DrawLyingRelay(Draws& draws, Scenario& s) {
   if (!s.relayed || !draws.Chance(40)) return;
@@ -213,8 +222,8 @@ Scenario DrawScenario(uint64_t seed) {
   Draws more(seed * 0xbf58476d1ce4e5b9 + 2);
   DrawMeasured(more, s);
   DrawLyingRelay(more, s);
-  std::ranges::stable_sort(s.faults, {}, &Fault::at);
-  std::ranges::stable_sort(s.requests, {}, &ScenarioRequest::at);
+  SortByTime(s.faults);
+  SortByTime(s.requests);
   return s;
 }
 

@@ -303,10 +303,8 @@ void SimChecker::NoteStale(NodeId node, const EdgeState& s, const AnyMessage& an
 
 void SimChecker::CheckLimits(const WorkerState& s) {
   int queued = 0;
-  int pages = s.pages_free;
   for (const WorkerSession& session : s.places) {
     queued += static_cast<int>(session.frames.size());
-    pages += session.pages;
     if (session.frames.size() > static_cast<size_t>(kFramesInFlightMax) ||
         session.queued_bytes > kRowBytesInFlightMax) {
       Broken("a worker queues " + std::to_string(session.frames.size()) + " frames of a session");

@@ -174,8 +174,8 @@ void SimNetwork::Queue(NodeId from, NodeId to, uint64_t number, AnyMessage messa
 // --- Faults ---
 
 void SimNetwork::LoseWhat(const std::function<bool(const OnItsWay&, NodeId to)>& lost) {
-  for (auto& [to, place] : places_) {
-    std::erase_if(place.inbox, [&, to = to](const auto& entry) {
+  for (auto& [node, place] : places_) {
+    std::erase_if(place.inbox, [&, to = node](const auto& entry) {
       const OnItsWay& m = entry.second;
       if (!lost(m, to)) return false;
       Link& link = links_[{m.from, to}];

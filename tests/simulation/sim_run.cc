@@ -395,7 +395,7 @@ void Run::Probe() {
 }
 
 void Run::LeaveNothing() {
-  const auto over = [this] { return false; };
+  const auto over = [] { return false; };
   Turn(Elapsed() + std::chrono::seconds(5), over);
   // An End that was lost is made up for by time.
   clock_.Advance(kSessionIdleMax);
