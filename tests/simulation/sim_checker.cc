@@ -155,6 +155,7 @@ std::vector<std::string> CanaryBytes() {
 }
 
 bool HoldsCanary(std::string_view bytes) {
+  if (bytes.empty()) return false;  // memmem wants a place even then
   static const std::vector<std::string> kBytes = CanaryBytes();
   for (const std::string& canary : kBytes) {
     if (memmem(bytes.data(), bytes.size(), canary.data(), canary.size()) != nullptr) return true;
@@ -222,6 +223,8 @@ void SimChecker::NoteMissed(const Incoming& next) {
     const Member* member = FindMember(*view_.coordinator, node);
     return member == nullptr ? std::nullopt : std::optional(member->role);
   };
+  // Who comes back as a new member has not been asked yet.
+  std::erase_if(asked_, [&](const auto& entry) { return !role(entry.first); });
   const bool joins = std::holds_alternative<Hello>(next.message);
   if (joins || std::holds_alternative<NodeStatus>(next.message)) missed_.erase(next.from);
   if (joins || std::holds_alternative<Goodbye>(next.message)) {
