@@ -17,7 +17,7 @@ namespace mortar {
 namespace {
 
 TEST(Scenarios, EverySeedKeepsThePromises) {
-  const uint64_t seeds = kSanitized ? 60 : 300;
+  const uint64_t seeds = kSanitized ? 150 : 300;
   Undisturbed undisturbed(TinyFile({.n_layers = kScenarioLayers}));
   std::map<FaultKind, int> faults;
   SimResult seen;
