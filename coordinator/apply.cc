@@ -130,6 +130,10 @@ absl::Status CheckStatus(const Member& member, const ModelId& model, const NodeS
     return InvalidArgument(std::to_string(status.sessions) + " sessions in a status, at most " +
                            std::to_string(kWorkerSessionsMax) + " are possible");
   }
+  if (status.padding > RowBytes(model.n_embd)) {
+    return InvalidArgument("a status with " + std::to_string(status.padding) +
+                           " bytes of padding, a row has " + std::to_string(RowBytes(model.n_embd)));
+  }
   return CheckBricks(status.bricks, model.n_layers);
 }
 
@@ -182,7 +186,7 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId, NodeStatus& statu
     return Refuse(s, from, std::move(fits));
   }
   if (!member->status) s.placement_problem = absl::OkStatus();
-  if (status.stamp != 0) Owe(s, from, Echo{status.stamp});
+  if (status.stamp != 0) Owe(s, from, Echo{status.stamp, status.padding});
   NoteFacts(s, *member, status);
   member->granted_before = std::exchange(member->granted, 0);
   member->heard = now;

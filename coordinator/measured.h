@@ -2,7 +2,7 @@
 // and what it says of a placement that is there.
 //
 // The model of the planner is filled in so: a node's speed and memory as its status says them, each
-// layer's bytes as the bricks do, and for the way to a node and back the round trip to the
+// layer's bytes as the bricks do, and for the way to a node and back the round trip of a row to the
 // coordinator, which relays what is not direct. All nodes are in one zone.
 #pragma once
 

@@ -239,7 +239,7 @@ void Edge::Rest::Join(Time now) {
   }
   if (plan.send_status) {
     NodeStatus status = StatusOf(state);
-    status.stamp = state.round_trip.Stamp(now);
+    AskRoundTrip(state.round_trip, now, state.options.model, status);
     state.outbox.push_back({.to = kCoordinatorNode, .message = std::move(status)});
     Apply(state, now, EdgeStatusSent{});
   }

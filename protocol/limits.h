@@ -32,9 +32,11 @@ inline constexpr int kHopsMax = 8;
 inline constexpr size_t kSharedRowBytesInFlightMax = size_t{256} << 10;
 inline constexpr size_t kSharedFrameRowBytesMax = size_t{64} << 10;
 
+// Of one position: n_embd floats.
+inline constexpr size_t RowBytes(int n_embd) { return sizeof(float) * static_cast<size_t>(n_embd); }
 // Positions of one frame for rows of n_embd floats. Zero when a single row is too large.
 inline constexpr int FrameRowsMax(int n_embd) {
-  return static_cast<int>(kFrameRowBytesMax / (sizeof(float) * static_cast<size_t>(n_embd)));
+  return static_cast<int>(kFrameRowBytesMax / RowBytes(n_embd));
 }
 
 // --- One node ---

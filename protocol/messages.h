@@ -120,12 +120,14 @@ struct NodeStatus {
   bool fetches = false;             // bricks that are not here yet come over links first
   // The sender's own clock; the coordinator gives it back in an Echo. 0: it need not.
   uint64_t stamp = 0;
+  uint32_t padding = 0;  // bytes that go along with a stamp, and come back: a position's row
   bool operator==(const NodeStatus&) const = default;
 };
 
 // The stamp of a NodeStatus, given back at once: what lies between is the round trip.
 struct Echo {
   uint64_t stamp = 0;
+  uint32_t padding = 0;  // as many bytes as the status had
   bool operator==(const Echo&) const = default;
 };
 

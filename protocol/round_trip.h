@@ -1,7 +1,7 @@
-// How long a message takes from a node's loop to the coordinator's and back. A status carries a
-// stamp of the node's own clock, the coordinator gives it back (Echo). Loops, their sleep and their
-// jobs are part of a token's way too, but whoever is busy just then is not: so the least of the
-// last few.
+// How long a token's row takes from a node's loop to the coordinator's and back. A status carries a
+// stamp of the node's own clock and as many bytes as a row, the coordinator gives both back (Echo):
+// the delay of the link and its rate are in one number. Loops, their sleep and their jobs are part
+// of a token's way too, but whoever is busy just then is not: so the least of the last few.
 #pragma once
 
 #include <algorithm>
@@ -9,15 +9,18 @@
 #include <cstdint>
 
 #include "common/clock.h"
+#include "protocol/limits.h"
+#include "protocol/messages.h"
 
 namespace mortar {
 
 class RoundTripMeter {
  public:
-  static constexpr size_t kSamples = 8;
+  static constexpr size_t kSamples = 4;
   // Between two stamps once there are kSamples: a way through a network does not change faster than
-  // a placement may (kPlacementKeptMin).
-  static constexpr Duration kInterval = std::chrono::seconds(5);
+  // a placement may (kPlacementKeptMin), and rows of 16 KiB to and from thousands of nodes shall
+  // not fill the coordinator's link.
+  static constexpr Duration kInterval = std::chrono::seconds(10);
 
   // For a status that is sent now; 0 when none is due. One that is on its way is waited for, also
   // where a round trip takes longer than the time between two statuses: for kInterval, then it was
@@ -50,5 +53,12 @@ class RoundTripMeter {
   size_t count_ = 0;
   std::array<Duration, kSamples> samples_{};
 };
+
+// Asks along with a status that is sent now, where it is time to.
+inline void AskRoundTrip(RoundTripMeter& meter, Time now, const ModelId& model,
+                         NodeStatus& status) {
+  status.stamp = meter.Stamp(now);
+  if (status.stamp != 0) status.padding = static_cast<uint32_t>(RowBytes(model.n_embd));
+}
 
 }  // namespace mortar

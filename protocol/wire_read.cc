@@ -84,10 +84,13 @@ NodeStatus Read(wire::NodeStatus::Reader in) {
     throw Refusal{"a size or a time in a status beyond 2^53"};
   }
   m.stamp = in.getStamp();
+  m.padding = Padding(in.getPadding());
   m.fetches = in.getFetches();
   if (in.hasOutline()) m.outline = ReadDigest(in.getOutline());
   return m;
 }
+
+Echo Read(wire::Echo::Reader in) { return {in.getStamp(), Padding(in.getPadding())}; }
 
 Placement Read(wire::Placement::Reader in) {
   Placement m;
@@ -293,7 +296,7 @@ AnyMessage Read(wire::Frame::Reader frame) {
     case wire::Frame::OPEN:
       return Read(frame.getOpen());
     case wire::Frame::ECHO:
-      return Echo{frame.getEcho().getStamp()};
+      return Read(frame.getEcho());
     case wire::Frame::SOURCES_REQUEST:
       return SourcesRequest{};
     case wire::Frame::SOURCES:

@@ -15,6 +15,12 @@ int Int(uint32_t value, const char* field) {
   throw Refusal{std::string(field) + " " + std::to_string(value) + " is beyond 2^31"};
 }
 
+uint32_t Padding(capnp::Data::Reader data) {
+  if (data.size() <= kFrameRowBytesMax) return static_cast<uint32_t>(data.size());
+  throw Refusal{"padding of " + std::to_string(data.size()) + " bytes, at most " +
+                std::to_string(kFrameRowBytesMax) + " are allowed"};
+}
+
 Digest ReadDigest(capnp::Data::Reader data) {
   Digest digest;
   if (data.size() != digest.bytes.size()) {

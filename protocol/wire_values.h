@@ -26,6 +26,8 @@ struct Refusal {
 std::string String(capnp::Text::Reader text, size_t bytes_max, const char* field);
 // Counts are unsigned on the wire and int behind it.
 int Int(uint32_t value, const char* field);
+// Of bytes that say nothing their number. Refused: more than a frame's rows may have.
+uint32_t Padding(capnp::Data::Reader data);
 Digest ReadDigest(capnp::Data::Reader data);
 // Empty where it has no bytes.
 PublicKey ReadKey(capnp::Data::Reader data);

@@ -138,9 +138,14 @@ void Put(wire::Frame::Builder out, const NodeStatus& m) {
   status.setStamp(m.stamp);
   status.setFetches(m.fetches);
   if (m.outline) status.setOutline(DataOf(*m.outline));
+  if (m.padding > 0) status.initPadding(Count(m.padding, kFrameRowBytesMax));
 }
 
-void Put(wire::Frame::Builder out, const Echo& m) { out.initEcho().setStamp(m.stamp); }
+void Put(wire::Frame::Builder out, const Echo& m) {
+  auto echo = out.initEcho();
+  echo.setStamp(m.stamp);
+  if (m.padding > 0) echo.initPadding(Count(m.padding, kFrameRowBytesMax));
+}
 
 void Put(wire::Frame::Builder out, const Placement& m) {
   auto placement = out.initPlacement();

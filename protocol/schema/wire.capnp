@@ -202,12 +202,16 @@ struct NodeStatus {
                                  # none
   fetches @19 :Bool;             # worker: bricks that it lists and has not hosted yet come over links
                                  # first
+  padding @20 :Data;             # with a stamp: as many bytes as a position's row has, so that the
+                                 # round trip is that of a token; at most that many. What they are
+                                 # says nothing
 }
 
 struct Echo {
   # Coordinator -> whoever sent a `nodeStatus` with a stamp, at once: the stamp. What passed between
   # is the sender's round trip. Lost: the next stamp is answered. Since 1.
   stamp @0 :UInt64;
+  padding @1 :Data;              # as many bytes as that status had
 }
 
 struct Placement {

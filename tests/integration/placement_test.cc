@@ -12,6 +12,7 @@
 
 #include "tests/integration/cluster_programs.h"
 #include "tests/integration/duty_cycle.h"
+#include "tests/support/link_proxy.h"
 #include "tests/support/test_model.h"
 
 namespace mortar {
@@ -123,6 +124,21 @@ TEST_F(PlacementTest, AWorkerThatIsSlowerByFarHostsNothing) {
   EXPECT_EQ(answer["tokens"], TokensOfOneProcess(kTokens));
   EXPECT_THAT(WorkersOf(answer), Not(testing::Contains("slow")));
   EXPECT_THAT(coordinator_->Errors(), HasSubstr("worker slow is spare: it would"));
+}
+
+// Of no delay, and of a rate at which a token's row of 2,304 bytes takes 23 ms each way.
+TEST_F(PlacementTest, AWorkerBehindALinkOfALowRateHostsNothing) {
+  StartMeasured(2);
+  const LinkProxy narrow(endpoint_, {.bytes_per_second = 100'000});
+  workers_.push_back(std::make_unique<NodeProgram>(
+      Arguments{"worker", "--coordinator", narrow.endpoint(), "-m", TestModelPath(), "-t", "1",
+                "-c", "2048", "--name", "far", "--log-level", "info"}));
+  workers_.back()->Line("joined");
+  StartNamed("near");
+  const json answer = Answer();
+  EXPECT_EQ(answer["tokens"], TokensOfOneProcess(kTokens));
+  EXPECT_THAT(WorkersOf(answer), testing::ElementsAre("near"));
+  EXPECT_THAT(coordinator_->Errors(), HasSubstr("worker far is spare: it would"));
 }
 
 TEST_F(PlacementTest, EvenlyIsStillThereForWhoeverAsks) {

@@ -117,6 +117,9 @@ void AddMeasured(std::vector<std::pair<std::string, AnyMessage>>& messages) {
   measured.stamp = 0x0123456789abcdef;
   messages.emplace_back("node_status_measured", measured);
   messages.emplace_back("echo", Echo{0x0123456789abcdef});
+  measured.padding = 2304;
+  messages.emplace_back("node_status_with_padding", measured);
+  messages.emplace_back("echo_with_padding", Echo{0x0123456789abcdef, 2304});
   messages.emplace_back("placement_with_others",
                         Placement{.id = 78,
                                   .model = Model(),

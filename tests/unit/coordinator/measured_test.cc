@@ -339,8 +339,18 @@ TEST_F(MeasuredTables, AStampComesBackAtOnce) {
   JoinMeasured(kWorkerA, Measured(1));
   NodeStatus status = Measured(1);
   status.stamp = 77;
+  status.padding = static_cast<uint32_t>(RowBytes(model_.n_embd));
   Give(kWorkerA, status);
-  EXPECT_EQ(Owed<Echo>().stamp, 77u);
+  EXPECT_EQ(Owed<Echo>(), (Echo{77, status.padding})) << "and brings as much as it came with";
+}
+
+TEST_F(MeasuredTables, AStatusThatBringsMoreThanARowIsRefused) {
+  JoinMeasured(kWorkerA, Measured(1));
+  NodeStatus status = Measured(1);
+  status.stamp = 77;
+  status.padding = static_cast<uint32_t>(RowBytes(model_.n_embd)) + 1;
+  Give(kWorkerA, status);
+  EXPECT_THAT(Message(Owed<Goodbye>().status), testing::HasSubstr("bytes of padding"));
 }
 
 // --- Sizes ---
