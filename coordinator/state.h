@@ -12,7 +12,7 @@
 //   NodeStatus, failed to | its stop goes on without it; without another host the placement is
 //   load what is placed   | void, and layers are placed anew, as far as others can take them. It
 //                         | gets none until it joins anew, or after a while where the reason may
-//                         pass
+//                         | pass
 //   NodeStatus, a stamp   | Echo is owed
 //   NodeStatus, of another| another placement may be better
 //   speed or memory       |
@@ -40,8 +40,7 @@
 //   PlacementImpossible   | why, for whoever asks for a route
 //   PlacementSent         | not again before kHelloInterval has passed
 //   RouteAnswered         | the request no longer waits; its hosts have a session more, and its
-//   edge
-//                         | may miss them
+//                         | edge may miss them
 //   Ticked                | after standing still itself, it gives every member that time again; who
 //                         | failed to load and has waited for long enough may try again
 #pragma once

@@ -1,6 +1,6 @@
 // Bricks over the links of a node: what stands between its loop and its transport. The messages
 // about bricks it takes for itself, all others it hands on, and what it sends it sends when none
-// waits for the loop: rows go first.
+// waits for the loop, or behind some dozens of them: rows go first.
 //
 // Files are read, written and hashed by jobs of its own queue, one at a time. It is driven by the
 // loop's Poll, and so by the loop's thread.
@@ -69,6 +69,7 @@ class BrickExchange final : public Transport {
   ServeState serve_;
   FetchState fetch_;
   std::optional<Sources> sources_;
+  int handed_on_ = 0;  // to the loop, since the last turn
   std::unique_ptr<ReadJob> read_job_;
   std::unique_ptr<FetchingJob> fetch_job_;
 };

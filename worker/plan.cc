@@ -91,6 +91,15 @@ void PlanEngine(const WorkerState& s, Time now, WorkerPlan& plan) {
   }
 }
 
+void PlanExpired(const WorkerState& s, Time now, WorkerPlan& plan) {
+  for (const auto& [id, place] : s.place_of) {
+    const WorkerSession& session = s.places[static_cast<size_t>(place)];
+    const bool idle = session.frames.empty() && !session.running;
+    const bool silent = idle && now - session.heard > kSessionIdleMax;
+    if (silent || now > session.quota.until) plan.expired.push_back(place);
+  }
+}
+
 }  // namespace
 
 bool NeedsFetch(const WorkerState& s) {
@@ -119,14 +128,9 @@ void Plan(const WorkerState& s, Time now, WorkerPlan& plan) {
   plan.batch.clear();
   plan.rows.clear();
   plan.expired.clear();
-  PlanEngine(s, now, plan);
-  if (!plan.send_status) return;  // often enough to look for the silent
-  for (const auto& [id, place] : s.place_of) {
-    const WorkerSession& session = s.places[static_cast<size_t>(place)];
-    const bool idle = session.frames.empty() && !session.running;
-    const bool silent = idle && now - session.heard > kSessionIdleMax;
-    if (silent || now > session.quota.until) plan.expired.push_back(place);
-  }
+  if (plan.send_status) PlanExpired(s, now, plan);  // often enough to look for the silent
+  // What has expired is gone before anything runs: it may have frames in the queue.
+  if (plan.expired.empty()) PlanEngine(s, now, plan);
 }
 
 NodeStatus StatusOf(const WorkerState& s) {

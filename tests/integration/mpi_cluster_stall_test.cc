@@ -24,11 +24,24 @@ Arguments PromptAfter(int delay, int ranks) {
   return Arguments{"bash", "-c", R"(exec "$@" < <)" + input, kPrompt} + Mpirun(ranks);
 }
 
+NodeProgram JobThatIsTyped(int delay, int ranks) {
+  return NodeProgram(
+      {"cluster", "-m", TestModelPath(), "-t", "1", "--raw", "-n", "4", "--log-level", "info"},
+      PromptAfter(delay, ranks));
+}
+
 pid_t ProcessOf(const NodeProgram& program, int rank) {
   const std::string line = program.Line("rank_started rank=" + std::to_string(rank) + " ");
   const std::string key = "process=";
   const size_t at = line.find(key);
   return at == std::string::npos ? -1 : std::atoi(line.c_str() + at + key.size());
+}
+
+// Its process, which stands still from now on.
+pid_t SuspendRank(const NodeProgram& job, int rank) {
+  const pid_t process = ProcessOf(job, rank);
+  EXPECT_TRUE(process > 1 && kill(process, SIGSTOP) == 0) << "process " << process;
+  return process;
 }
 
 // Rank 0 with a prompt, and a rank 1 that stands still at a moment of its start.
@@ -47,12 +60,8 @@ TEST(MpiClusterStall, APromptThatTakesLongerThanAnySilenceIsWaitedFor) {
 }
 
 TEST(MpiClusterStall, AWorkerThatStandsStillWhileThePromptIsTypedIsNamed) {
-  NodeProgram job(
-      {"cluster", "-m", TestModelPath(), "-t", "1", "--raw", "-n", "4", "--log-level", "info"},
-      PromptAfter(5, 2));
-  const pid_t worker = ProcessOf(job, 1);
-  ASSERT_GT(worker, 1);
-  ASSERT_EQ(kill(worker, SIGSTOP), 0);
+  NodeProgram job = JobThatIsTyped(5, 2);
+  const pid_t worker = SuspendRank(job, 1);
   const auto start = steady_clock::now();
   EXPECT_THAT(job.Line("mortar: "),
               HasSubstr("rank 1 (process " + std::to_string(worker) + " on "));
@@ -62,12 +71,8 @@ TEST(MpiClusterStall, AWorkerThatStandsStillWhileThePromptIsTypedIsNamed) {
 }
 
 TEST(MpiClusterStall, ARankZeroThatStandsStillWhileItReadsIsNamedByOneOther) {
-  NodeProgram job(
-      {"cluster", "-m", TestModelPath(), "-t", "1", "--raw", "-n", "4", "--log-level", "info"},
-      PromptAfter(20, 3));
-  const pid_t edge = ProcessOf(job, 0);
-  ASSERT_GT(edge, 1);
-  ASSERT_EQ(kill(edge, SIGSTOP), 0);
+  NodeProgram job = JobThatIsTyped(20, 3);
+  const pid_t edge = SuspendRank(job, 0);
   EXPECT_THAT(job.Line("mortar: "), HasSubstr("rank 0 (process " + std::to_string(edge) + " on "));
   EXPECT_EQ(job.End(), 1);
   EXPECT_THAT(OwnLines(job.Errors()), testing::ElementsAre(HasSubstr("no sign of life for 10 s")));

@@ -20,7 +20,7 @@ constexpr std::chrono::milliseconds kLook{5};
 }  // namespace
 
 NodeProgram::NodeProgram(const std::vector<std::string>& arguments,
-                         const std::vector<std::string>& under)
+                         const std::vector<std::string>& under, int out)
     : errors_(std::tmpfile()) {
   EXPECT_NE(errors_, nullptr);
   std::vector<std::string> words = under;
@@ -35,7 +35,7 @@ NodeProgram::NodeProgram(const std::vector<std::string>& arguments,
   prctl(PR_SET_PDEATHSIG, SIGKILL);  // gone with the test, however that ends
   const int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
   dup2(nothing, STDIN_FILENO);
-  dup2(nothing, STDOUT_FILENO);
+  dup2(out < 0 ? nothing : out, STDOUT_FILENO);
   dup2(fileno(errors_), STDERR_FILENO);
   execvp(pointers[0], pointers.data());
   _exit(127);

@@ -11,9 +11,10 @@ namespace mortar {
 class NodeProgram {
  public:
   // Starts `mortar ARGUMENTS`, with stderr kept in a file without a name. `under`: the program that
-  // runs it, with its flags; it is then what is ended and waited for.
+  // runs it, with its flags; it is then what is ended and waited for. `out`: where its stdout goes;
+  // -1: nowhere.
   explicit NodeProgram(const std::vector<std::string>& arguments,
-                       const std::vector<std::string>& under = {});
+                       const std::vector<std::string>& under = {}, int out = -1);
   ~NodeProgram();
   NodeProgram(const NodeProgram&) = delete;
   NodeProgram& operator=(const NodeProgram&) = delete;

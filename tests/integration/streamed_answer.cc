@@ -4,12 +4,9 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
-#include <cstdio>
 
 namespace mortar {
 
@@ -17,36 +14,17 @@ using nlohmann::json;
 
 StreamedAnswer::StreamedAnswer(const std::vector<std::string>& arguments,
                                std::chrono::seconds longest)
-    : deadline_(std::chrono::steady_clock::now() + longest), errors_(std::tmpfile()) {
-  EXPECT_NE(errors_, nullptr);
+    : deadline_(std::chrono::steady_clock::now() + longest) {
   std::array<int, 2> ends{};
   EXPECT_EQ(pipe2(ends.data(), O_CLOEXEC), 0);
-  std::vector<std::string> words = {MORTAR_BINARY};
-  words.insert(words.end(), arguments.begin(), arguments.end());
-  std::vector<char*> pointers;
-  for (std::string& word : words) pointers.push_back(word.data());
-  pointers.push_back(nullptr);
-  child_ = fork();
-  EXPECT_GE(child_, 0);
-  if (child_ == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);  // gone with the test, however that ends
-    dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
-    dup2(ends[1], STDOUT_FILENO);
-    dup2(fileno(errors_), STDERR_FILENO);
-    execv(pointers[0], pointers.data());
-    _exit(127);
-  }
-  close(ends[1]);
   out_ = ends[0];
+  program_.emplace(arguments, std::vector<std::string>{}, ends[1]);
+  close(ends[1]);
 }
 
 StreamedAnswer::~StreamedAnswer() {
+  if (program_->Runs()) program_->Kill();  // nobody waited for it
   if (out_ >= 0) close(out_);
-  if (child_ > 0) {
-    kill(child_, SIGKILL);
-    waitpid(child_, nullptr, 0);
-  }
-  std::fclose(errors_);
 }
 
 void StreamedAnswer::TakeLine(const std::string& line) {
@@ -71,7 +49,7 @@ bool StreamedAnswer::ReadUntil(const std::function<bool()>& enough) {
   while (out_ >= 0 && !enough()) {
     if (std::chrono::steady_clock::now() > deadline_) {
       ADD_FAILURE() << "the answer did not end; it said: " << Errors();
-      kill(child_, SIGKILL);
+      kill(program_->process(), SIGKILL);
     }
     pollfd end{out_, POLLIN, 0};
     if (poll(&end, 1, 1) <= 0) continue;
@@ -93,21 +71,7 @@ bool StreamedAnswer::ReadUntil(const std::function<bool()>& enough) {
 
 int StreamedAnswer::Finish() {
   ReadUntil([] { return false; });
-  int status = 0;
-  if (child_ < 0 || waitpid(child_, &status, 0) != child_) return -1;
-  child_ = -1;
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-std::string StreamedAnswer::Errors() const {
-  std::string text;
-  std::array<char, 4096> buffer;
-  for (off_t at = 0;;) {
-    const ssize_t n = pread(fileno(errors_), buffer.data(), buffer.size(), at);
-    if (n <= 0) return text;
-    text.append(buffer.data(), static_cast<size_t>(n));
-    at += n;
-  }
+  return program_->End();
 }
 
 }  // namespace mortar

@@ -2,13 +2,14 @@
 // read.
 #pragma once
 
-#include <sys/types.h>
-
 #include <chrono>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "tests/integration/node_program.h"
 
 namespace mortar {
 
@@ -39,15 +40,14 @@ class StreamedAnswer {
   const std::vector<Token>& tokens() const { return tokens_; }
   const std::vector<Route>& routes() const { return routes_; }
   const nlohmann::json& report() const { return report_; }  // null before the end
-  std::string Errors() const;
+  std::string Errors() const { return program_->Errors(); }
 
  private:
   void TakeLine(const std::string& line);
 
   const Moment deadline_;
-  pid_t child_ = -1;
   int out_ = -1;  // of its stdout; -1: it has ended
-  std::FILE* errors_;
+  std::optional<NodeProgram> program_;
   std::string rest_;  // of a line that has not ended
   std::vector<Token> tokens_;
   std::vector<Route> routes_;

@@ -20,6 +20,9 @@ MUTANTS = {
                           "slot.sent = std::min(from + 1, slot.answered);"),
     "answer_epoch": ("if (found && slot.epoch == epoch) return &slot;",
                      "if (found && epoch <= slot.epoch) return &slot;"),
+    # Of sealed sessions alone, so that it is the rule of numbers that finds it.
+    "step_again": ("slot.frames_max = 1;\n",
+                   "slot.frames_max = 1;\n  if (slot.keys) slot.step -= slot.in_flight.size();\n"),
     # edge/loop.cc
     "seal_unchecked": ("if (sealed.ok()) return true;",
                        "if (sealed.ok() || word.sealed) return true;"),

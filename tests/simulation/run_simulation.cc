@@ -57,17 +57,7 @@ struct Totals {
   SimResult sum;
   void Add(const SimResult& r) {
     ++runs;
-    sum.whole += r.whole;
-    sum.errors += r.errors;
-    sum.cancelled += r.cancelled;
-    sum.left += r.left;
-    sum.retries += r.retries;
-    sum.guesses_held += r.guesses_held;
-    sum.moves += r.moves;
-    sum.replicas += r.replicas;
-    sum.network.sent += r.network.sent;
-    sum.network.lost += r.network.lost;
-    sum.simulated += r.simulated;
+    sum.Add(r);
   }
   void Print(const char* end) const {
     std::printf(

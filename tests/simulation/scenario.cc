@@ -138,8 +138,6 @@ void SortByTime(std::vector<Timed>& all) {
 void DrawLyingRelay(Draws& draws, Scenario& s) {
   if (!s.relayed || !draws.Chance(40)) return;
   s.sealed = true;
-  // As in DrawScenario: frames that overtake their key.
-  if (s.whole) s.delay_max = std::min<Duration>(s.delay_max, milliseconds(40));
   // A process that begins never has the id of another. Here it may, and would know nothing of what
   // it sealed.
   for (Fault& fault : s.faults) fault.new_id = true;

@@ -27,12 +27,7 @@ TEST(Scenarios, EverySeedKeepsThePromises) {
     const SimResult result = RunScenario(undisturbed, scenario, false);
     ASSERT_EQ(result.broken, "") << ToString(scenario) << "replay: ./dev sim --seed " << seed
                                  << " --trace";
-    seen.whole += result.whole;
-    seen.errors += result.errors;
-    seen.retries += result.retries;
-    seen.guesses_held += result.guesses_held;
-    seen.moves += result.moves;
-    seen.replicas += result.replicas;
+    seen.Add(result);
   }
   // What the promises are for has happened.
   for (int kind = 0; kind <= static_cast<int>(kLastFaultKind); ++kind) {

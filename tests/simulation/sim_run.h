@@ -30,6 +30,21 @@ struct SimResult {
   int moves = 0;     // workers that had sessions when they were told to host other layers
   int replicas = 0;  // routes of a placement in which several host the same layers
   Duration simulated{};
+
+  // Its numbers, and what its network carried and lost, with those of other runs.
+  void Add(const SimResult& run) {
+    whole += run.whole;
+    errors += run.errors;
+    cancelled += run.cancelled;
+    left += run.left;
+    retries += run.retries;
+    guesses_held += run.guesses_held;
+    moves += run.moves;
+    replicas += run.replicas;
+    network.sent += run.network.sent;
+    network.lost += run.network.lost;
+    simulated += run.simulated;
+  }
 };
 
 // `trace`: every message goes to stdout, with what became of it.

@@ -11,20 +11,12 @@
 #include "engine/brick/digest.h"
 #include "tests/support/local_mpi.h"
 #include "tests/support/tiny_model.h"
+#include "tests/support/uneven_clocks.h"
 
 namespace mortar {
 namespace {
 
 using testing::HasSubstr;
-
-// Each look is a second later.
-class HurryingClock final : public Clock {
- public:
-  Time Now() const override { return now_ += std::chrono::seconds(1); }
-
- private:
-  mutable Time now_{};
-};
 
 HostedModel Tiny() {
   HostedModel model;
@@ -48,7 +40,7 @@ class DistributeTest : public testing::Test {
   }
 
   LocalMpi mpi_{3};
-  HurryingClock clock_;
+  HurriedClock clock_{std::chrono::seconds(1)};
 };
 
 TEST_F(DistributeTest, EachRankGetsTheTensorsOfItsLayersAndNoOthers) {
@@ -95,22 +87,6 @@ TEST_F(DistributeTest, AModelWithAPrivateBrickIsNotSent) {
   EXPECT_TRUE(absl::IsFailedPrecondition(SendModel(model, root)));
   EXPECT_EQ(root.bytes(), 0u);
 }
-
-// Stands still for an hour at its third look; then the others go on too.
-class SuspendedClock final : public Clock {
- public:
-  explicit SuspendedClock(std::function<void()> back) : back_(std::move(back)) {}
-  Time Now() const override {
-    if (++looks_ == 3) now_ += std::chrono::hours(1);
-    if (looks_ == 5) back_();
-    return now_;
-  }
-
- private:
-  const std::function<void()> back_;
-  mutable int looks_ = 0;
-  mutable Time now_{};
-};
 
 TEST_F(DistributeTest, AJobThatWasSuspendedGoesOn) {
   const SuspendedClock clock([this] { mpi_.LetGo(); });

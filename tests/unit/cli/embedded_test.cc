@@ -11,20 +11,12 @@
 #include "cli/flags.h"
 #include "edge/drafter.h"
 #include "tests/support/tiny_model.h"
+#include "tests/support/uneven_clocks.h"
 
 namespace mortar {
 namespace {
 
 using testing::HasSubstr;
-
-// An hour passes from one look to the next.
-class HurriedClock final : public Clock {
- public:
-  Time Now() const override { return now_ += std::chrono::hours(1); }
-
- private:
-  mutable Time now_{};
-};
 
 TEST(Embedded, TheMostGuessesThatCanBeAskedForAreThoseOfAStep) {
   EXPECT_EQ(FindFlag("draft-max", kRun)->max, kDraftMax);
@@ -48,7 +40,7 @@ TEST(Embedded, NodesThatAreNotReadyInTimeEndTheStartWithTheReason) {
   ASSERT_TRUE(kernels.ok());
   const auto pool = ThreadPool::Create(1);
   ASSERT_TRUE(pool.ok());
-  const HurriedClock clock;
+  const HurriedClock clock(std::chrono::hours(1));
   const auto nodes = Embedded::Start(*options, {*model, **kernels, **pool, clock, log});
   EXPECT_TRUE(absl::IsUnavailable(nodes.status()));
   EXPECT_THAT(Message(nodes.status()), HasSubstr("not ready within 600 s: "));

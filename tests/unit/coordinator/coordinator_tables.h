@@ -38,6 +38,12 @@ class CoordinatorTables : public testing::Test {
     status.phase = phase;
     return status;
   }
+  // Of a worker that could not load what is placed now, for a reason that does not pass.
+  NodeStatus FailedStatus() {
+    NodeStatus status = WorkerStatus(state_.placement_id, LoadPhase::kFailed);
+    status.load_status = NotFound("blk.3.attn_q.weight is missing");
+    return status;
+  }
   NodeStatus EdgeStatus() {
     NodeStatus status;
     status.role = Role::kEdge;

@@ -44,6 +44,15 @@ class MeasuredTables : public CoordinatorTables {
     Give(worker, status);
     state_.outbox.clear();
   }
+  // An edge, and workers A and B that say `status`, host what they were given, and serve.
+  void ServeWithTwo(const NodeStatus& status) {
+    state_.options.workers_expected = 2;
+    JoinEdge();
+    for (const NodeId worker : {kWorkerA, kWorkerB}) JoinMeasured(worker, status);
+    RunPlan();
+    RunPlan();
+    for (const NodeId worker : {kWorkerA, kWorkerB}) Say(worker, status);
+  }
   void JoinEdge() {
     Give(kEdge, HelloOf(kEdge, Role::kEdge));
     Give(kEdge, StatusOfTheEdge());

@@ -231,12 +231,7 @@ TEST_F(MeasuredTables, WorkersThatFitBesideTheFastestRouteHostTheSameLayers) {
 }
 
 TEST_F(MeasuredTables, AReplicasTwinGoesOnUnderTheSamePlacementWhenItDies) {
-  state_.options.workers_expected = 2;
-  JoinEdge();
-  for (const NodeId worker : {kWorkerA, kWorkerB}) JoinMeasured(worker, Measured(1));
-  RunPlan();
-  RunPlan();  // told
-  for (const NodeId worker : {kWorkerA, kWorkerB}) Say(worker, Measured(1));
+  ServeWithTwo(Measured(1));
   const uint64_t id = state_.placement_id;
   for (const NodeId dead : {kWorkerA}) {
     Give(dead, Goodbye{Unavailable("its connection is gone")});
@@ -288,12 +283,7 @@ TEST_F(MeasuredTables, SessionsGoToTheHostWithTheLeastToDoForItsSpeed) {
 }
 
 TEST_F(MeasuredTables, RequestsOfOneRoundAreSharedOutToo) {
-  state_.options.workers_expected = 2;
-  JoinEdge();
-  for (const NodeId worker : {kWorkerA, kWorkerB}) JoinMeasured(worker, Measured(1));
-  RunPlan();
-  RunPlan();
-  for (const NodeId worker : {kWorkerA, kWorkerB}) Say(worker, Measured(1));
+  ServeWithTwo(Measured(1));
   for (uint64_t i = 0; i < 8; ++i) Give(kEdge, Ask(i));
   std::map<uint64_t, int> of_node;
   for (const Outgoing& outgoing : RunPlan()) {
@@ -426,12 +416,7 @@ TEST_F(MeasuredTables, AFullClusterIsPlacedAndLookedAtInLessThanASecondEach) {
 
 // Nothing is kept of a session that was granted: the edge owns it, and its hops hold its KV.
 TEST_F(MeasuredTables, AnIdleSessionTakesNoMemoryOfTheCoordinator) {
-  state_.options.workers_expected = 2;
-  JoinEdge();
-  for (const NodeId worker : {kWorkerA, kWorkerB}) JoinMeasured(worker, Measured(1));
-  RunPlan();
-  RunPlan();
-  for (const NodeId worker : {kWorkerA, kWorkerB}) Say(worker, Measured(1));
+  ServeWithTwo(Measured(1));
   for (int i = 0; i < 100; ++i) Route1();  // what is kept for all
   constexpr int kSessions = kSanitized ? 200 : 10'000;
   const size_t before = mallinfo2().uordblks;

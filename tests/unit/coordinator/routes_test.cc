@@ -165,9 +165,7 @@ TEST_F(CoordinatorTables, ARequestWithAnotherCutOrModelIsRefusedAtOnce) {
 
 TEST_F(CoordinatorTables, ARequestForLayersThatCouldNotBeLoadedIsRefusedWithTheReason) {
   JoinAllAndLoad();
-  NodeStatus failed = WorkerStatus(state_.placement_id, LoadPhase::kFailed);
-  failed.load_status = NotFound("blk.3.attn_q.weight is missing");
-  Give(kWorkerA, failed);
+  Give(kWorkerA, FailedStatus());
   Give(kEdge, Request());
   EXPECT_THAT(Message(std::get<Route>(RunPlan().at(0).message).status),
               HasSubstr("blk.3.attn_q.weight is missing"));
@@ -177,9 +175,7 @@ TEST_F(CoordinatorTables, AWorkerThatCouldNotLoadGivesItsLayersToASpare) {
   JoinAllAndLoad();
   Join(kWorkerB, Role::kWorker);
   Give(kEdge, Request());
-  NodeStatus failed = WorkerStatus(state_.placement_id, LoadPhase::kFailed);
-  failed.load_status = NotFound("blk.3.attn_q.weight is missing");
-  Give(kWorkerA, failed);
+  Give(kWorkerA, FailedStatus());
   EXPECT_TRUE(RunPlan().empty()) << "placed anew, and no request is refused meanwhile";
   ASSERT_TRUE(state_.placement.has_value());
   EXPECT_EQ(state_.placement->hops.at(0).node, kWorkerB);
@@ -257,8 +253,7 @@ TEST_F(CoordinatorTables, AFailureForGoodIsNotTriedAgain) {
 TEST_F(CoordinatorTables, AFailureOfThePastDoesNotRefuseWhoeverWaitsForAnother) {
   JoinAllAndLoad();
   Join(kWorkerB, Role::kWorker);
-  NodeStatus failed = WorkerStatus(state_.placement_id, LoadPhase::kFailed);
-  failed.load_status = NotFound("blk.3.attn_q.weight is missing");
+  const NodeStatus failed = FailedStatus();
   Give(kWorkerA, failed);
   RunPlan();  // B has them
   Give(kWorkerB, WorkerStatus(state_.placement_id, LoadPhase::kReady));
@@ -290,9 +285,7 @@ TEST_F(CoordinatorTables, AFailureOfThePastDoesNotRefuseWhoeverWaitsForAnother) 
 TEST_F(CoordinatorTables, AnEdgeThatLeavesDoesNotMakeOthersWaitForWhatFailed) {
   JoinAllAndLoad();
   Join(kOtherEdge, Role::kEdge);
-  NodeStatus failed = WorkerStatus(state_.placement_id, LoadPhase::kFailed);
-  failed.load_status = NotFound("blk.3.attn_q.weight is missing");
-  Give(kWorkerA, failed);
+  Give(kWorkerA, FailedStatus());
   Give(kOtherEdge, Goodbye{});
   Give(kEdge, Request());
   EXPECT_EQ(RunPlan().size(), 1u);

@@ -120,6 +120,25 @@ class BrickExchangeTest : public testing::Test {
   Node fetcher_;
 };
 
+// Each loop takes a message a turn here, so that the fetcher's finds one waiting at every one.
+TEST_F(BrickExchangeTest, AFloodOfOtherMessagesHoldsUpNoBrick) {
+  Has(1, 3 * kBrickChunkBytesMax);
+  fetcher_.exchange.Want({{Named(1), 3 * kBrickChunkBytesMax, "layers.1"}});
+  for (int i = 0; i < 200; ++i) ASSERT_TRUE(coordinator_->Send(kFetcher, Echo{1}).ok());
+  int handed_on = 0;
+  for (int i = 0; i < 2000 && !fetcher_.exchange.Wanted(); ++i) {
+    ASSERT_TRUE(coordinator_->Send(kFetcher, Echo{1}).ok());
+    while (auto incoming = coordinator_->Poll()) {
+      const Sources sources{.outline = Named(99), .nodes = {{.node = kSender, .endpoint = ""}}};
+      ASSERT_TRUE(coordinator_->Send(incoming->from, sources).ok());
+    }
+    sender_.Turn();
+    if (fetcher_.Turn()) ++handed_on;
+  }
+  EXPECT_EQ(fetcher_.exchange.Wanted(), absl::OkStatus());
+  EXPECT_GT(handed_on, 200) << "no flood";
+}
+
 TEST_F(BrickExchangeTest, BringsEveryByteOfSeveralBricks) {
   Has(1, 5 * kBrickChunkBytesMax + 77);
   Has(2, 1);

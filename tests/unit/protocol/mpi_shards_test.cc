@@ -6,11 +6,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <memory>
 #include <thread>
 
 #include "tests/support/local_mpi.h"
+#include "tests/support/uneven_clocks.h"
 
 namespace mortar {
 namespace {
@@ -19,31 +19,6 @@ using testing::HasSubstr;
 
 constexpr int kFirst = 2;  // the second hop's ranks
 constexpr int kCount = 3;
-
-// Time goes on by a second at each look: who waits in vain need not be waited for.
-class HurriedClock final : public Clock {
- public:
-  Time Now() const override { return now_ += std::chrono::seconds(1); }
-
- private:
-  mutable Time now_{};
-};
-
-// The job was suspended for an hour, and comes back.
-class SuspendedClock final : public Clock {
- public:
-  explicit SuspendedClock(std::function<void()> back) : back_(std::move(back)) {}
-  Time Now() const override {
-    if (++looks_ == 3) now_ += std::chrono::hours(1);
-    if (looks_ == 5) back_();
-    return now_;
-  }
-
- private:
-  const std::function<void()> back_;
-  mutable int looks_ = 0;
-  mutable Time now_{};
-};
 
 class MpiShardsTest : public testing::Test {
  protected:
@@ -71,7 +46,7 @@ class MpiShardsTest : public testing::Test {
   }
 
   SteadyClock clock_;
-  HurriedClock hurried_;
+  HurriedClock hurried_{std::chrono::seconds(1)};
   absl::Status check_;
   std::mutex calls_;
   LocalMpi mpi_{kFirst + kCount + 1};

@@ -68,6 +68,9 @@ class ZmqLinks : public testing::Test {
                  .card = Card(ToString(id)),
                  .listen = listen,
                  .upstream = coordinator_.transport->endpoint()});
+    Enter(node, id);
+  }
+  void Enter(Node& node, NodeId id) {
     ASSERT_TRUE(Until({&node, &coordinator_}, [&] {
       (void)node.transport->Send(kCoordinatorNode, Card(ToString(id)));
       return coordinator_.Got<Hello>(id) != nullptr;

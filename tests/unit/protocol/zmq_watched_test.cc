@@ -74,13 +74,7 @@ class ForwardedLinks : public StillLinks {
     StartStill(
         node,
         {.self = id, .card = Card(ToString(id)), .upstream = coordinator_.transport->endpoint()});
-    ASSERT_TRUE(Until({&node, &coordinator_}, [&] {
-      (void)node.transport->Send(kCoordinatorNode, Card(ToString(id)));
-      return coordinator_.Got<Hello>(id) != nullptr;
-    }));
-    ASSERT_TRUE(coordinator_.transport->Send(id, Welcome{}).ok());
-    ASSERT_TRUE(
-        Until({&node, &coordinator_}, [&] { return node.transport->UpstreamStatus().ok(); }));
+    Enter(node, id);
   }
 };
 
@@ -116,6 +110,16 @@ TEST_F(WatchedLinks, WithoutFramesSilenceMayLast) {
   EXPECT_FALSE(Missed()) << "what it did not say before it was watched does not count";
   OnlyATurns(milliseconds(200));
   EXPECT_TRUE(Missed());
+}
+
+// So that four signs of life must be lost before somebody is missed, and not one.
+TEST_F(WatchedLinks, SignsOfLifeComeSoOftenThatAPauseOfMoreThanHalfTheSilenceHarmsNobody) {
+  FrameCrosses();
+  for (int i = 0; i < 8; ++i) {
+    BothTurn(milliseconds(250));
+    OnlyATurns(milliseconds(600));
+    EXPECT_FALSE(Missed()) << "in pause " << i;
+  }
 }
 
 TEST_F(WatchedLinks, BothEndsShowLifeWhileTheyAreWatchedAndAfterwards) {

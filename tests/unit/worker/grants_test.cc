@@ -127,6 +127,29 @@ TEST_F(WorkerGrants, WithoutItsCoordinatorsSignatureNothingIsTaken) {
   ExpectRefused("another session than was granted", 4, 0);
 }
 
+TEST_F(WorkerGrants, AGrantOpensNoOtherSessionThanItsOwn) {
+  const auto route = NewRouteKeys(grant_, edge_keys_);
+  ASSERT_TRUE(route.ok());
+  AnyMessage open =
+      Open{.session = {}, .key = route->for_hops.at(0).key, .grant = route->shown, .step = 3};
+  SealMessage(route->for_hops.at(0).seal, open);
+  Say(*edge_, std::move(open));
+  ExpectRefused("a session that nobody granted, sealed by the edge itself", 1, 0);
+}
+
+TEST_F(WorkerGrants, ASessionEndsWithItsGrantAndNoLaterThanAnyGrantLives) {
+  Say(*edge_, OpenOf(grant_, edge_keys_));
+  EXPECT_EQ(state().opened.Find(grant_.session)->quota.until,
+            clock_.Now() + std::chrono::hours(1) + kClockSkewMax);
+  RouteGrant longer = grant_;
+  longer.session.bytes[0] = 10;
+  longer.expires += std::chrono::hours(24 * 365);  // of a clock that is wrong
+  signer_.Sign(longer);
+  Say(*edge_, OpenOf(longer, edge_keys_));
+  EXPECT_EQ(state().opened.Find(longer.session)->quota.until,
+            clock_.Now() + kRouteLifetime + kClockSkewMax);
+}
+
 TEST_F(WorkerGrants, AnEdgeInGoodFaithHearsThatItNeedsAnotherRoute) {
   clock_.Advance(std::chrono::hours(2));
   Say(*edge_, OpenOf(grant_, edge_keys_));

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <utility>
 
 #include "tests/support/tiny_model.h"
 #include "tests/unit/worker/worker_tables.h"
@@ -140,6 +141,23 @@ TEST_F(WorkerSlices, AHigherEpochAmidAFrameKeepsTheSlicesThatRan) {
   const auto answer = TakeOwed<Activation>();
   EXPECT_EQ(answer.envelope.epoch, 2u);
   EXPECT_EQ(answer.rows.n(), 5) << "not the old frame's";
+}
+
+TEST_F(WorkerSlices, WhatASliceGaveWaitsForTheRestOfItsFrameAndOfNoOther) {
+  GiveFrame(Frame(kPrompt, 1, 1, 0, 30));
+  const auto run_slice = [&](Rows rows_out) {
+    const WorkerPlan plan = PlanNow();
+    Give(BatchStarted{&plan.batch, &plan.rows});
+    Rows before = std::exchange(state_.running.at(0).rows_out, std::move(rows_out));
+    return before;
+  };
+  const Rows of_frame = pool_.Take(30, kWidth);
+  EXPECT_TRUE(run_slice(of_frame).empty()) << "there is nothing yet";
+  Give(BatchDone{milliseconds(10)});
+  EXPECT_EQ(run_slice(of_frame).data(), of_frame.data());
+  GiveFrame(Frame(kPrompt, 2, 2, 20, 20));
+  Give(BatchDone{milliseconds(10)});
+  EXPECT_TRUE(run_slice(pool_.Take(20, kWidth)).empty()) << "of a frame of another epoch";
 }
 
 TEST_F(WorkerSlices, AnEndAmidAFrameFreesItsPages) {

@@ -394,11 +394,15 @@ TEST_F(WorkerTables, ASessionWhoseGrantIsOverIsEndedAlsoWhileItSpeaks) {
   GiveFrame(Frame(1, 1, 2, 4, 1));
   const WorkerPlan plan = PlanNow();
   ASSERT_EQ(plan.expired.size(), 1u);
+  EXPECT_THAT(plan.batch, IsEmpty()) << "its queue goes with it";
   Give(Expired{plan.expired[0]});
   ASSERT_EQ(state_.outbox.size(), 1u);
   EXPECT_TRUE(state_.outbox[0].seal.has_value());
   EXPECT_EQ(TakeOwed<NeedRoute>().step, 2u);
   EXPECT_FALSE(state_.place_of.contains(Session(1)));
+  Release();
+  GiveFrame(Frame(2, 1, 1, 0, 4));
+  EXPECT_EQ(RunBatch().size(), 1u) << "others go on";
 }
 
 TEST_F(WorkerTables, ASessionHasWhatItsGrantSaysAndNoMore) {
@@ -418,6 +422,19 @@ TEST_F(WorkerTables, ASessionHasWhatItsGrantSaysAndNoMore) {
   state_.outbox.clear();
   GiveFrame(Frame(1, 1, 5, 10, 1));
   EXPECT_TRUE(absl::IsOutOfRange(TakeOwed<Rejected>().status));
+}
+
+TEST_F(WorkerTables, ASessionQueuesAsManyBytesOfRowsAsItsGrantSays) {
+  Load();
+  Give(OpenedWith({.row_bytes_max = 5 * kWidth * sizeof(float)}));
+  GiveFrame(Frame(1, 1, 1, 0, 6));
+  EXPECT_TRUE(absl::IsResourceExhausted(TakeOwed<Rejected>().status));
+  GiveFrame(Frame(1, 1, 2, 0, 3));
+  EXPECT_TRUE(state_.outbox.empty());
+  GiveFrame(Frame(1, 1, 3, 3, 3));
+  EXPECT_TRUE(absl::IsResourceExhausted(TakeOwed<Rejected>().status)) << "with what is queued";
+  GiveFrame(Frame(1, 1, 4, 3, 2));
+  EXPECT_TRUE(state_.outbox.empty());
 }
 
 TEST_F(WorkerTables, MessagesThatNoWorkerGetsAreCounted) {

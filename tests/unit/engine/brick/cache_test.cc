@@ -113,6 +113,15 @@ TEST_F(BrickCacheTest, WhatWasUsedLongestAgoGoesFirstAndWhatIsInUseStays) {
   EXPECT_LE(cache->bytes(), 3500u);
 }
 
+TEST_F(BrickCacheTest, WhatIsInUseStaysHoweverLongAgoThatBegan) {
+  const auto cache = Open(2500);
+  const Digest in_use = Put(*cache, Filled(1));
+  cache->Keep({in_use});
+  for (uint8_t i = 2; i < 6; ++i) Put(*cache, Filled(i));
+  EXPECT_TRUE(cache->Find(in_use).has_value());
+  EXPECT_LE(cache->bytes(), 2500u);
+}
+
 TEST_F(BrickCacheTest, TheOrderOfUseOutlivesAStart) {
   Digest first, second;
   {
@@ -266,8 +275,10 @@ TEST_F(BrickCacheTest, ADamagedIndexCostsAHashAndNoBrick) {
   }
   {
     std::fstream index(folder_ + "/a/index", std::ios::binary | std::ios::in | std::ios::out);
+    index.seekg(100);
+    const int there = index.get();
     index.seekp(100);
-    index.put('7');
+    index.put(there == '7' ? '8' : '7');
   }
   {
     const auto cache = Open();
