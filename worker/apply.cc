@@ -83,8 +83,11 @@ absl::Status CheckPlacement(const WorkerState& s, const Placement& p) {
       return FailedPrecondition("layers " + ToString(brick.layers) +
                                 " are private: a worker hosts public bricks alone");
     }
-    const auto& mine = s.options.bricks;
-    if (std::find(mine.begin(), mine.end(), brick) == mine.end()) {
+    // Not by its size: of several hosts the placement has that which another one said.
+    const auto is_it = [&](const LayerBrick& mine) {
+      return mine.layers == brick.layers && mine.digest == brick.digest;
+    };
+    if (std::ranges::none_of(s.options.bricks, is_it)) {
       return FailedPrecondition("this worker has no brick of layers " + ToString(brick.layers) +
                                 " with digest " + ToHex(brick.digest).substr(0, 16) + "…");
     }
