@@ -132,7 +132,8 @@ absl::Status CheckStatus(const Member& member, const ModelId& model, const NodeS
   }
   if (status.padding > RowBytes(model.n_embd)) {
     return InvalidArgument("a status with " + std::to_string(status.padding) +
-                           " bytes of padding, a row has " + std::to_string(RowBytes(model.n_embd)));
+                           " bytes of padding, a row has " +
+                           std::to_string(RowBytes(model.n_embd)));
   }
   return CheckBricks(status.bricks, model.n_layers);
 }

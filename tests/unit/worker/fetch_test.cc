@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "tests/unit/worker/worker_tables.h"
 
 namespace mortar {
@@ -126,6 +128,14 @@ TEST_F(WorkerFetches, APrivateBrickIsNotFetched) {
   GiveFrom(kCoordinatorNode, placement);
   EXPECT_FALSE(PlanNow().fetch);
   EXPECT_EQ(StatusOf(state_).phase, LoadPhase::kFailed);
+}
+
+TEST_F(WorkerTables, ABrickIsKnownByItsDigestWhateverAnotherHostSaidOfItsSize) {
+  Join();
+  Placement placement = PlacementOf(1, {1, 5});
+  placement.bricks[0].weight_bytes = std::numeric_limits<uint64_t>::max();
+  GiveFrom(kCoordinatorNode, placement);
+  EXPECT_TRUE(PlanNow().load) << Message(StatusOf(state_).load_status);
 }
 
 }  // namespace

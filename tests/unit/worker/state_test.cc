@@ -258,14 +258,6 @@ TEST_F(WorkerTables, RefusesAnotherModelUnknownBricksAndLayersOutside) {
   EXPECT_FALSE(PlanNow().load);
 }
 
-TEST_F(WorkerTables, ABrickIsKnownByItsDigestWhateverAnotherHostSaidOfItsSize) {
-  Join();
-  Placement placement = PlacementOf(1, {1, 5});
-  placement.bricks[0].weight_bytes = std::numeric_limits<uint64_t>::max();
-  GiveFrom(kCoordinatorNode, placement);
-  EXPECT_TRUE(PlanNow().load) << Message(StatusOf(state_).load_status);
-}
-
 TEST_F(WorkerTables, ANewPlacementReleasesSessionsBeforeItLoads) {
   Load();
   GiveFrame(Frame(1, 1, 1, 0, 4));
