@@ -245,6 +245,17 @@ absl::Status ZmqSocket::Watch(ZmqContext& context) {
   return absl::OkStatus();
 }
 
+DialState ZmqSocket::FailedGreeting() {
+  if (encrypted_) return DialState::kHungUp;
+  // ZeroMQ tells a greeting that was broken off from one that took too long by nothing but the time.
+  constexpr Duration kNearly = kGreetingMax * 9 / 10;
+  if (std::chrono::steady_clock::now() - connected_ >= kNearly) return state_;
+  // Where nothing is wanted that this end has not, nobody hangs up but who goes away, and he does
+  // so once. Who wants keys hangs up each time; whether ZeroMQ reads his reason before is chance.
+  constexpr int kHangUpsOfAKeyed = 3;
+  return ++hang_ups_ < kHangUpsOfAKeyed ? state_ : DialState::kOtherTerms;
+}
+
 DialState ZmqSocket::dial_state() {
   if (monitor_ == nullptr) return state_;
   uint8_t event[6];
@@ -254,8 +265,11 @@ DialState ZmqSocket::dial_state() {
     char address[kEndpointBytesMax];
     zmq_recv(monitor_, address, sizeof address, ZMQ_DONTWAIT);
     if (kind == ZMQ_EVENT_CONNECTED) {
+      connected_ = std::chrono::steady_clock::now();
       // Tried again after it was turned away: that is still the newest that is known.
-      if (state_ != DialState::kHungUp) state_ = DialState::kConnected;
+      if (state_ != DialState::kHungUp && state_ != DialState::kOtherTerms) {
+        state_ = DialState::kConnected;
+      }
     } else if (kind == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
       state_ = DialState::kGreeted;
     } else if (kind == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) {
@@ -263,7 +277,7 @@ DialState ZmqSocket::dial_state() {
     } else if (kind == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL) {
       state_ = DialState::kOtherTerms;
     } else if (kind == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL) {
-      if (encrypted_) state_ = DialState::kHungUp;
+      state_ = FailedGreeting();
     } else if (kind == ZMQ_EVENT_DISCONNECTED) {
       // Before the greeting was over, the other end is the kind that hangs up.
       if (state_ == DialState::kGreeted) state_ = DialState::kLost;

@@ -145,6 +145,9 @@ class ZmqSocket {
   const bool encrypted_;
   std::string endpoint_;
   DialState state_ = DialState::kTrying;
+  std::chrono::steady_clock::time_point connected_{};  // when that was read from the monitor
+  DialState FailedGreeting();
+  int hang_ups_ = 0;  // amid a greeting, of an end without keys
   std::vector<uint64_t> head_;
   size_t head_words_ = 0;
   struct Part;  // zmq_msg_t
