@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <cmath>
 #include <cstdio>
 #include <random>
@@ -342,11 +342,12 @@ PlannerInput ManyNodes(int n, bool contrary) {
 }
 
 void ExpectSoon(const char* what, const PlannerInput& in, bool possible) {
-  const auto start = std::chrono::steady_clock::now();
+  // Of the one thread that computes it: what else the machine does is not its time.
+  const std::clock_t start = std::clock();
   const auto plan = PlanRoute(in);
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-  std::printf("10,000 nodes%s: planned in %.3f s\n", what, took.count());
-  EXPECT_LT(took.count(), kSanitized ? 60 : 1) << what;
+  const double took = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+  std::printf("10,000 nodes%s: planned in %.3f s\n", what, took);
+  EXPECT_LT(took, kSanitized ? 60 : 1) << what;
   ASSERT_EQ(plan.ok(), possible) << what << ": " << plan.status();
   if (!plan.ok()) return;
   std::printf("  %zu hops, %.3f ms a token\n", plan->stops.size(), plan->total_ns / kMs);

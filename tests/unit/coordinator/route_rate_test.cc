@@ -2,7 +2,7 @@
 // second on one core: what it reads, decides and writes, without the sockets.
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <cstdio>
 
 #include "protocol/wire.h"
@@ -67,12 +67,13 @@ TEST_F(RouteRate, FiveThousandASecondAreAnswered) {
   ASSERT_TRUE(state_.placement.has_value()) << state_.placement_problem;
   ASSERT_EQ(state_.placement->hops.size(), static_cast<size_t>(kHopsMax));
   constexpr int kRounds = kSanitized ? 20 : 500;
-  const auto start = std::chrono::steady_clock::now();
+  // Of the one thread that answers: what else the machine does is not its time.
+  const std::clock_t start = std::clock();
   int granted = 0;
   for (int i = 0; i < kRounds; ++i) granted += Answer(static_cast<uint64_t>(i));
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  const double took = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
   EXPECT_EQ(granted, kRounds * kAskingTogether);
-  const double rate = granted / took.count();
+  const double rate = granted / took;
   std::printf("%d members, %d hops: %.0f routes a second\n", kNodesMax, kHopsMax, rate);
   EXPECT_GT(rate, kSanitized ? 50 : 5'000);
 }
