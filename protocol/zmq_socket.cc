@@ -247,7 +247,8 @@ absl::Status ZmqSocket::Watch(ZmqContext& context) {
 
 DialState ZmqSocket::FailedGreeting() {
   if (encrypted_) return DialState::kHungUp;
-  // ZeroMQ tells a greeting that was broken off from one that took too long by nothing but the time.
+  // ZeroMQ tells a greeting that was broken off from one that took too long by nothing but the
+  // time.
   constexpr Duration kNearly = kGreetingMax * 9 / 10;
   if (std::chrono::steady_clock::now() - connected_ >= kNearly) return state_;
   // Where nothing is wanted that this end has not, nobody hangs up but who goes away, and he does

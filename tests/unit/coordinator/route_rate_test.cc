@@ -2,8 +2,8 @@
 // second on one core: what it reads, decides and writes, without the sockets.
 #include <gtest/gtest.h>
 
-#include <ctime>
 #include <cstdio>
+#include <ctime>
 
 #include "protocol/wire.h"
 #include "tests/support/sanitized.h"
