@@ -76,6 +76,9 @@ std::string Figures(const RunReport& report) {
     line += "; " + std::to_string(report.drafts_accepted) + " of " +
             std::to_string(report.drafts_proposed) + " guesses held";
   }
+  if (report.tokens_alone > 0) {
+    line += "; " + std::to_string(report.tokens_alone) + " of them by this edge alone";
+  }
   for (const HopTraffic& hop : report.hops) {
     line += (&hop == &report.hops.front() ? "; bytes per token: " : ", ") + OneLine(hop.from) +
             " → " + OneLine(hop.to) + " " + BytesPerToken(hop);
@@ -163,6 +166,7 @@ absl::Status Answer(const CommandContext& context, AnsweringNodes& nodes, Genera
   }
   report.drafts_proposed = finished.timings.guesses;
   report.drafts_accepted = finished.timings.guesses_held;
+  report.tokens_alone = finished.timings.tokens_alone;
   report.hops = nodes.Traffic();
   return stream ? context.console.Write(finished.text) : absl::OkStatus();
 }
@@ -189,11 +193,14 @@ absl::Status AnswerPrompt(const CommandContext& context, const StartNodes& start
   const bool stream = !json && context.settings.Bool("stream");
   RETURN_IF_ERROR(
       Answer(context, *nodes, RequestOf(context.settings, in, report.seed), stream, report));
-  if (json) return context.console.Write(ToJson(report));
+  if (json) {
+    RETURN_IF_ERROR(context.console.Write(ToJson(report)));
+    return nodes->Afterwards();
+  }
   if (!stream) RETURN_IF_ERROR(context.console.Write(report.text));
   if (!report.text.ends_with('\n')) RETURN_IF_ERROR(context.console.Write("\n"));
   context.console.Note(context.console.Dim(Figures(report)));
-  return absl::OkStatus();
+  return nodes->Afterwards();
 }
 
 }  // namespace mortar

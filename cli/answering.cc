@@ -7,7 +7,7 @@
 
 namespace mortar {
 
-std::vector<RouteNode> RouteOf(const std::vector<Hop>& hops, const LayerCut& cut,
+std::vector<RouteNode> RouteOf(const Routed& routed, const LayerCut& cut,
                                const HostedModel& model) {
   const int n_layers = model.config.n_layers;
   const WeightShares shares = SharesOf(model.manifest, model.config.tied_head);
@@ -15,7 +15,10 @@ std::vector<RouteNode> RouteOf(const std::vector<Hop>& hops, const LayerCut& cut
   const LayerRange back = {n_layers - cut.back, n_layers};
   std::vector<RouteNode> route;
   route.push_back({"edge", "edge", front, shares.embedding + shares.Of(front)});
-  for (const Hop& hop : hops) {
+  if (!routed.here.empty()) {
+    route.push_back({"edge", "edge", routed.here, shares.Of(routed.here)});
+  }
+  for (const Hop& hop : routed.hops) {
     route.push_back({hop.name, "worker", hop.layers, shares.Of(hop.layers)});
   }
   route.push_back({"edge", "edge", back, shares.Of(back) + shares.head});

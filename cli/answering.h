@@ -30,11 +30,13 @@ class AnsweringNodes {
   virtual absl::StatusOr<Finished> Generate(GenerateRequest request, const AnswerSinks& sinks) = 0;
   // Frames between neighbours on the last answer's last route.
   virtual std::vector<HopTraffic> Traffic() const = 0;
+  // What these nodes still do once the answer was written.
+  virtual absl::Status Afterwards() { return absl::OkStatus(); }
 };
 
-// The route as a table shows it: the edge's own layers at both ends of `hops`.
-std::vector<RouteNode> RouteOf(const std::vector<Hop>& hops, const LayerCut& cut,
-                               const HostedModel& model);
+// The route as a table shows it: the edge's own layers at both ends of the hops, or of those that
+// it took over.
+std::vector<RouteNode> RouteOf(const Routed& routed, const LayerCut& cut, const HostedModel& model);
 
 // Submits a request and turns `edge` by `turn()` until it is over, or `turn` gives an error: that
 // of nodes without which nothing goes on. `on_routed` is called for each route that it gets.

@@ -30,7 +30,8 @@ class BrickNode {
   };
   explicit BrickNode(const Parts& parts)
       : jobs_([transport = &parts.transport] { transport->Wake(); }),
-        exchange_({parts.transport, parts.store, parts.clock, jobs_, parts.log}) {}
+        exchange_({parts.transport, parts.store, parts.clock, jobs_, parts.log,
+                   parts.transport.coordinators()}) {}
 
   // What the node's loop has for a transport.
   BrickExchange& exchange() { return exchange_; }

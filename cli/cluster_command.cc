@@ -1,5 +1,6 @@
-// cluster: one rank of a job that mpirun started. Rank 0 is coordinator and edge, all others are
-// workers; the answer and every error come from one rank alone.
+// cluster: one rank of a job that mpirun started. Rank 0 is coordinator and edge, or coordinator
+// alone (cluster_root.cc), all others are workers; the answer and every error come from one rank
+// alone.
 #include <unistd.h>
 
 #include <algorithm>
@@ -7,16 +8,16 @@
 #include <cstdlib>
 #include <filesystem>
 #include <mutex>
+#include <optional>
 #include <thread>
 
-#include "cli/answer.h"
 #include "cli/call_limit.h"
-#include "cli/cluster_edge.h"
-#include "cli/cluster_launch.h"
-#include "cli/cluster_shards.h"
+#include "cli/cluster_rank.h"
+#include "cli/cluster_root.h"
 #include "cli/cut.h"
 #include "cli/distribute.h"
 #include "cli/machine_memory.h"
+#include "cli/model.h"
 #include "cli/node_process.h"
 #include "cli/speed_probe.h"
 #include "protocol/waited.h"
@@ -30,68 +31,12 @@ constexpr Duration kToldElsewhereMax = std::chrono::seconds(10);
 // For all ranks to come to MPI's own beginning: mpirun starts them within seconds, and a program on
 // a slow network file system takes some more.
 constexpr Duration kMpiJoinMax = std::chrono::minutes(1);
-// As the embedded run.
+// How long a worker of an open job that got a signal stays: mpirun ends all ranks a second after
+// its SIGTERM, and at once when one of them goes (OpenMPI 4.1 does not go on with a sleep that the
+// end of a child cut short). So rank 0, which has edges outside to tell, goes first.
+constexpr Duration kRankZeroFirst = std::chrono::milliseconds(800);
+// As the embedded run, where rank 0's edge is the only one.
 constexpr int kSessions = 2;
-
-// What a rank is given.
-struct Rank {
-  const CommandContext& context;
-  MpiWorld& world;
-  Launch& launch;
-
-  HopRanks hops() const { return HopRanksOf(context.settings); }
-  int workers() const { return (world.size() - 1) / hops().per_hop; }
-  MpiBroadcast NewBroadcast() const {
-    return {world.mpi(), world.job(), context.clock, CheckInterrupted};
-  }
-  MpiNetwork::Parts NetworkParts(RowsPool& pool) const {
-    return {world.mpi(), world.job(), context.clock, pool};
-  }
-};
-
-// Sizes given are those of ranks, whatever their speed; what a rank measures alone says nothing of
-// the ranks that share a worker's layers, which wait for one another; and a rank that gets its
-// layers from rank 0 has them before anything is measured.
-bool PlacesMeasured(const Settings& settings) {
-  return settings.String("place") == "measured" && !settings.Has("layers") &&
-         !settings.Bool("distribute") && HopRanksOf(settings).per_hop == 1;
-}
-
-absl::Status RunEdge(const Rank& rank) {
-  const CommandContext& context = rank.context;
-  RowsPool pool;
-  std::unique_ptr<MpiNetwork> network;
-  bool agreed = false;
-  const auto start = [&](const AnswerInput& in) -> absl::StatusOr<std::unique_ptr<AnsweringNodes>> {
-    absl::Status fits =
-        ReadCutFor(rank.workers(), context.settings, in.model.config.n_layers).status();
-    if (fits.ok()) fits = CheckShards(context.settings, in.model.config);
-    agreed = true;
-    RETURN_IF_ERROR(rank.launch.Agree(fits));
-    if (context.settings.Bool("distribute")) {
-      MpiBroadcast broadcast = rank.NewBroadcast();
-      RETURN_IF_ERROR(SendModel(in.model, broadcast));
-      context.log.Info("distributed", {{"bytes", broadcast.bytes()}});
-    }
-    network = std::make_unique<MpiNetwork>(0, rank.world.size(), in.model.config.n_embd,
-                                           rank.NetworkParts(pool));
-    return ClusterEdge::Start(
-        {.workers = rank.workers(),
-         .ranks = rank.hops(),
-         .measured = PlacesMeasured(context.settings),
-         .awake_max = AwakeMax(context.settings),
-         .session = in.session,
-         .describe = [&](int worker) { return rank.launch.Describe(worker); }},
-        {in.model, *in.compute.kernels, *in.compute.pool, context.clock, context.log}, *network);
-  };
-  absl::Status status = rank.launch.Check();
-  const std::string warning = WireWarning(rank.launch.cards());
-  if (status.ok() && !warning.empty()) context.console.Note("mortar: warning: " + warning);
-  if (status.ok()) status = AnswerPrompt(context, start);
-  if (!agreed) return rank.launch.Agree(status);
-  RETURN_IF_ERROR(status);
-  return network->Leave(CheckInterrupted);
-}
 
 // What a worker is made of, read before all ranks agree that they can begin.
 struct WorkerSetup {
@@ -99,6 +44,7 @@ struct WorkerSetup {
   WorkerOptions options;
   NodeEngineOptions engine;
   Compute compute;
+  std::optional<KeyPair> keys{};  // made for this job, and kept nowhere
 };
 
 // In the order of ranks, which people chose, and not in that of joining, which is chance.
@@ -122,11 +68,13 @@ absl::Status MakeWorker(const Rank& rank, WorkerSetup& setup) {
     ASSIGN_OR_RETURN(options.layers_only, OwnLayers(rank, config.n_layers));
   }
   options.memory_bytes = AvailableMemory();
-  options.sessions_max = kSessions;
+  options.sessions_max = rank.open() ? static_cast<int>(settings.Int("parallel")) : kSessions;
   options.rows_max = kNodeRowsMax;
   options.starter_reports = true;
-  setup.engine = {.sessions = kSessions, .kv_type = kv_type};
+  setup.engine = {.sessions = options.sessions_max, .kv_type = kv_type};
   ASSIGN_OR_RETURN(setup.engine.context, ContextSize(settings, config.n_ctx_train));
+  options.kv_bytes_per_layer = KvBytesPerLayer(config, setup.engine);
+  if (rank.sealed()) setup.keys = NewKeyPair();
   ASSIGN_OR_RETURN(setup.compute, MakeCompute(settings));
   return absl::OkStatus();
 }
@@ -164,8 +112,8 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadRankEngine(const Rank& rank, WorkerS
 
 // Rank 0 reads its own layers before it answers a Hello. The ranks say so one after the other, as
 // in the muster.
-absl::Status CheckWelcomed(const Rank& rank, WorkerPhase phase, Waited& waited) {
-  if (phase != WorkerPhase::kJoining) return absl::OkStatus();
+absl::Status CheckWelcomed(const Rank& rank, Membership phase, Waited& waited) {
+  if (phase != Membership::kJoining) return absl::OkStatus();
   const Duration longest = kMusterReadyMax + (rank.world.rank() - 1) * kMusterTurn;
   if (waited.At(rank.context.clock.Now()) <= longest) return absl::OkStatus();
   return Unavailable(rank.launch.Describe(0) + " has let nobody join within " +
@@ -214,7 +162,8 @@ absl::Status RunWorker(const Rank& rank) {
     RETURN_IF_ERROR(shards->Follow());
     return network.Leave(CheckInterrupted);
   }
-  const auto transport = network.Attach(NodeOfRank(rank.world.rank()));
+  const auto transport = network.Attach(NodeOfRank(rank.world.rank()),
+                                        setup.keys ? setup.keys->public_key : PublicKey{});
   PumpedJobs jobs;
   Worker worker(setup.options, {.transport = *transport,
                                 .clock = context.clock,
@@ -225,17 +174,19 @@ absl::Status RunWorker(const Rank& rank) {
                                       if (shards != nullptr) return shards->Load(placement);
                                       return LoadRankEngine(rank, setup, placement);
                                     },
+                                .keys = setup.keys ? &*setup.keys : nullptr,
                                 .tell = TellOf(shards.get())});
   LoopDriver driver(worker, &jobs, IdleOnMpi(network, AwakeMax(context.settings)), context.clock);
   Waited waited;
   while (!network.over()) {
     RETURN_IF_ERROR(CheckInterrupted());
-    RETURN_IF_ERROR(CheckWelcomed(rank, worker.state().phase, waited));
+    RETURN_IF_ERROR(CheckWelcomed(rank, PhaseOf(worker.state().coordinators), waited));
     driver.Turn(kIdleWaitMax);
     RETURN_IF_ERROR(network.failure());
     if (shards != nullptr) RETURN_IF_ERROR(shards->failure());
-    if (worker.state().phase != WorkerPhase::kRefused) continue;
-    return WithContext(worker.state().refusal, "the coordinator refused this worker");
+    if (PhaseOf(worker.state().coordinators) != Membership::kRefused) continue;
+    return WithContext(RefusalOf(worker.state().coordinators),
+                       "the coordinator refused this worker");
   }
   if (shards != nullptr) RETURN_IF_ERROR(shards->End());
   return network.Leave(CheckInterrupted);
@@ -246,7 +197,7 @@ absl::Status RunRank(const Rank& rank) {
   rank.context.log.Info(
       "rank_started",
       {{"rank", rank.world.rank()}, {"ranks", rank.world.size()}, {"process", getpid()}});
-  return rank.world.rank() == 0 ? RunEdge(rank) : RunWorker(rank);
+  return rank.world.rank() == 0 ? RunRankZero(rank) : RunWorker(rank);
 }
 
 // The whole job with this rank: its line first, then an end for all others.
@@ -312,7 +263,10 @@ absl::Status ClusterCommand(const CommandContext& context) {
   const Rank rank{context, *world, launch};
   absl::Status status = RunRank(rank);
   // A signal: mpirun sees that this rank left without a word to the others, and ends them.
-  if (InterruptSignal() != 0) return status;
+  if (InterruptSignal() != 0) {
+    if (rank.open() && world->rank() != 0) std::this_thread::sleep_for(kRankZeroFirst);
+    return status;
+  }
   if (status.ok()) status = LeaveJob(context, *world);
   if (!status.ok()) EndJob(rank, status);
   return status;

@@ -1,16 +1,11 @@
 #include "cli/cluster_edge.h"
 
 #include <chrono>
+#include <optional>
 #include <utility>
 
-#include "cli/node_process.h"
-#include "cli/rank_watch.h"
-#include "cli/ready_wait.h"
 #include "cli/route_figures.h"
-#include "common/job_queue.h"
-#include "coordinator/loop.h"
 #include "edge/loop.h"
-#include "protocol/mpi_muster.h"
 
 namespace mortar {
 namespace {
@@ -20,107 +15,60 @@ constexpr int kSessions = 2;
 // MPI loses nothing, and a rank that stands still is noticed by its silence (kStatusAgeMax).
 constexpr Duration kStepDeadline = std::chrono::hours(1);
 
-// The edge goes first: its Hello, which needs no wire, names the model that workers must have.
-class EdgeAndCoordinator final : public Loop {
- public:
-  EdgeAndCoordinator(Edge& edge, Coordinator& coordinator)
-      : edge_(edge), coordinator_(coordinator) {}
-  bool Step() override {
-    const bool edge_worked = edge_.Step();
-    return coordinator_.Step() || edge_worked;
-  }
-
- private:
-  Edge& edge_;
-  Coordinator& coordinator_;
-};
-
 }  // namespace
 
 struct ClusterEdge::State {
-  State(ClusterEdgeOptions o, const NodeParts& p, MpiNetwork& n)
-      : options(std::move(o)), parts(p), network(n), watch(options.workers, kMusterSilenceMax) {}
+  State(const SessionOptions& s, const NodeParts& p, ClusterRoot& r)
+      : session(s), parts(p), root(r) {}
+  ~State() { root.Drive(nullptr, nullptr); }
 
   absl::Status Start();
   // One turn; the error is that of the job as a whole.
   absl::Status Turn();
 
-  ClusterEdgeOptions options;
-  NodeParts parts;
-  MpiNetwork& network;
-  SystemRandom random;
+  const SessionOptions session;
+  const NodeParts parts;
+  ClusterRoot& root;
   PumpedJobs jobs;
+  std::optional<KeyPair> keys;  // where the job's nodes have some: made for it, kept nowhere
   std::unique_ptr<Engine> engine;
-  std::unique_ptr<Transport> coordinator_transport;
-  std::unique_ptr<Coordinator> coordinator;
-  std::unique_ptr<Transport> edge_transport;
+  std::unique_ptr<Transport> transport;
   std::unique_ptr<Edge> edge;
-  std::unique_ptr<EdgeAndCoordinator> loops;
-  std::unique_ptr<LoopDriver> driver;
-  RankWatch watch;
   RouteFigures figures;
   Duration compute{};  // of the last answer
 };
 
 absl::Status ClusterEdge::State::Start() {
-  const SessionOptions& session = options.session;
-  const ModelId model = ModelIdOf(parts.model, session.kv_type);
-  coordinator_transport = network.Attach(kCoordinatorNode);
-  edge_transport = network.Attach(NodeOfRank(0));
-  CoordinatorOptions coordinator_options;
-  coordinator_options.workers_expected = options.workers;
-  coordinator_options.cut = session.cut;
-  coordinator_options.measured = options.measured;
-  coordinator_options.starter_reports = true;
-  coordinator = std::make_unique<Coordinator>(
-      coordinator_options,
-      Coordinator::Parts{*coordinator_transport, parts.clock, random, parts.log});
+  if (root.sealed()) keys = NewKeyPair();
+  transport = root.network().Attach(NodeOfRank(0), keys ? keys->public_key : PublicKey{});
   ASSIGN_OR_RETURN(engine, LoadEdgeEngine({parts.model, parts.kernels, parts.pool}, session.cut,
                                           {session.context, kSessions, session.kv_type,
                                            session.drafting.step_rows()}));
-  EdgeOptions edge_options = EdgeOptionsOf(session, model, "edge");
-  edge_options.step_deadline = kStepDeadline;
-  SayEdgeBytes(parts.model, edge_options);
-  ASSIGN_OR_RETURN(edge, Edge::Create(edge_options, {*edge_transport, parts.clock, jobs, parts.log,
-                                                     *engine, *parts.model.tokenizer}));
-  loops = std::make_unique<EdgeAndCoordinator>(*edge, *coordinator);
-  driver = std::make_unique<LoopDriver>(*loops, &jobs, IdleOnMpi(network, options.awake_max),
-                                        parts.clock);
-  return WaitUntilReady(*coordinator,
-                        {.model = model,
-                         .front_layers = session.cut.front,
-                         .back_layers = session.cut.back,
-                         .positions_max = session.context},
-                        parts.clock, [this] { return Turn(); });
+  EdgeOptions options = EdgeOptionsOf(session, ModelIdOf(parts.model, session.kv_type), "edge");
+  if (!root.open()) options.step_deadline = kStepDeadline;
+  options.sealed = keys.has_value();
+  SayEdgeBytes(parts.model, options);
+  ASSIGN_OR_RETURN(edge, Edge::Create(options, {*transport, parts.clock, jobs, parts.log, *engine,
+                                                *parts.model.tokenizer, keys ? &*keys : nullptr}));
+  root.Drive(edge.get(), &jobs);
+  return root.WaitUntilOpen([this] { return Turn(); });
 }
 
 absl::Status ClusterEdge::State::Turn() {
-  driver->Turn(kIdleWaitMax);
-  RETURN_IF_ERROR(network.failure());
-  if (edge->state().phase == EdgePhase::kRefused) {
-    return WithContext(edge->state().refusal, "the edge was refused");
+  RETURN_IF_ERROR(root.Turn());
+  if (PhaseOf(edge->state().coordinators) == Membership::kRefused) {
+    return WithContext(RefusalOf(edge->state().coordinators), "the edge was refused");
   }
-  // The nodes of workers are in the ranks that lead them.
-  const auto leader_of = [this](int worker) { return options.ranks.LeaderOf(worker - 1); };
-  const auto is_member = [&](int worker) {
-    return FindMember(coordinator->state(), NodeOfRank(leader_of(worker))) != nullptr;
-  };
-  const auto missing = watch.Look(parts.clock.Now(), is_member);
-  if (!missing) return absl::OkStatus();
-  return Unavailable(
-      options.describe(leader_of(missing->rank)) +
-      (missing->had_joined
-           ? " is gone, or has stood still for " + InSeconds(kStatusAgeMax)
-           : " agreed to begin, and has not joined within " + InSeconds(kMusterSilenceMax)));
+  return absl::OkStatus();
 }
 
 ClusterEdge::ClusterEdge(std::unique_ptr<State> state) : state_(std::move(state)) {}
 ClusterEdge::~ClusterEdge() = default;
 
-absl::StatusOr<std::unique_ptr<ClusterEdge>> ClusterEdge::Start(const ClusterEdgeOptions& options,
+absl::StatusOr<std::unique_ptr<ClusterEdge>> ClusterEdge::Start(const SessionOptions& session,
                                                                 const NodeParts& parts,
-                                                                MpiNetwork& network) {
-  auto state = std::make_unique<State>(options, parts, network);
+                                                                ClusterRoot& root) {
+  auto state = std::make_unique<State>(session, parts, root);
   RETURN_IF_ERROR(state->Start());
   return std::unique_ptr<ClusterEdge>(new ClusterEdge(std::move(state)));
 }
@@ -129,7 +77,7 @@ absl::StatusOr<Finished> ClusterEdge::Generate(GenerateRequest request, const An
   State& s = *state_;
   const auto on_routed = [&](const Routed& routed) {
     s.figures.Begin(routed.hops);
-    return sinks.on_route(RouteOf(routed.hops, s.options.session.cut, s.parts.model));
+    return sinks.on_route(RouteOf(routed, s.session.cut, s.parts.model));
   };
   const auto turn = [&] { return s.Turn(); };
   auto finished = RunToEnd(*s.edge, std::move(request), turn, on_routed, sinks);
@@ -140,11 +88,12 @@ absl::StatusOr<Finished> ClusterEdge::Generate(GenerateRequest request, const An
 }
 
 std::vector<HopTraffic> ClusterEdge::Traffic() const {
-  return state_->figures.Of(*state_->edge_transport, state_->compute);
+  return state_->figures.Of(*state_->transport, state_->compute);
 }
 
-Idling IdleOnMpi(MpiNetwork& network, Duration awake_max) {
-  return {.sleep = [&network](Duration longest) { network.Wait(longest); }, .awake_max = awake_max};
+absl::Status ClusterEdge::Afterwards() {
+  if (!state_->root.open()) return absl::OkStatus();
+  return state_->root.Serve([this] { return state_->Turn(); });
 }
 
 }  // namespace mortar

@@ -60,6 +60,9 @@ RankCard OwnCard(const Settings& settings) {
   card.process = getpid();
   card.shards = HopRanksOf(settings).per_hop;
   card.distribute = settings.Bool("distribute") ? 1 : 0;
+  Put(settings.String("place"), card.place);
+  card.open = settings.Has("listen") ? 1 : 0;
+  card.sealed = settings.Has("listen") && settings.Has("keys") ? 1 : 0;
   return card;
 }
 
@@ -148,6 +151,26 @@ absl::Status CheckDistribute(const std::vector<RankCard>& cards) {
   return absl::OkStatus();
 }
 
+absl::Status CheckSamePlace(const std::vector<RankCard>& cards) {
+  for (size_t i = 1; i < cards.size(); ++i) {
+    if (cards[i].place == cards[0].place) continue;
+    return UsageError("--place is " + OneLine(Get(cards[0].place)) + " at rank 0 and " +
+                      OneLine(Get(cards[i].place)) + " at rank " + std::to_string(i) +
+                      ": give all ranks the same");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckListen(const std::vector<RankCard>& cards) {
+  for (size_t i = 1; i < cards.size(); ++i) {
+    if (cards[i].open <= cards[0].open) continue;
+    return UsageError("rank " + std::to_string(i) +
+                      " was started with --listen and rank 0, which alone listens, was not: give "
+                      "it to rank 0");
+  }
+  return absl::OkStatus();
+}
+
 Launch::Launch(const MpiWorld& world, const Settings& settings, const Clock& clock)
     : world_(world),
       settings_(settings),
@@ -175,7 +198,9 @@ absl::Status Launch::Check() const {
   RETURN_IF_ERROR(CheckSameShards(cards_));
   RETURN_IF_ERROR(CheckRanks(world_.size(), expected, cards_[0].shards));
   RETURN_IF_ERROR(CheckText(cards_));
-  return CheckDistribute(cards_);
+  RETURN_IF_ERROR(CheckDistribute(cards_));
+  RETURN_IF_ERROR(CheckSamePlace(cards_));
+  return CheckListen(cards_);
 }
 
 absl::Status Launch::Agree(const absl::Status& mine) {

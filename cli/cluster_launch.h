@@ -21,8 +21,11 @@ struct RankCard {
   std::array<char, 40> boot{};  // the id of its kernel's start: the same name may mean two machines
   std::array<char, 16> given{};  // the flag that gave it some of the text: "--prompt"; empty: none
   int32_t process = 0;
-  int32_t shards = 1;      // --tp
-  uint8_t distribute = 0;  // 1: was started with --distribute
+  int32_t shards = 1;            // --tp
+  uint8_t distribute = 0;        // 1: was started with --distribute
+  uint8_t open = 0;              // 1: with --listen
+  uint8_t sealed = 0;            // 1: with --listen and --keys
+  std::array<char, 12> place{};  // --place
 };
 RankCard OwnCard(const Settings& settings);
 
@@ -48,6 +51,12 @@ absl::Status CheckText(const std::vector<RankCard>& cards);
 // others do not send would wait for ever.
 absl::Status CheckDistribute(const std::vector<RankCard>& cards);
 
+// UsageError when a rank was given another --place than rank 0: whether it measures its speed, and
+// rank 0 waits for that, follows from it.
+absl::Status CheckSamePlace(const std::vector<RankCard>& cards);
+// UsageError when a rank was started with --listen and rank 0, which alone listens, was not.
+absl::Status CheckListen(const std::vector<RankCard>& cards);
+
 class Launch {
  public:
   // From now on this rank shows life, until Agree. All of these outlive it.
@@ -57,7 +66,7 @@ class Launch {
   // names; Cancelled by a signal.
   absl::Status Gather();
 
-  // CheckRanks, CheckText and CheckDistribute: the same at every rank.
+  // CheckRanks, CheckText, CheckDistribute, CheckSamePlace and CheckListen: the same at every rank.
   absl::Status Check() const;
 
   // Every rank calls it once, with what it found. OK when all are OK. Else the lowest rank that has

@@ -73,11 +73,30 @@ void ExpandLongShorts(Command command, std::vector<std::string>& arguments) {
   }
 }
 
+// "--name" of "--name --keys FILE", where FILE is left over: a flag that took another one for its
+// value. Empty: nobody did so just before `stray`.
+std::string TookAFlag(const std::vector<std::string>& arguments, const std::string& stray,
+                      Command command) {
+  bool value = false;
+  for (size_t i = 0; i + 1 < arguments.size(); ++i) {
+    const std::string& word = arguments[i];
+    const bool flag = word.starts_with("-") &&
+                      FindFlag(word.substr(std::min<size_t>(2, word.size())), command) != nullptr;
+    if (value && flag && arguments[i + 1] == stray) return arguments[i - 1];
+    value = !value && TakesNextWord(command, word);
+  }
+  return "";
+}
+
 absl::Status UsageStatus(const CLI::ParseError& error, const std::vector<std::string>& leftover,
-                         const CommandSpec& spec) {
+                         const std::vector<std::string>& arguments, const CommandSpec& spec) {
   const std::string help = "see mortar " + std::string(spec.name) + " --help";
   if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && !leftover.empty()) {
     const std::string& first = leftover.front();
+    if (const std::string taker = TookAFlag(arguments, first, spec.command); !taker.empty()) {
+      return InvalidArgument(taker + " needs a value, and took the flag before " + first +
+                             " for one; " + help);
+    }
     const bool flag = first.starts_with("-") && first.size() > 1;
     return InvalidArgument((flag ? "unknown flag " : "stray argument ") + first + "; " +
                            Suggestion(first, spec.command) + help);
@@ -97,6 +116,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
   line.command = spec->command;
   std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
   ExpandLongShorts(line.command, rest);
+  const std::vector<std::string> in_order = rest;
   std::ranges::reverse(rest);  // the order in which CLI11 takes a vector
 
   CLI::App app;
@@ -123,7 +143,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
     }
   } catch (const CLI::ParseError& error) {
     if (line.help) return line;
-    return UsageStatus(error, app.remaining(), *spec);
+    return UsageStatus(error, app.remaining(), in_order, *spec);
   } catch (const CLI::Error& error) {
     return InvalidArgument(error.what());
   }

@@ -28,7 +28,8 @@ absl::Status CoordinatorCommand(const CommandContext& context) {
     return UsageError("--layers names " + std::to_string(options.sizes.size()) +
                       " workers, --workers " + std::to_string(options.workers_expected));
   }
-  ZmqOptions link{.self = kCoordinatorNode,
+  const int index = static_cast<int>(context.settings.Int("index"));
+  ZmqOptions link{.self = CoordinatorNode(index - 1),
                   .card = {.role = Role::kCoordinator, .name = "coordinator"},
                   .forwards = true,
                   .members = true};
@@ -43,14 +44,19 @@ absl::Status CoordinatorCommand(const CommandContext& context) {
       options, {*transport, context.clock, random, context.log, link.keys ? &*link.keys : nullptr});
   LoopDriver driver(coordinator, nullptr,
                     Idling{[&](Duration longest) { transport->Wait(longest); }}, context.clock);
-  context.console.Note("mortar: coordinator at " + transport->endpoint() + ", waits for " +
-                       std::to_string(options.workers_expected) +
+  context.console.Note("mortar: " + ToString(link.self) + " at " + transport->endpoint() +
+                       ", waits for " + std::to_string(options.workers_expected) +
                        (options.workers_expected == 1 ? " worker" : " workers"));
   RefusalLog refusals(context.log, context.clock, [&] {
     return Joined(RefusalsOf(transport->counters()), {{"not_joined", coordinator.state().refused}});
   });
+  PublicKey signs = link.keys ? link.keys->public_key : PublicKey{};
   const auto turn = [&] {
     driver.Turn(kIdleWaitMax);
+    if (const KeyPair* keys = transport->keys(); keys != nullptr && keys->public_key != signs) {
+      signs = keys->public_key;
+      coordinator.SignWith(*keys);
+    }
     refusals.Tick();
   };
   const absl::Status end = RunUntilSignal(turn, [] { return absl::OkStatus(); });

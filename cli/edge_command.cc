@@ -11,7 +11,7 @@ absl::Status EdgeCommand(const CommandContext& context) {
   RETURN_IF_ERROR(AllowManyLinks());
   ASSIGN_OR_RETURN(options.name, NodeName(context.settings));
   ZmqOptions& link = options.link;
-  ASSIGN_OR_RETURN(link.upstream, ReadEndpoint(context, "coordinator", EndpointUse::kDial));
+  ASSIGN_OR_RETURN(link.upstreams, ReadCoordinators(context));
   if (context.settings.Has("relay")) {
     ASSIGN_OR_RETURN(link.relay, ReadEndpoint(context, "relay", EndpointUse::kDial));
   }
@@ -19,6 +19,7 @@ absl::Status EdgeCommand(const CommandContext& context) {
   link.insecure = context.settings.Bool("insecure");
   RETURN_IF_ERROR(ReadNodeKeys(context, link));
   options.awake_max = AwakeMax(context.settings);
+  ASSIGN_OR_RETURN(options.take_over, ReadTakeOver(context.settings));
   return AnswerPrompt(
       context, [&](const AnswerInput& in) -> absl::StatusOr<std::unique_ptr<AnsweringNodes>> {
         options.session = in.session;

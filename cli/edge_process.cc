@@ -10,6 +10,7 @@
 #include "common/job_queue.h"
 #include "common/loop_driver.h"
 #include "common/random.h"
+#include "common/thread_jobs.h"
 #include "edge/loop.h"
 #include "protocol/zmq_transport.h"
 
@@ -33,6 +34,7 @@ struct EdgeProcess::State {
   std::unique_ptr<ZmqTransport> transport;
   std::unique_ptr<BrickShelf> shelf;  // null: this node sends no bricks
   std::optional<BrickNode> bricks;
+  std::optional<ThreadJobs> loading;  // where layers may be taken over
   std::unique_ptr<Edge> edge;
   std::unique_ptr<LoopDriver> driver;
   std::optional<RefusalLog> refusals;
@@ -50,11 +52,13 @@ absl::Status EdgeProcess::State::Start() {
   ASSIGN_OR_RETURN(transport,
                    ZmqTransport::Create(std::move(link), {parts.clock, parts.log, pool}));
   constexpr int kSessions = 2;  // one ends while the next begins
-  ASSIGN_OR_RETURN(engine, LoadEdgeEngine({parts.model, parts.kernels, parts.pool}, session.cut,
-                                          {session.context, kSessions, session.kv_type,
-                                           session.drafting.step_rows()}));
+  const NodeCompute here{parts.model, parts.kernels, parts.pool};
+  NodeEngineOptions sessions{session.context, kSessions, session.kv_type,
+                             session.drafting.step_rows()};
+  ASSIGN_OR_RETURN(engine, LoadEdgeEngine(here, session.cut, sessions));
   EdgeOptions edge_options = EdgeOptionsOf(session, model, options.name);
   SayEdgeBytes(parts.model, edge_options);
+  edge_options.coordinators = static_cast<int>(options.link.upstreams.size());
   edge_options.has_relay = !options.link.relay.empty();
   edge_options.sealed = options.link.keys.has_value();
   shelf = ShelfOf(parts.model, parts.log);
@@ -64,8 +68,12 @@ absl::Status EdgeProcess::State::Start() {
   }
   Transport& outer = bricks ? static_cast<Transport&>(bricks->exchange()) : *transport;
   const KeyPair* keys = options.link.keys ? &*options.link.keys : nullptr;
+  sessions.sessions = edge_options.n_parallel;  // what has ended has no pages of the middle
+  LoadMiddle load = MiddleLoaderOf(options.take_over, here, session.cut, sessions, *engine);
+  if (load != nullptr) loading.emplace([this] { transport->Wake(); });
   ASSIGN_OR_RETURN(edge, Edge::Create(edge_options, {outer, parts.clock, jobs, parts.log, *engine,
-                                                     *parts.model.tokenizer, keys}));
+                                                     *parts.model.tokenizer, keys, std::move(load),
+                                                     loading ? &*loading : nullptr}));
   driver = std::make_unique<LoopDriver>(
       *edge, &jobs, IdleOn(*transport, options.awake_max, parts.clock), parts.clock);
   refusals.emplace(parts.log, parts.clock, [this] {
@@ -94,7 +102,7 @@ absl::StatusOr<Finished> EdgeProcess::Generate(GenerateRequest request, const An
   State& s = *state_;
   const auto on_routed = [&](const Routed& routed) -> absl::Status {
     s.figures.Begin(routed.hops);
-    return sinks.on_route(RouteOf(routed.hops, s.options.session.cut, s.parts.model));
+    return sinks.on_route(RouteOf(routed, s.options.session.cut, s.parts.model));
   };
   const auto turn = [&] {
     s.Turn();

@@ -7,6 +7,7 @@
 
 #include "cli/answering.h"
 #include "cli/node_parts.h"
+#include "cli/take_over.h"
 #include "common/clock.h"
 #include "protocol/zmq_transport.h"
 
@@ -17,6 +18,7 @@ struct EdgeProcessOptions {
   ZmqOptions link;       // whom it dials and how; who it is is filled in
   Duration awake_max{};  // between jobs (common/loop_driver.h)
   SessionOptions session;
+  TakeOverOptions take_over{};
 };
 
 class EdgeProcess final : public AnsweringNodes {

@@ -119,13 +119,13 @@ void Embedded::State::AddWorker(int index) {
 }
 
 absl::Status Embedded::State::CheckNobodyIsRefused() const {
-  if (edge->state().phase == EdgePhase::kRefused) {
-    return WithContext(edge->state().refusal, "the edge was refused");
+  if (PhaseOf(edge->state().coordinators) == Membership::kRefused) {
+    return WithContext(RefusalOf(edge->state().coordinators), "the edge was refused");
   }
   for (const auto& node : workers) {
     const WorkerState& worker = node->worker->state();
-    if (worker.phase != WorkerPhase::kRefused) continue;
-    return WithContext(worker.refusal, node->name + " was refused");
+    if (PhaseOf(worker.coordinators) != Membership::kRefused) continue;
+    return WithContext(RefusalOf(worker.coordinators), node->name + " was refused");
   }
   return absl::OkStatus();
 }
@@ -176,7 +176,7 @@ absl::StatusOr<Finished> Embedded::Generate(GenerateRequest request, const Answe
   };
   const auto on_routed = [&](const Routed& routed) {
     s.figures.Begin(routed.hops);
-    return sinks.on_route(RouteOf(routed.hops, s.options.session.cut, s.parts.model));
+    return sinks.on_route(RouteOf(routed, s.options.session.cut, s.parts.model));
   };
   auto finished = RunToEnd(*s.edge, std::move(request), turn, on_routed, sinks);
   if (!finished.ok()) return finished;

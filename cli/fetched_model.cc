@@ -4,6 +4,7 @@
 #include <limits>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "cli/brick_node.h"
 #include "cli/byte_size.h"
@@ -27,27 +28,38 @@ constexpr Duration kOutlineRest = std::chrono::seconds(10);
 // second, by which the coordinator knows that it is there.
 class Visitor {
  public:
-  Visitor(BrickExchange& exchange, const Clock& clock, const std::string& name)
-      : exchange_(exchange), clock_(clock), name_(name) {}
+  Visitor(BrickExchange& exchange, const Clock& clock, const std::string& name, int coordinators)
+      : exchange_(exchange),
+        clock_(clock),
+        name_(name),
+        welcome_(static_cast<size_t>(coordinators)),
+        refusals_(welcome_.size()) {}
 
-  // One turn. The coordinator's refusal.
+  // One turn. The first coordinator's refusal, once all have refused.
   absl::Status Turn() {
     while (std::optional<Incoming> incoming = exchange_.Poll()) {
-      if (incoming->from != kCoordinatorNode) continue;
-      if (std::holds_alternative<Welcome>(incoming->message)) welcome_ = true;
+      if (!IsCoordinator(incoming->from)) continue;
+      const auto from = static_cast<size_t>(CoordinatorIndex(incoming->from));
+      if (from >= welcome_.size()) continue;
+      if (std::holds_alternative<Welcome>(incoming->message)) welcome_[from] = true;
       const auto* goodbye = std::get_if<Goodbye>(&incoming->message);
       if (goodbye == nullptr) continue;
-      if (!absl::IsUnavailable(goodbye->status)) return goodbye->status;
-      welcome_ = false;
+      welcome_[from] = false;
+      if (!absl::IsUnavailable(goodbye->status)) refusals_[from] = goodbye->status;
     }
+    const bool refused = std::ranges::none_of(refusals_, &absl::Status::ok);
+    if (refused && !refusals_.empty()) return refusals_.front();
     const Time now = clock_.Now();
     if (said_ && now - *said_ < kHelloInterval) return absl::OkStatus();
     said_ = now;
-    if (welcome_) {
-      exchange_.AskSources();
-    } else {
-      (void)exchange_.Send(kCoordinatorNode, Hello{.role = Role::kWorker, .name = name_});
+    bool welcome = false;
+    for (size_t i = 0; i < welcome_.size(); ++i) {
+      welcome = welcome || welcome_[i];
+      if (welcome_[i] || !refusals_[i].ok()) continue;
+      (void)exchange_.Send(CoordinatorNode(static_cast<int>(i)),
+                           Hello{.role = Role::kWorker, .name = name_});
     }
+    if (welcome) exchange_.AskSources();
     return absl::OkStatus();
   }
   void AskAgain() { said_.reset(); }
@@ -56,7 +68,8 @@ class Visitor {
   BrickExchange& exchange_;
   const Clock& clock_;
   const std::string name_;
-  bool welcome_ = false;
+  std::vector<bool> welcome_;           // of each coordinator
+  std::vector<absl::Status> refusals_;  // for good, of each
   std::optional<Time> said_;
 };
 
@@ -71,6 +84,10 @@ absl::StatusOr<std::unique_ptr<FetchedModel>> FetchedModel::Fetch(const CommandC
     return UsageError(
         settings.Where(quantizes ? "quantize" : "model") +
         ": with --brick-cache the model comes from other nodes; leave one of them out");
+  }
+  if (settings.String("brick-cache").empty()) {
+    return UsageError(settings.Where("brick-cache") +
+                      ": \"\" is no folder; name one that this node may write to");
   }
   const auto bytes_max =
       ParseByteSize(settings.String("brick-cache-size"), settings.Where("brick-cache-size"));
@@ -96,7 +113,7 @@ absl::Status FetchedModel::FetchOutline(const CommandContext& context, ZmqOption
                    ZmqTransport::Create(link, {context.clock, context.log, pool}));
   BrickShelf shelf(*cache_);
   BrickNode node({*transport, shelf, context.clock, context.log});
-  Visitor visitor(node.exchange(), context.clock, name);
+  Visitor visitor(node.exchange(), context.clock, name, transport->coordinators());
   absl::Status refused;
   const auto turn = [&] {
     if (refused.ok()) refused = visitor.Turn();

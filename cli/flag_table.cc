@@ -50,19 +50,27 @@ send directly. It reads envelopes and no rows. Ends at SIGINT or SIGTERM.)",
     {kKeys, "keys", "keys of nodes, and who may join",
      R"(new makes this node's pair of keys in a file that its owner alone may read, and prints the
 public one. allow and revoke change the list of public keys that may dial a node that listens;
-nodes that run see the change at once. list shows both.)",
+nodes that run see the change at once. list shows both. next and promote change the key of a
+coordinator or relay that runs: next makes a pair that it serves at another endpoint besides, and
+promote makes that one its own and ends the old one.)",
      R"(mortar keys new
 mortar keys allow PUBLIC-KEY --role worker --name lab-1
 mortar keys revoke PUBLIC-KEY
+mortar keys next --listen tcp://10.0.0.1:4752
+mortar keys promote
 mortar keys list --json)"},
-    {kCluster, "cluster", "answer one prompt through the ranks of an MPI job",
+    {kCluster, "cluster",
+     "answer one prompt through the ranks of an MPI job, or serve edges elsewhere",
      R"(Started by OpenMPI's mpirun: rank 0 is coordinator and edge, all others are workers, which
 host the layers between so that a token is fastest, or equal parts in the order of ranks with
 --place even or --tp. Rank 0 alone reads the prompt, from a file (-f) or standard input, and alone
-writes the answer; -p only while all ranks are on one machine. As root mpirun wants
---allow-run-as-root, for more ranks than cores --oversubscribe.)",
+writes the answer; -p only while all ranks are on one machine. With --listen edges and workers
+outside the job use it over ZeroMQ, until SIGINT or SIGTERM; with neither -p nor -f rank 0 is
+coordinator alone then. As root mpirun wants --allow-run-as-root, for more ranks than cores
+--oversubscribe.)",
      R"(mpirun -n 2 --bind-to none mortar cluster -p "Why is the sky blue?"
-mpirun -n 3 --host a,b,c --bind-to none mortar cluster --expect-ranks 3 -f question.txt --json)"},
+mpirun -n 3 --host a,b,c --bind-to none mortar cluster --expect-ranks 3 -f question.txt --json
+mpirun -n 3 --bind-to none mortar cluster --listen tcp://127.0.0.1:4750)"},
     {kBench, "bench", "measure the speed of prefill and decode, as llama-bench defines them",
      R"(ppN: N random tokens from an empty KV. tgN: N tokens, one by one, from an empty KV.
 tgN@B: the same for B sessions in one batch; @dD: from D positions on. gb_s counts the bytes of
@@ -261,6 +269,12 @@ constexpr FlagSpec kFlags[] = {
     {.name = "edge-memory", .type = FlagType::kString, .commands = kPlan,
      .help = "let the edge keep more than --front, in so much memory, e.g. 8G",
      .group = "Cut", .value_name = "BYTES", .unset = "it does not"},
+    {.name = "take-over", .type = FlagType::kChoice, .commands = kEdge,
+     .help = "where no worker has layers, compute them here",
+     .group = "Cut", .value_name = "WHEN", .fallback = "auto", .choices = "auto,never"},
+    {.name = "edge-memory", .type = FlagType::kString, .commands = kEdge,
+     .help = "for all layers here, when it takes over, e.g. 8G",
+     .group = "Cut", .value_name = "BYTES", .unset = "half of what is free"},
 
     // Nodes of a cluster.
     {.name = "listen", .type = FlagType::kString, .commands = kCoordinator,
@@ -272,11 +286,15 @@ constexpr FlagSpec kFlags[] = {
     {.name = "listen", .type = FlagType::kString, .commands = kWorker,
      .help = "where others find this one; none: through a relay", .group = "Cluster",
      .value_name = "URL", .fallback = "tcp://127.0.0.1:0"},
+    {.name = "listen", .type = FlagType::kString, .commands = kCluster,
+     .help = "where edges and workers outside the job find rank 0", .group = "Cluster",
+     .value_name = "URL", .unset = "the job is closed"},
     {.name = "advertise", .type = FlagType::kString, .commands = kWorker,
      .help = "where others dial this one", .group = "Cluster",
      .value_name = "URL", .unset = "where it listens"},
-    {.name = "coordinator", .type = FlagType::kString, .commands = kEdge | kWorker | kRelay,
-     .help = "the coordinator to join", .group = "Cluster", .value_name = "URL",
+    {.name = "coordinator", .type = FlagType::kStrings, .commands = kEdge | kWorker | kRelay,
+     .help = "the coordinator to join; repeated where there are two",
+     .group = "Cluster", .value_name = "URL",
      .fallback = "tcp://127.0.0.1:4750"},
     {.name = "relay", .type = FlagType::kString, .commands = kEdge | kWorker,
      .help = "a relay to prefer over the coordinator's own", .group = "Cluster",
@@ -299,22 +317,26 @@ constexpr FlagSpec kFlags[] = {
     {.name = "brick-cache-size", .type = FlagType::kString, .commands = kWorker,
      .help = "bytes of --brick-cache; what was not used for longest goes first",
      .group = "Cluster", .value_name = "8G", .fallback = "16G"},
-    {.name = "parallel", .type = FlagType::kInt, .commands = kWorker | kPlan,
+    {.name = "parallel", .type = FlagType::kInt, .commands = kWorker | kPlan | kCluster,
      .help = "sessions whose KV fits at a time", .group = "Cluster", .shorts = "np",
      .value_name = "N", .fallback = "4", .min = 1, .max = 1024},
     // Sleeping costs some 0.4 ms there and back: a fiftieth of 20.
     {.name = "spin", .type = FlagType::kInt, .commands = kEdge | kWorker | kCluster,
      .help = "ms to wait awake for a frame that should come soon; 0: sleep",
      .group = "Cluster", .value_name = "MS", .fallback = "20", .min = 0, .max = 1000},
-    {.name = "keys", .type = FlagType::kString, .commands = kNodes,
+    {.name = "keys", .type = FlagType::kString, .commands = kNodes | kCluster,
      .help = "this node's keys: encrypts all its links", .group = "Cluster", .value_name = "FILE",
      .unset = "no encryption"},
+    {.name = "index", .type = FlagType::kInt, .commands = kCoordinator,
+     .help = "which of the cluster's two coordinators this is",
+     .group = "Cluster", .value_name = "N", .fallback = "1", .min = 1, .max = 2},
     {.name = "server-key", .type = FlagType::kStrings, .commands = kEdge | kWorker | kRelay,
-     .help = "the coordinator's public key; may be repeated, any of them then",
+     .help = "a coordinator's public key; may be repeated, any of them then",
      .group = "Cluster", .value_name = "KEY"},
     {.name = "relay-key", .type = FlagType::kStrings, .commands = kEdge | kWorker,
      .help = "the same of the relay", .group = "Cluster", .value_name = "KEY"},
-    {.name = "allow-list", .type = FlagType::kString, .commands = kCoordinator | kWorker | kRelay,
+    {.name = "allow-list", .type = FlagType::kString,
+     .commands = kCoordinator | kWorker | kRelay | kCluster,
      .help = "public keys that may dial this node", .group = "Cluster", .value_name = "FILE"},
     {.name = "expect-ranks", .type = FlagType::kInt, .commands = kCluster,
      .help = "fail unless mpirun started so many ranks, rank 0 among them",
@@ -325,14 +347,14 @@ constexpr FlagSpec kFlags[] = {
     {.name = "name", .type = FlagType::kString, .commands = kEdge | kWorker | kRelay,
      .help = "this node's name, for people", .group = "Cluster", .value_name = "TEXT",
      .unset = "host and process id"},
-    {.name = "insecure", .type = FlagType::kBool, .commands = kNodes,
+    {.name = "insecure", .type = FlagType::kBool, .commands = kNodes | kCluster,
      .help = "allow addresses off this machine without keys: all can read and send",
      .group = "Cluster", .fallback = "false"},
 
     // keys.
     {.name = "action", .type = FlagType::kChoice, .commands = kKeys, .help = "what to do",
      .group = "Keys", .value_name = "ACTION", .fallback = "list",
-     .choices = "new,list,allow,revoke", .positional = kKeys},
+     .choices = "new,list,allow,revoke,next,promote", .positional = kKeys},
     {.name = "key", .type = FlagType::kString, .commands = kKeys,
      .help = "the public key that is allowed or revoked", .group = "Keys", .value_name = "KEY",
      .positional = kKeys},
@@ -341,6 +363,9 @@ constexpr FlagSpec kFlags[] = {
      .value_name = "ROLE"},
     {.name = "name", .type = FlagType::kString, .commands = kKeys,
      .help = "whose key it is, for people", .group = "Keys", .value_name = "TEXT"},
+    {.name = "listen", .type = FlagType::kString, .commands = kKeys,
+     .help = "next: where a running node serves the new key until it is promoted", .group = "Keys",
+     .value_name = "URL"},
     {.name = "keys", .type = FlagType::kString, .commands = kKeys,
      .help = "this node's keys", .group = "Keys", .value_name = "FILE",
      .unset = "~/.config/mortar/node.key"},

@@ -96,6 +96,7 @@ std::string ToJson(const RunReport& report) {
            {"p99", report.inter_token_ms_p99},
            {"max", report.inter_token_ms_max}}}}},
        {"drafts", {{"proposed", report.drafts_proposed}, {"accepted", report.drafts_accepted}}},
+       {"tokens_alone", report.tokens_alone},
        {"route", RouteJson(report.route)},
        {"wire",
         {{"messages", messages},

@@ -13,6 +13,7 @@
 #include "cli/folders.h"
 #include "cli/text_input.h"
 #include "common/files.h"
+#include "protocol/endpoint.h"
 
 namespace mortar {
 namespace {
@@ -59,46 +60,121 @@ std::string ConfigPath(const Environment& environment, const std::string& name) 
 
 // --- A node's own pair ---
 
-absl::StatusOr<KeyPair> ReadKeyFile(const std::string& path) {
+namespace {
+
+struct KeyFile {
+  KeyPair keys;
+  std::string listen;
+};
+
+absl::Status NoKeyFile(const std::string& where, const std::string& what) {
+  return InvalidArgument(where + ": " + what + (what.empty() ? "" : "; ") +
+                         "a key file holds two texts, public = \"…\" and secret = \"…\", of 64 "
+                         "hexadecimal digits each, as mortar keys new writes it");
+}
+
+absl::StatusOr<KeyFile> ParseKeyFile(const std::string& text, const std::string& path) {
+  const auto entries = ParseConfig(text, path);
+  // What a parser stumbles over may be a secret: neither it nor its place is said.
+  if (!entries.ok()) return NoKeyFile(path, "this is no key file");
+  std::string public_text, secret_text;
+  KeyFile file;
+  for (const ConfigEntry& entry : *entries) {
+    const auto* value = std::get_if<std::string>(&entry.value);
+    const bool known = entry.key == "public" || entry.key == "secret" || entry.key == "listen";
+    if (value == nullptr || !known) {
+      return NoKeyFile(path + ":" + std::to_string(entry.line), "");
+    }
+    (entry.key == "public"   ? public_text
+     : entry.key == "secret" ? secret_text
+                             : file.listen) = *value;
+  }
+  auto keys = ParseSecretKey(secret_text);
+  if (!keys.ok()) return NoKeyFile(path + ": secret", Message(keys.status()));
+  const auto public_key = ParsePublicKey(public_text);
+  if (!public_key.ok()) return NoKeyFile(path + ": public", Message(public_key.status()));
+  if (*public_key != keys->public_key) {
+    return InvalidArgument(path + ": this public key is not the secret one's");
+  }
+  file.keys = *std::move(keys);
+  return file;
+}
+
+absl::StatusOr<KeyFile> ReadWholeKeyFile(const std::string& path) {
   ASSIGN_OR_RETURN(
       const std::string whole,
       ReadGuardedFile(path, kKeyFileBytesMax, kNotOfASecret,
                       "others than its owner can read or change this secret; chmod 600 it, and "
                       "make a new one if they did"));
-  ASSIGN_OR_RETURN(const std::vector<ConfigEntry> entries, ParseConfig(whole, path));
-  std::string public_text, secret_text;
-  for (const ConfigEntry& entry : entries) {
-    const auto* text = std::get_if<std::string>(&entry.value);
-    if (text == nullptr || (entry.key != "public" && entry.key != "secret")) {
-      return InvalidArgument(path + ":" + std::to_string(entry.line) +
-                             ": a key file holds two texts, public and secret, and nothing else");
-    }
-    (entry.key == "public" ? public_text : secret_text) = *text;
-  }
-  auto keys = ParseSecretKey(secret_text);
-  if (!keys.ok()) return WithContext(keys.status(), path + ": secret");
-  const auto public_key = ParsePublicKey(public_text);
-  if (!public_key.ok()) return WithContext(public_key.status(), path + ": public");
-  if (*public_key != keys->public_key) {
-    return InvalidArgument(path + ": this public key is not the secret one's");
-  }
-  return keys;
+  return ParseKeyFile(whole, path);
 }
 
-absl::Status WriteKeyFile(const std::string& path, const KeyPair& keys) {
+absl::Status WriteNewKeyFile(const std::string& path, const KeyPair& keys,
+                             const std::string& listen) {
   RETURN_IF_ERROR(MakeFolderOf(path));
   const File file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR));
   if (file.fd() < 0) return ErrnoStatus(errno, "create " + path);
-  const std::string text =
+  std::string text =
       "# Keys of a Mortar node. Others get the public one; the secret one stays in this file.\n"
       "public = \"" +
       ToHex(keys.public_key) +
       "\"\n"
       "secret = \"" +
       ToHex(keys.secret_key) + "\"\n";
+  if (!listen.empty()) text += "listen = \"" + listen + "\"\n";
   absl::Status written = WriteAndSync(file, text, path);
   if (!written.ok()) unlink(path.c_str());  // half of it would stand in the way of the next one
   return written;
+}
+
+absl::Status SyncFolderOf(const std::string& path) {
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  const std::string name = folder.empty() ? "." : folder.string();
+  const File file(open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (file.fd() < 0 || fsync(file.fd()) != 0) return ErrnoStatus(errno, "write " + name);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<KeyPair> ReadKeyFile(const std::string& path) {
+  ASSIGN_OR_RETURN(KeyFile file, ReadWholeKeyFile(path));
+  return std::move(file.keys);
+}
+
+absl::Status WriteKeyFile(const std::string& path, const KeyPair& keys) {
+  return WriteNewKeyFile(path, keys, "");
+}
+
+// --- The pair that comes next ---
+
+std::string NextKeyPath(const std::string& path) { return path + ".next"; }
+
+absl::Status WriteNextKeyFile(const std::string& path, const NextKeys& next) {
+  return WriteNewKeyFile(NextKeyPath(path), next.keys, next.listen);
+}
+
+absl::Status PromoteNextKeyFile(const std::string& path) {
+  const std::string next = NextKeyPath(path);
+  RETURN_IF_ERROR(ReadWholeKeyFile(next).status());
+  if (rename(next.c_str(), path.c_str()) != 0) return ErrnoStatus(errno, "rename " + next);
+  return SyncFolderOf(path);
+}
+
+absl::StatusOr<NodeKeys> ReadKeyFiles(const std::string& path) {
+  // The next one first: when it becomes this node's own in between, it is read twice.
+  const std::string next_path = NextKeyPath(path);
+  auto next = ReadWholeKeyFile(next_path);
+  if (!next.ok() && !absl::IsNotFound(next.status())) return next.status();
+  NodeKeys keys;
+  ASSIGN_OR_RETURN(keys.own, ReadKeyFile(path));
+  if (!next.ok()) return keys;
+  const auto listen = ParseEndpoint(next->listen);
+  if (!listen.ok()) {
+    return WithContext(listen.status(), next_path + ": listen, where the new key is to be served");
+  }
+  keys.next = NextKeys{.listen = ToString(*listen), .keys = std::move(next->keys)};
+  return keys;
 }
 
 // --- The list ---
@@ -141,14 +217,6 @@ std::string Followed(const std::string& path) {
   std::error_code error;
   const std::filesystem::path real = std::filesystem::canonical(path, error);
   return error ? path : real.string();
-}
-
-absl::Status SyncFolderOf(const std::string& path) {
-  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  const std::string name = folder.empty() ? "." : folder.string();
-  const File file(open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (file.fd() < 0 || fsync(file.fd()) != 0) return ErrnoStatus(errno, "write " + name);
-  return absl::OkStatus();
 }
 
 // `text` as a new file with the mode and the owner of `list`.

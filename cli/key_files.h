@@ -8,18 +8,29 @@
 #include "common/status.h"
 #include "protocol/allow_list.h"
 #include "protocol/keys.h"
+#include "protocol/zmq_transport.h"
 
 namespace mortar {
 
 // ${XDG_CONFIG_HOME:-~/.config}/mortar/NAME.
 std::string ConfigPath(const Environment& environment, const std::string& name);
 
-// TOML with `public` and `secret`, 64 hexadecimal digits each. Every error names the file: it is
+// TOML with `public` and `secret`, 64 hexadecimal digits each, and perhaps `listen`, which was for
+// the time before the pair was this node's own (NextKeyPath). Every error names the file: it is
 // not there, other users may read it, it holds anything else, or the two do not belong together.
 absl::StatusOr<KeyPair> ReadKeyFile(const std::string& path);
 // A new file that its owner alone may read, with the folders before it. AlreadyExists when there is
 // one: a key that is overwritten is lost.
 absl::Status WriteKeyFile(const std::string& path, const KeyPair& keys);
+
+// FILE.next: the pair that this node is about to take on, and where it listens with it until then.
+std::string NextKeyPath(const std::string& path);
+// Makes it. AlreadyExists: there is one, which nodes may know already.
+absl::Status WriteNextKeyFile(const std::string& path, const NextKeys& next);
+// FILE.next becomes FILE, at once; the old secret is gone. NotFound: there is none.
+absl::Status PromoteNextKeyFile(const std::string& path);
+// FILE, and FILE.next where there is one. Errors as ReadKeyFile; FILE.next also has an endpoint.
+absl::StatusOr<NodeKeys> ReadKeyFiles(const std::string& path);
 
 // Every error names the file: it is not there, others than its owner may write it, or it is no
 // list. An empty file is none: it may be about to be written. A remark allows nobody on purpose.

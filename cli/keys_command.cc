@@ -1,7 +1,10 @@
 // keys: this node's pair of keys, and the list of those who may dial it.
+#include <filesystem>
+
 #include "cli/commands.h"
 #include "cli/json_output.h"
 #include "cli/key_files.h"
+#include "protocol/endpoint.h"
 
 namespace mortar {
 namespace {
@@ -15,7 +18,13 @@ KeyPaths PathsOf(const CommandContext& context) {
   const auto path = [&](const char* flag, const char* name) {
     return context.settings.OptionalString(flag).value_or(ConfigPath(context.environment, name));
   };
-  return {path("keys", "node.key"), path("allow-list", "allowed")};
+  KeyPaths paths{path("keys", "node.key"), path("allow-list", "allowed")};
+  if (context.settings.Has("allow-list") || !context.settings.Has("keys")) return paths;
+  // Of a node whose keys lie elsewhere, the list lies there too, as in the folder of people.
+  const std::filesystem::path beside = std::filesystem::path(paths.keys).parent_path() / "allowed";
+  std::error_code error;
+  if (std::filesystem::is_regular_file(beside, error)) paths.list = beside.string();
+  return paths;
 }
 
 absl::StatusOr<PublicKey> ReadKey(const Settings& settings) {
@@ -62,6 +71,43 @@ absl::Status New(const CommandContext& context) {
   }
   context.console.Note("mortar: wrote " + path + "; its public key is");
   return context.console.Write(ToHex(keys.public_key) + "\n");
+}
+
+// The pair that a running coordinator or relay serves beside its own.
+absl::Status Next(const CommandContext& context) {
+  const auto text = context.settings.OptionalString("listen");
+  if (!text) {
+    return UsageError(
+        "keys next: add --listen tcp://A.B.C.D:PORT, another endpoint of this machine: the node "
+        "serves both keys until the next one is promoted");
+  }
+  const auto endpoint = ParseEndpoint(*text);
+  if (!endpoint.ok()) {
+    return UsageError(context.settings.Where("listen") + ": " + Message(endpoint.status()));
+  }
+  const std::string path = PathsOf(context).keys;
+  RETURN_IF_ERROR(ReadKeyFile(path).status());  // else there is nothing to be next to
+  const NextKeys next{.listen = ToString(*endpoint), .keys = NewKeyPair()};
+  RETURN_IF_ERROR(WriteNextKeyFile(path, next));
+  const std::string public_key = ToHex(next.keys.public_key);
+  if (context.settings.Bool("json")) {
+    return context.console.Write(
+        ToJson(KeysReport{.file = NextKeyPath(path), .public_key = public_key}));
+  }
+  context.console.Note("mortar: wrote " + NextKeyPath(path) + "; its public key is");
+  return context.console.Write(public_key + "\n");
+}
+
+absl::Status Promote(const CommandContext& context) {
+  const std::string path = PathsOf(context).keys;
+  RETURN_IF_ERROR(PromoteNextKeyFile(path));
+  ASSIGN_OR_RETURN(const KeyPair keys, ReadKeyFile(path));
+  const std::string public_key = ToHex(keys.public_key);
+  if (context.settings.Bool("json")) {
+    return context.console.Write(ToJson(KeysReport{.file = path, .public_key = public_key}));
+  }
+  context.console.Note("mortar: " + path + " holds the next key now, the old one is gone");
+  return context.console.Write(public_key + "\n");
 }
 
 // With --json the list as it is now; a person is told nothing where all is well.
@@ -121,7 +167,12 @@ absl::Status KeysCommand(const CommandContext& context) {
   if (!about_one && context.settings.Has("key")) {
     return UsageError("keys " + action + " takes no public key");
   }
+  if (action != "next" && context.settings.Source("listen") == FlagSource::kCommandLine) {
+    return UsageError("keys " + action + " takes no --listen");
+  }
   if (action == "new") return New(context);
+  if (action == "next") return Next(context);
+  if (action == "promote") return Promote(context);
   if (action == "allow") return Allow(context);
   if (action == "revoke") return Revoke(context);
   return List(context);

@@ -8,6 +8,7 @@
 
 #include "cli/allow_list_watch.h"
 #include "cli/key_files.h"
+#include "protocol/doors.h"
 
 namespace mortar {
 namespace {
@@ -32,9 +33,21 @@ absl::StatusOr<std::vector<PublicKey>> ReadKeysOf(const Settings& settings, cons
     if (!key.ok()) return UsageError(settings.Where(flag) + ": " + Message(key.status()));
     keys.push_back(*key);
   }
+  if (keys.size() > kServerKeysMax) {
+    return UsageError(settings.Where(flag) + ": " + std::to_string(keys.size()) +
+                      " keys, at most " + std::to_string(kServerKeysMax) + " are tried");
+  }
   if (!keys.empty()) return keys;
   return UsageError("--keys: whoever dials with keys must know the other end's; add --" + flag +
                     " with the " + whose + "'s public key (mortar keys list shows it there)");
+}
+
+std::optional<NodeKeys> ChangedKeys(NodeKeysWatch& watch, const Logger& log) {
+  NodeKeysWatch::Found found = watch.Take();
+  if (!found) return std::nullopt;
+  if (found->ok()) return **std::move(found);
+  log.Warning("keys_unreadable", {{"why", Message(found->status())}});
+  return std::nullopt;
 }
 
 // The list when it was changed.
@@ -59,8 +72,17 @@ absl::Status ReadNodeKeys(const CommandContext& context, ZmqOptions& link) {
     return UsageError(settings.Where("insecure") +
                       " is for nodes without keys; leave out one of the two");
   }
-  ASSIGN_OR_RETURN(link.keys, ReadKeyFile(*path));
-  if (!link.upstream.empty()) {
+  if (link.forwards) {
+    const auto keys_watch = std::make_shared<NodeKeysWatch>(*path);
+    ASSIGN_OR_RETURN(NodeKeys keys, keys_watch->Read());
+    link.keys = std::move(keys.own);
+    link.next = std::move(keys.next);
+    keys_watch->Start();
+    link.new_keys = [keys_watch, &log = context.log] { return ChangedKeys(*keys_watch, log); };
+  } else {
+    ASSIGN_OR_RETURN(link.keys, ReadKeyFile(*path));
+  }
+  if (!link.upstreams.empty()) {
     ASSIGN_OR_RETURN(link.server_keys, ReadKeysOf(settings, "server-key", "coordinator"));
   }
   if (!link.relay.empty()) {

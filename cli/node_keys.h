@@ -9,9 +9,10 @@
 namespace mortar {
 
 // Reads the files and sets keys, server_keys, relay_keys, allowed and new_list of `link`, whose
-// `listen`, `upstream` and `relay` are set already: whoever listens needs an allow-list, whoever
+// `listen`, `upstreams` and `relay` are set already: whoever listens needs an allow-list, whoever
 // dials the keys of those he dials. A list that cannot be read any more later is left, with a
-// warning; the old one holds. UsageError when one of the flags is missing or stands alone. The
+// warning; the old one holds. The same of the keys of a node that forwards, which may change while
+// it runs. UsageError when one of the flags is missing or stands alone. The
 // context's log outlives the link.
 absl::Status ReadNodeKeys(const CommandContext& context, ZmqOptions& link);
 

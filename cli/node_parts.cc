@@ -18,17 +18,6 @@ int WholePages(int positions) {
   return (positions + kKvPagePositions - 1) / kKvPagePositions * kKvPagePositions;
 }
 
-EngineOptions OptionsOf(const NodeEngineOptions& options, int logit_rows) {
-  EngineOptions engine;
-  engine.kv_type = options.kv_type;
-  engine.context_max = options.context;
-  engine.kv_positions_max = WholePages(options.context) * options.sessions;
-  engine.rows_max = kNodeRowsMax;
-  engine.logit_rows_max = logit_rows;
-  engine.sharding = options.sharding;
-  return engine;
-}
-
 KvFormat KvFormatOf(KvType type) {
   switch (type) {
     case KvType::kF16:
@@ -88,6 +77,17 @@ EdgeOptions EdgeOptionsOf(const SessionOptions& session, const ModelId& model,
   return options;
 }
 
+EngineOptions EngineOptionsFor(const NodeEngineOptions& options, int logit_rows) {
+  EngineOptions engine;
+  engine.kv_type = options.kv_type;
+  engine.context_max = options.context;
+  engine.kv_positions_max = WholePages(options.context) * options.sessions;
+  engine.rows_max = kNodeRowsMax;
+  engine.logit_rows_max = logit_rows;
+  engine.sharding = options.sharding;
+  return engine;
+}
+
 uint64_t KvBytesPerLayer(const ModelConfig& config, const NodeEngineOptions& options) {
   const KvShape page{options.kv_type, config.n_kv_heads, config.head_dim};
   const int pages = WholePages(options.context) / kKvPagePositions * options.sessions;
@@ -110,8 +110,8 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadEdgeEngine(const NodeCompute& comput
   specs[kFrontPart] = {true, {0, cut.front}, false};
   specs[kBackPart] = {false, {n_layers - cut.back, n_layers}, true};
   return Engine::Load(*compute.model.file, specs,
-                      OptionsOf(options, options.sessions * options.step_rows), compute.kernels,
-                      compute.pool);
+                      EngineOptionsFor(options, options.sessions * options.step_rows),
+                      compute.kernels, compute.pool);
 }
 
 absl::StatusOr<std::unique_ptr<Engine>> LoadWorkerEngine(const NodeCompute& compute,
@@ -125,7 +125,7 @@ absl::StatusOr<std::unique_ptr<Engine>> LoadWorkerEngine(const NodeCompute& comp
     }
   }
   return Engine::Load(*compute.model.file, {PartSpec{false, placement.layers, false}},
-                      OptionsOf(options, 0), compute.kernels, compute.pool);
+                      EngineOptionsFor(options, 0), compute.kernels, compute.pool);
 }
 
 }  // namespace mortar

@@ -53,6 +53,9 @@ struct NodeEngineOptions {
   Sharding sharding{};  // of a worker that shares its layers
 };
 
+// The engine's options for them, with `logit_rows` rows of logits a batch.
+EngineOptions EngineOptionsFor(const NodeEngineOptions& options, int logit_rows);
+
 // What a worker's layer takes for the KV of all sessions that it admits.
 uint64_t KvBytesPerLayer(const ModelConfig& config, const NodeEngineOptions& options);
 

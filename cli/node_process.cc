@@ -30,12 +30,10 @@ absl::Status CheckUse(const Endpoint& endpoint, EndpointUse use) {
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::StatusOr<std::string> ReadEndpoint(const CommandContext& context, std::string_view flag,
-                                         EndpointUse use) {
+absl::StatusOr<std::string> ReadOne(const CommandContext& context, std::string_view flag,
+                                    const std::string& given, EndpointUse use) {
   const std::string where = context.settings.Where(flag) + ": ";
-  const auto endpoint = ParseEndpoint(context.settings.String(flag));
+  const auto endpoint = ParseEndpoint(given);
   if (!endpoint.ok()) return UsageError(where + Message(endpoint.status()));
   std::string text = ToString(*endpoint);
   if (const absl::Status fits = CheckUse(*endpoint, use); !fits.ok()) {
@@ -51,6 +49,38 @@ absl::StatusOr<std::string> ReadEndpoint(const CommandContext& context, std::str
   context.console.Note("mortar: warning: --insecure: whoever can reach " + text +
                        " can read and send hidden states");
   return text;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ReadEndpoint(const CommandContext& context, std::string_view flag,
+                                         EndpointUse use) {
+  return ReadOne(context, flag, context.settings.String(flag), use);
+}
+
+absl::StatusOr<std::vector<std::string>> ReadCoordinators(const CommandContext& context) {
+  const std::vector<std::string> given = context.settings.Strings("coordinator");
+  const std::string where = context.settings.Where("coordinator") + ": ";
+  if (given.size() > static_cast<size_t>(kCoordinatorsMax)) {
+    return UsageError(where + std::to_string(given.size()) + " are given, a cluster has at most " +
+                      std::to_string(kCoordinatorsMax));
+  }
+  std::vector<std::string> endpoints;
+  for (const std::string& text : given) {
+    ASSIGN_OR_RETURN(std::string endpoint,
+                     ReadOne(context, "coordinator", text, EndpointUse::kDial));
+    if (std::ranges::find(endpoints, endpoint) != endpoints.end()) {
+      return UsageError(where + endpoint + " is given twice; one coordinator is named once");
+    }
+    endpoints.push_back(std::move(endpoint));
+  }
+  return endpoints;
+}
+
+std::string CoordinatorsOf(const ZmqOptions& link) {
+  std::string all;
+  for (const std::string& endpoint : link.upstreams) all += (all.empty() ? "" : " and ") + endpoint;
+  return all;
 }
 
 absl::Status AllowManyLinks() {
@@ -86,6 +116,7 @@ Duration AwakeMax(const Settings& settings) {
 Idling IdleOn(ZmqTransport& transport, Duration awake_max, const Clock& clock) {
   return {.sleep = [&transport](Duration longest) { transport.Wait(longest); },
           .awake_max = awake_max,
+          .turn_max = kQuietTurnMax,
           .stream = [threads = std::make_shared<IoThreads>(clock)](
                         bool goes_on) { threads->NoteStream(goes_on); }};
 }
@@ -101,6 +132,7 @@ absl::Status WaitForCoordinator(const ZmqTransport& transport, const Clock& cloc
     if (!absl::IsUnavailable(status)) {
       return WithContext(status, "the coordinator refused this node");
     }
+    if (absl::Status away = transport.TurnedAway(); !away.ok()) return away;
     if (clock.Now() - start > kDialMax) {
       return Unavailable(Message(status) + " (waited " + InSeconds(kDialMax) + ")");
     }
@@ -118,7 +150,9 @@ absl::Status RunUntilSignal(const std::function<void()>& turn,
 
 void SayGoodbye(ZmqTransport& transport, const std::string& why) {
   // Its transport waits, when it goes, for what was said last to leave.
-  (void)transport.Send(kCoordinatorNode, Goodbye{Unavailable(why)});
+  for (int i = 0; i < transport.coordinators(); ++i) {
+    (void)transport.Send(CoordinatorNode(i), Goodbye{Unavailable(why)});
+  }
 }
 
 void LogTraffic(const ZmqTransport& transport, const Logger& log) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "cli/commands.h"
 #include "common/loop_driver.h"
@@ -25,6 +26,12 @@ enum class EndpointUse { kListen, kDial };
 absl::StatusOr<std::string> ReadEndpoint(const CommandContext& context, std::string_view flag,
                                          EndpointUse use);
 
+// The same of --coordinator, which may be given for each of a cluster's. UsageError also for one
+// too many, or the same twice.
+absl::StatusOr<std::vector<std::string>> ReadCoordinators(const CommandContext& context);
+// For people: where they are.
+std::string CoordinatorsOf(const ZmqOptions& link);
+
 // Raises the number of files that this process may open, of which each link takes some, as far as
 // the system allows. ResourceExhausted when that is too few for ZeroMQ to work at all.
 absl::Status AllowManyLinks();
@@ -37,8 +44,8 @@ Duration AwakeMax(const Settings& settings);
 // What a node with jobs does between them. The transport and the clock outlive it.
 Idling IdleOn(ZmqTransport& transport, Duration awake_max, const Clock& clock);
 
-// Turns the driver until the coordinator has answered, for kDialMax. The error says what stands in
-// the way.
+// Turns the driver until a coordinator has answered or all have turned this node away, for
+// kDialMax. The error says what stands in the way.
 absl::Status WaitForCoordinator(const ZmqTransport& transport, const Clock& clock,
                                 const std::function<void()>& turn);
 
@@ -46,7 +53,7 @@ absl::Status WaitForCoordinator(const ZmqTransport& transport, const Clock& cloc
 absl::Status RunUntilSignal(const std::function<void()>& turn,
                             const std::function<absl::Status()>& refused);
 
-// Tells the coordinator that this node leaves, as the last thing that a node does; not a
+// Tells its coordinators that this node leaves, as the last thing that a node does; not a
 // coordinator, whose members notice that it is gone.
 void SayGoodbye(ZmqTransport& transport, const std::string& why);
 

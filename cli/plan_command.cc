@@ -61,13 +61,7 @@ absl::StatusOr<std::vector<PlannedHop>> HopsOf(const CutRequest& request, const 
   ASSIGN_OR_RETURN(const LayerPlan placed,
                    PlaceLayers(n_layers, request.cut, request.sizes, offers));
   std::vector<PlannedHop> hops;
-  const LayerRange front = {0, request.cut.front};
-  const LayerRange back = {n_layers - request.cut.back, n_layers};
-  hops.push_back({.node = "edge",
-                  .role = "edge",
-                  .layers = front,
-                  .bytes = model.shares.Of(front),
-                  .why = "the text, the tokens and the first layers stay with their owner"});
+  hops.push_back(EdgeFront(model, request.cut.front));
   for (const PlacedHop& hop : placed.hops) {
     hops.push_back({.node = hop.name,
                     .role = "worker",
@@ -75,12 +69,7 @@ absl::StatusOr<std::vector<PlannedHop>> HopsOf(const CutRequest& request, const 
                     .bytes = hop.weight_bytes,
                     .why = hop.why});
   }
-  hops.push_back(
-      {.node = "edge",
-       .role = "edge",
-       .layers = back,
-       .bytes = model.shares.Of(back) + model.head_bytes(),
-       .why = "the last layers, the head and the choice of the token stay with their owner"});
+  hops.push_back(EdgeBack(model, request.cut.back));
   return hops;
 }
 
@@ -95,7 +84,9 @@ absl::StatusOr<PlanReport> PlanBySizes(const CommandContext& context, const Gguf
   const int workers = static_cast<int>(report.hops.size()) - 2;  // the edge is at both ends
   for (int i = 0; i < workers + 2; ++i) {
     PlannedHop& hop = report.hops[static_cast<size_t>(i)];
-    hop.ms_per_token = report.predicted_ms_per_token * static_cast<double>(hop.bytes) / total;
+    uint64_t reads = model.shares.Of(hop.layers);  // of a token, not all that lies there
+    if (i == workers + 1) reads += model.head_bytes();
+    hop.ms_per_token = report.predicted_ms_per_token * static_cast<double>(reads) / total;
     hop.sessions = static_cast<int>(context.settings.Int("parallel"));
     // Between an edge's own two ends nothing crosses.
     if (i == workers + 1 || workers == 0) continue;
@@ -113,9 +104,13 @@ absl::StatusOr<PlanReport> PlanBySpeed(const CommandContext& context, const Gguf
   ASSIGN_OR_RETURN(PlanRequest request, ReadPlanRequest(settings, model.config));
   NodesFile nodes;
   if (const auto path = settings.OptionalString("nodes")) {
-    ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(*path, kNodesFileBytesMax));
-    ASSIGN_OR_RETURN(nodes, ParseNodes(text, *path, model.config.n_layers,
-                                       WireBytes(model.config, kHopsMax - 1)));
+    // As with --config: what a person wrote down wrongly is wrong usage.
+    const auto text = ReadWholeFile(*path, kNodesFileBytesMax);
+    if (!text.ok()) return UsageError(Message(text.status()));
+    auto parsed =
+        ParseNodes(*text, *path, model.config.n_layers, WireBytes(model.config, kHopsMax - 1));
+    if (!parsed.ok()) return UsageError(Message(parsed.status()));
+    nodes = *std::move(parsed);
   }
   const bool measure = !nodes.edge_ns_per_byte;
   if (measure) {

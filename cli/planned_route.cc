@@ -41,13 +41,10 @@ std::string WhyHosts(const PlannerNode& node, int layers) {
   return text;
 }
 
-PlannedHop EdgeHop(const PlannedModel& model, const PlanRequest& request, LayerRange layers,
-                   uint64_t beside, const char* why) {
-  PlannedHop hop{.node = "edge", .role = "edge", .layers = layers, .why = why};
-  hop.bytes = model.shares.Of(layers) + beside;
-  hop.ms_per_token = Ms(static_cast<double>(hop.bytes) * request.edge_ns_per_byte);
+// `reads`: bytes of weights that a token reads there.
+void SetEdgeFigures(const PlanRequest& request, uint64_t reads, PlannedHop& hop) {
+  hop.ms_per_token = Ms(static_cast<double>(reads) * request.edge_ns_per_byte);
   hop.sessions = request.sessions;
-  return hop;
 }
 
 PlannedHop NodeHop(const PlannedModel& model, const PlannerInput& in, const PlannedStop& stop) {
@@ -72,6 +69,24 @@ PlannedHop NodeHop(const PlannedModel& model, const PlannerInput& in, const Plan
 
 uint64_t PlannedModel::token_bytes() const {
   return shares.Of({0, config.n_layers}) + head_bytes();
+}
+
+PlannedHop EdgeFront(const PlannedModel& model, int front) {
+  const LayerRange layers{0, front};
+  return {.node = "edge",
+          .role = "edge",
+          .layers = layers,
+          .bytes = model.shares.embedding + model.shares.Of(layers),
+          .why = "the text, the tokens and the first layers stay with their owner"};
+}
+
+PlannedHop EdgeBack(const PlannedModel& model, int back) {
+  const LayerRange layers{model.config.n_layers - back, model.config.n_layers};
+  return {.node = "edge",
+          .role = "edge",
+          .layers = layers,
+          .bytes = model.shares.Of(layers) + model.shares.head,
+          .why = "the last layers, the head and the choice of the token stay with their owner"};
 }
 
 uint64_t WireBytes(const ModelConfig& config, int hops_behind) {
@@ -113,12 +128,13 @@ absl::StatusOr<PlanReport> ReportRoute(const PlannedModel& model, const PlanRequ
   ASSIGN_OR_RETURN(const RoutePlan plan, PlanRoute(in));
   const int n_layers = model.config.n_layers;
   PlanReport report;
-  report.hops.push_back(EdgeHop(model, request, {0, plan.cut.front}, 0,
-                                "the text, the tokens and the first layers stay with their owner"));
+  report.hops.push_back(EdgeFront(model, plan.cut.front));
+  SetEdgeFigures(request, model.shares.Of({0, plan.cut.front}), report.hops.back());
   for (const PlannedStop& stop : plan.stops) report.hops.push_back(NodeHop(model, in, stop));
-  report.hops.push_back(
-      EdgeHop(model, request, {n_layers - plan.cut.back, n_layers}, model.head_bytes(),
-              "the last layers, the head and the choice of the token stay with their owner"));
+  report.hops.push_back(EdgeBack(model, plan.cut.back));
+  SetEdgeFigures(request,
+                 model.shares.Of({n_layers - plan.cut.back, n_layers}) + model.head_bytes(),
+                 report.hops.back());
   report.hops.back().link_ms = Ms(plan.last_link_ns);
   const int stops = static_cast<int>(plan.stops.size());
   for (int i = 0; i <= stops && stops > 0; ++i) {

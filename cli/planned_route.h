@@ -24,6 +24,11 @@ struct PlannedModel {
   uint64_t token_bytes() const;  // of weights that a token reads in all
 };
 
+// The edge's two ends: which layers, why, and the bytes that lie there, as `run` counts them. A
+// tied head is the embedding, counted once, at the front.
+PlannedHop EdgeFront(const PlannedModel& model, int front);
+PlannedHop EdgeBack(const PlannedModel& model, int back);
+
 // Of a token's rows and envelope, where so many hops come after the next one.
 uint64_t WireBytes(const ModelConfig& config, int hops_behind);
 

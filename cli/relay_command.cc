@@ -6,7 +6,7 @@
 namespace mortar {
 namespace {
 
-// Says Hello to its coordinator; everything else happens in the transport.
+// Says Hello to its coordinators; everything else happens in the transport.
 class RelayLoop final : public Loop {
  public:
   RelayLoop(ZmqTransport& transport, const Clock& clock, Hello card)
@@ -14,15 +14,21 @@ class RelayLoop final : public Loop {
 
   bool Step() override {
     const bool due = !hello_sent_ || clock_.Now() - *hello_sent_ >= kHelloInterval;
-    if (!transport_.UpstreamStatus().ok() && due) {
-      hello_sent_ = clock_.Now();
-      (void)transport_.Send(kCoordinatorNode, card_);
-    }
+    if (due) SayHello();
     const bool any = transport_.Poll().has_value();  // nothing is for a relay itself
     return any;
   }
 
  private:
+  // To those that have not answered.
+  void SayHello() {
+    for (int i = 0; i < transport_.coordinators(); ++i) {
+      if (transport_.IsDirect(CoordinatorNode(i))) continue;
+      hello_sent_ = clock_.Now();
+      (void)transport_.Send(CoordinatorNode(i), card_);
+    }
+  }
+
   ZmqTransport& transport_;
   const Clock& clock_;
   const Hello card_;
@@ -35,7 +41,7 @@ absl::Status RelayCommand(const CommandContext& context) {
   RETURN_IF_ERROR(AllowManyLinks());
   ZmqOptions link{.forwards = true};
   ASSIGN_OR_RETURN(link.listen, ReadEndpoint(context, "listen", EndpointUse::kListen));
-  ASSIGN_OR_RETURN(link.upstream, ReadEndpoint(context, "coordinator", EndpointUse::kDial));
+  ASSIGN_OR_RETURN(link.upstreams, ReadCoordinators(context));
   SystemRandom random;
   RowsPool pool;
   RETURN_IF_ERROR(ReadNodeKeys(context, link));

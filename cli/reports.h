@@ -80,6 +80,7 @@ struct RunReport {
   double inter_token_ms_max = 0;  // the longest pause
   int drafts_proposed = 0;        // guesses that went with a step
   int drafts_accepted = 0;        // of them: tokens of the answer
+  int tokens_alone = 0;           // of the answer, that the edge computed with all layers
   std::vector<RouteNode> route;
   std::vector<HopTraffic> hops;  // none when the edge keeps all layers
   // hops.front() is edge → workers, hops.back() workers → edge.
@@ -166,7 +167,7 @@ struct PlannedHop {
   std::string node;
   std::string role;
   LayerRange layers;
-  uint64_t bytes = 0;                 // of weights that a token reads there
+  uint64_t bytes = 0;                 // of weights, resident, as RouteNode has them
   uint64_t wire_bytes_per_token = 0;  // to the next hop; 0 for the last
   double link_ms = 0;                 // from the hop before; 0 for the first
   double ms_per_token = 0;            // without the link

@@ -19,6 +19,7 @@
 #include "cli/node_process.h"
 #include "cli/refusal_log.h"
 #include "cli/speed_probe.h"
+#include "cli/worker_room.h"
 #include "protocol/endpoint.h"
 #include "worker/loop.h"
 
@@ -159,11 +160,12 @@ absl::Status RunWorker(const CommandContext& context, const ZmqOptions& link,
   };
   RETURN_IF_ERROR(WaitForCoordinator(*transport, context.clock, turn));
   context.console.Note("mortar: worker " + OneLine(options.name) + " joined the coordinator at " +
-                       link.upstream +
+                       CoordinatorsOf(link) +
                        (link.listen.empty() ? "" : ", listens at " + transport->endpoint()));
   const absl::Status end = RunUntilSignal(turn, [&]() -> absl::Status {
-    if (worker.state().phase != WorkerPhase::kRefused) return absl::OkStatus();
-    return WithContext(worker.state().refusal, "the coordinator refused this worker");
+    const Coordinators& coordinators = worker.state().coordinators;
+    if (PhaseOf(coordinators) != Membership::kRefused) return absl::OkStatus();
+    return WithContext(RefusalOf(coordinators), "the coordinator refused this worker");
   });
   SayGoodbye(*transport, "it was stopped");
   LogTraffic(*transport, context.log);
@@ -178,7 +180,7 @@ absl::Status WorkerCommand(const CommandContext& context) {
   const Settings& settings = context.settings;
   RETURN_IF_ERROR(AllowManyLinks());
   ZmqOptions link;
-  ASSIGN_OR_RETURN(link.upstream, ReadEndpoint(context, "coordinator", EndpointUse::kDial));
+  ASSIGN_OR_RETURN(link.upstreams, ReadCoordinators(context));
   RETURN_IF_ERROR(ReadListen(context, link));
   if (settings.Has("relay")) {
     ASSIGN_OR_RETURN(link.relay, ReadEndpoint(context, "relay", EndpointUse::kDial));
@@ -194,11 +196,15 @@ absl::Status WorkerCommand(const CommandContext& context) {
   ASSIGN_OR_RETURN(engine.context, ContextSize(settings, model.model().config.n_ctx_train));
   ASSIGN_OR_RETURN(const Compute compute, MakeCompute(settings));
   options.kv_bytes_per_layer = KvBytesPerLayer(model.model().config, engine);
+  if (const std::string warning = RoomWarning(options); !warning.empty()) {
+    context.console.Note("mortar: warning: " + warning);
+  }
   if (model.file != nullptr) {  // else there is nothing here yet to compute with
     SayWorkerSpeed({*model.file, *compute.kernels, *compute.pool}, engine, context.clock,
                    context.log, options);
   }
   SystemRandom random;
+  options.coordinators = static_cast<int>(link.upstreams.size());
   link.card = {.role = Role::kWorker, .name = options.name, .model = options.model};
   ChooseId(link, random);
   return RunWorker(context, link, options, model, LoaderOf(model, compute, engine));

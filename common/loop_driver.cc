@@ -6,8 +6,8 @@
 namespace mortar {
 namespace {
 
-// Looks without a job after which the attendant sleeps until it is woken: a stream of jobs never
-// pays for waking it, and an idle process does not wake 500 times a second.
+// Looks without a job, kTurnMax or more apart, after which the attendant sleeps until it is woken:
+// a stream of jobs never pays for waking it, and an idle process does not wake 500 times a second.
 constexpr int kIdleLooksMax = 50;
 
 }  // namespace
@@ -101,6 +101,7 @@ void LoopDriver::Attend() {
   const auto runs = [](uint64_t edges) { return edges % 2 == 1; };
   std::unique_lock nap(nap_mutex_);
   int idle_looks = 0;
+  Duration longest = kTurnMax;
   while (!stopping_) {
     const uint64_t before = job_edges_;
     if (idle_looks > kIdleLooksMax) {
@@ -110,14 +111,15 @@ void LoopDriver::Attend() {
       idle_looks = 0;
       continue;
     }
-    wake_.wait_for(nap, kTurnMax, [&] { return stopping_; });
+    wake_.wait_for(nap, longest, [&] { return stopping_; });
+    longest = std::min(2 * longest, idling_.turn_max);
     idle_looks = job_edges_ == before ? idle_looks + 1 : 0;
     if (!runs(before) || job_edges_ != before) continue;
     // The job that ran before this nap still runs, and has kept the loop waiting.
     nap.unlock();
     {
       std::lock_guard lock(mutex_);
-      if (job_edges_ == before) loop_.Step();
+      if (job_edges_ == before && loop_.Step()) longest = kTurnMax;
     }
     nap.lock();
     idle_looks = 0;

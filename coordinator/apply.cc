@@ -4,6 +4,7 @@
 #include <functional>
 #include <utility>
 
+#include "coordinator/adopt.h"
 #include "coordinator/replan.h"
 #include "coordinator/state.h"
 #include "protocol/handshake.h"
@@ -41,7 +42,7 @@ void Remove(CoordinatorState& s, NodeId node) {
   ForgetBetter(s, node);
   s.placement_problem = absl::OkStatus();  // without this node it may be possible
   if (s.members.empty()) {
-    s.model.reset();
+    s.model = s.options.model;
     s.placement.reset();
     s.cut.reset();
   }
@@ -135,13 +136,22 @@ absl::Status CheckStatus(const Member& member, const ModelId& model, const NodeS
                            " bytes of padding, a row has " +
                            std::to_string(RowBytes(model.n_embd)));
   }
+  const LayerRange hosted = status.hosted;
+  if (hosted.begin < 0 || hosted.begin > hosted.end || hosted.end > model.n_layers) {
+    return InvalidArgument("serves layers " + ToString(hosted) + " of a model of " +
+                           std::to_string(model.n_layers));
+  }
+  if (status.obeys != kNoNode && !IsCoordinator(status.obeys)) {
+    return InvalidArgument("node " + ToString(status.obeys) +
+                           ", which it obeys, is no coordinator");
+  }
   return CheckBricks(status.bricks, model.n_layers);
 }
 
 // Others take the layers of a worker that could not load them, its replicas where it has any.
 void NoteLoad(CoordinatorState& s, Time now, Member& member) {
   const NodeStatus& status = *member.status;
-  if (!s.placement || status.placement != s.placement_id) return;
+  if (!s.placement || !Obeys(s, member) || status.placement != s.placement_id) return;
   if (status.phase == LoadPhase::kReady) member.load_rest = {};
   if (status.phase != LoadPhase::kFailed) return;
   const LayerRange layers = LayersOf(*s.placement, member.node);
@@ -192,7 +202,9 @@ void On(CoordinatorState& s, Time now, NodeId from, SessionId, NodeStatus& statu
   member->granted_before = std::exchange(member->granted, 0);
   member->heard = now;
   member->doubted = false;
-  member->status = std::move(status);
+  const std::optional<NodeStatus> before = std::exchange(member->status, std::move(status));
+  if (member->role == Role::kWorker && !Obeys(s, *member)) member->load_failure = absl::OkStatus();
+  NoteServed(s, now, *member, before);
   NoteLoad(s, now, *member);
 }
 
@@ -203,6 +215,7 @@ void Doubt(CoordinatorState& s, Time now, NodeId edge, const std::vector<NodeId>
   for (const NodeId node : missed) {
     Member* member = Find(s, node);
     if (member == nullptr || std::ranges::find(over, node) == over.end()) continue;
+    if (std::ranges::find(s.options.steady, node) != s.options.steady.end()) continue;
     if (member->doubted_since && now - *member->doubted_since < kWatchedSilenceMax) continue;
     if (member->doubted) continue;  // it has been asked, and silence is counted from then on
     member->doubted = true;
@@ -293,11 +306,14 @@ void On(CoordinatorState& s, Time now, Placed& e) {
   s.replanning = Replanning{};
   s.replanning.placed = now;
   NoteLooked(s, now);
-  ++s.placement_id;
+  s.placement_id = NextPlacementId(s);
   s.cut = e.cut;
   s.placement = std::move(e.plan);
   s.placement_problem = s.load_problem = absl::OkStatus();
-  for (Member& member : s.members) member.placement_was_sent = false;
+  for (Member& member : s.members) {
+    member.placement_was_sent = false;
+    member.unserved_since.reset();
+  }
 }
 
 void On(CoordinatorState& s, Time, PlacementImpossible& e) {
@@ -341,6 +357,7 @@ void On(CoordinatorState& s, Time now, Ticked&) {
     for (Member& member : s.members) {
       member.heard += stood_still;
       if (member.doubted_since) *member.doubted_since += stood_still;
+      if (member.unserved_since) *member.unserved_since += stood_still;
     }
     for (WaitingRequest& w : s.waiting) w.deadline += stood_still;
   }
@@ -348,6 +365,7 @@ void On(CoordinatorState& s, Time now, Ticked&) {
   for (Member& member : s.members) {
     if (member.load_retry && now >= *member.load_retry) LetLoadAgain(s, member);
   }
+  DropUnserved(s, now);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/check.h"
+#include "coordinator/adopt.h"
 
 namespace mortar {
 namespace {
@@ -29,7 +30,9 @@ absl::Status HostStatus(const CoordinatorState& s, const PlacedHop& hop, const P
                        " was missed by an edge and has not been heard since");
   }
   const NodeStatus& status = *member.status;
-  if (status.placement != s.placement_id || status.phase != LoadPhase::kReady) {
+  const bool placed =
+      Obeys(s, member) ? status.placement == s.placement_id : status.hosted == hop.layers;
+  if (!placed || status.phase != LoadPhase::kReady) {
     return Unavailable("worker " + host.name + " is loading layers " + ToString(hop.layers));
   }
   if (status.positions_max > 0 && request.positions_max > status.positions_max) {

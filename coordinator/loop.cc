@@ -51,20 +51,24 @@ void LogEvent(const Logger& log, const CoordinatorState& state, Time now,
   }
 }
 
-// A worker that says so, or whose connection went.
+// A worker that says so, or whose connection went. One without a model asked who has it, and comes
+// again when it has that: nothing is lost with it.
 void LogGoodbye(const Logger& log, const CoordinatorState& state, const Incoming& incoming) {
   const auto* goodbye = std::get_if<Goodbye>(&incoming.message);
   const Member* member = FindMember(state, incoming.from);
   if (goodbye == nullptr || member == nullptr || member->role != Role::kWorker) return;
-  log.Warning("worker_left", {{"node", ToString(member->node)},
-                              {"name", member->name},
-                              {"why", Message(goodbye->status)}});
+  const auto level = member->has_model ? &Logger::Warning : &Logger::Info;
+  (log.*level)("worker_left", {{"node", ToString(member->node)},
+                               {"name", member->name},
+                               {"why", Message(goodbye->status)}});
 }
 
 }  // namespace
 
 Coordinator::Coordinator(CoordinatorOptions options, Parts parts) : parts_(parts) {
   state_.options = std::move(options);
+  state_.options.self = parts_.transport.self();
+  state_.model = state_.options.model;
   state_.last_tick = parts_.clock.Now();
   if (parts_.keys != nullptr) signer_.emplace(*parts_.keys);
 }

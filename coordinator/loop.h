@@ -26,6 +26,8 @@ class Coordinator final : public Loop {
   Coordinator(CoordinatorOptions options, Parts parts);
 
   bool Step() override;
+  // From now on: this node's key has changed, and its members know the new one.
+  void SignWith(const KeyPair& keys) { signer_.emplace(keys); }
   const CoordinatorState& state() const { return state_; }
 
  private:

@@ -4,7 +4,9 @@
 //   --------------------------------------------------------+-----------------------------------
 //   a member's status is older than kStatusAgeMax, or it is | MemberLost
 //   silent for kWatchedSilenceMax since it was doubted      |
-//   no placement, model and cut known, workers enough       | Placed, or PlacementImpossible
+//   no placement, model and cut known, workers enough       | Placed, or PlacementImpossible; where
+//                                                           | workers obey another coordinator, as
+//                                                           | adopt.h says
 //   another placement would be better by now                | Looked, and Placed when it may be
 //   a worker's status names another placement               | Placement to it, every
 //                                                           | kHelloInterval until it does
@@ -15,6 +17,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "coordinator/adopt.h"
 #include "coordinator/balance.h"
 #include "coordinator/replan.h"
 #include "coordinator/state.h"
@@ -23,21 +26,23 @@ namespace mortar {
 namespace {
 
 // Whether it has said what it can host, and did not fail to.
-bool Offers(const Member& m) { return m.role == Role::kWorker && m.status && m.load_failure.ok(); }
+bool Offers(const CoordinatorState& s, const Member& m, Whose whose) {
+  return MayHost(s, m, whose).has_value();
+}
 
-int OffersIn(const CoordinatorState& s) {
-  return static_cast<int>(std::ranges::count_if(s.members, Offers));
+int OffersIn(const CoordinatorState& s, Whose whose) {
+  return static_cast<int>(
+      std::ranges::count_if(s.members, [&](const Member& m) { return Offers(s, m, whose); }));
 }
 
 // In joining order.
-std::vector<WorkerOffer> OffersOf(const CoordinatorState& s) {
+std::vector<WorkerOffer> OffersOf(const CoordinatorState& s, Whose whose) {
   std::vector<WorkerOffer> offers;
   for (const Member& m : s.members) {
-    if (!Offers(m)) continue;
-    offers.push_back({.node = m.node,
-                      .name = m.name,
-                      .layers_only = m.status->layers_only,
-                      .bricks = m.status->bricks});
+    const std::optional<LayerRange> only = MayHost(s, m, whose);
+    if (!only) continue;
+    offers.push_back(
+        {.node = m.node, .name = m.name, .layers_only = *only, .bricks = m.status->bricks});
   }
   return offers;
 }
@@ -79,7 +84,7 @@ bool AWayIsBeingMeasured(const CoordinatorState& s, Time now) {
   Time enough{};
   bool measured = false;
   for (const Member& m : s.members) {
-    if (!Offers(m)) continue;
+    if (!Offers(s, m, Whose::kAny)) continue;
     if (++offers == WorkersExpected(s)) enough = m.joined;
     measured = measured || (m.status->ns_per_byte > 0 && m.status->round_trip_ns == 0);
   }
@@ -87,37 +92,86 @@ bool AWayIsBeingMeasured(const CoordinatorState& s, Time now) {
 }
 
 // By what the workers have measured, where that is wanted and known; else by sizes or evenly.
-absl::StatusOr<LayerPlan> PlaceNow(const CoordinatorState& s, LayerCut cut) {
+absl::StatusOr<LayerPlan> PlaceNow(const CoordinatorState& s, LayerCut cut, Whose whose) {
   std::string why;
   if (!s.options.sizes.empty()) {
     why = s.placement_id == 0 ? "by the sizes given" : "evenly: the sizes were of other workers";
   } else if (!s.options.measured) {
     why = "evenly, as asked for";
   } else {
-    const auto cluster = MeasuredClusterOf(s, cut);
+    const auto cluster = MeasuredClusterOf(s, cut, whose);
     if (cluster.ok()) return PlaceMeasured(*cluster);
     why = "evenly: " + Message(cluster.status());
   }
   // Sizes name the workers of the first placement; a replacement is shared out evenly.
   const std::vector<int> sizes = s.placement_id == 0 ? s.options.sizes : std::vector<int>{};
-  ASSIGN_OR_RETURN(LayerPlan plan, PlaceLayers(s.model->n_layers, cut, sizes, OffersOf(s)));
+  ASSIGN_OR_RETURN(LayerPlan plan, PlaceLayers(s.model->n_layers, cut, sizes, OffersOf(s, whose)));
   plan.why = std::move(why);
   return plan;
+}
+
+// Why there is no placement. Others' workers may serve other layers soon, or obey this one.
+absl::Status WhyNotPlaced(const CoordinatorState& s, absl::Status why) {
+  if (ObeyedByAll(s)) return why;
+  return Unavailable("workers obey another coordinator, and what they serve is not whole: " +
+                     Message(why));
+}
+
+// What its own workers serve, or with those of others, where that is mostly its own.
+std::optional<LayerPlan> OwnServed(const CoordinatorState& s, LayerCut cut) {
+  if (auto own = ServedPlan(s, cut, Whose::kOwn)) return own;
+  auto mixed = ServedPlan(s, cut, Whose::kAny);
+  return mixed && IsMostlyOwn(s, *mixed) ? std::move(mixed) : std::nullopt;
+}
+
+// Its own workers, where this coordinator decides and they suffice; else all. Of them, enough.
+std::optional<Whose> WhoCounts(const CoordinatorState& s, LayerCut cut) {
+  const bool needs_workers = cut.front < s.model->n_layers - cut.back;
+  const auto enough = [&](Whose whose) {
+    return !needs_workers || OffersIn(s, whose) >= WorkersExpected(s);
+  };
+  if (Decides(s) && enough(Whose::kOwn)) return Whose::kOwn;
+  return enough(Whose::kAny) ? std::optional(Whose::kAny) : std::nullopt;
 }
 
 void PlanPlacement(const CoordinatorState& s, Time now, std::vector<CoordinatorAction>& out) {
   if (s.placement || !s.model || !s.placement_problem.ok()) return;
   const std::optional<LayerCut> cut = WantedCut(s);
   if (!cut) return;
-  const bool needs_workers = cut->front < s.model->n_layers - cut->back;
-  if (needs_workers && OffersIn(s) < WorkersExpected(s)) return;
-  if (AWayIsBeingMeasured(s, now)) return;
-  absl::StatusOr<LayerPlan> plan = PlaceNow(s, *cut);
-  if (plan.ok()) {
-    out.push_back({.send = {}, .then = Placed{*cut, std::move(*plan)}});
-  } else {
-    out.push_back({.send = {}, .then = PlacementImpossible{plan.status()}});
+  const auto place = [&](LayerPlan plan) {
+    out.push_back({.send = {}, .then = Placed{*cut, std::move(plan)}});
+  };
+  if (!Decides(s)) {
+    if (auto served = ServedPlan(s, *cut, Whose::kAny)) return place(*std::move(served));
   }
+  const std::optional<Whose> whose = WhoCounts(s, *cut);
+  if (!whose || AWayIsBeingMeasured(s, now)) return;
+  if (s.placement_id == 0 && s.options.sizes.empty()) {  // who was here before placed it
+    if (auto served = OwnServed(s, *cut)) return place(*std::move(served));
+  }
+  absl::StatusOr<LayerPlan> plan = PlaceNow(s, *cut, *whose);
+  if (!plan.ok() && *whose == Whose::kOwn) plan = PlaceNow(s, *cut, Whose::kAny);
+  if (plan.ok()) return place(*std::move(plan));
+  out.push_back({.send = {}, .then = PlacementImpossible{WhyNotPlaced(s, plan.status())}});
+}
+
+// What stands on the word of workers that obey another coordinator, as long as any do (adopt.h).
+void PlanOthers(const CoordinatorState& s, Time now, std::vector<CoordinatorAction>& out) {
+  if (!s.placement || ObeyedByAll(s)) return;
+  const auto place = [&](LayerPlan plan) {
+    out.push_back({.send = {}, .then = Placed{*s.cut, std::move(plan)}});
+  };
+  if (!Decides(s)) {
+    if (EachStopHas(s, *s.placement, Whose::kAny)) return;
+    if (auto served = ServedPlan(s, *s.cut, Whose::kAny)) place(*std::move(served));
+    return;
+  }
+  if (EachStopHas(s, *s.placement, Whose::kOwn)) return;
+  if (auto served = ServedPlan(s, *s.cut, Whose::kOwn)) return place(*std::move(served));
+  if (!s.placement_problem.ok() || !HasDecidedForLong(s, now)) return;
+  absl::StatusOr<LayerPlan> plan = PlaceNow(s, *s.cut, Whose::kOwn);
+  if (plan.ok()) return place(*std::move(plan));
+  out.push_back({.send = {}, .then = PlacementImpossible{plan.status()}});  // it stays
 }
 
 Introduction IntroductionOf(const CoordinatorState& s, NodeId node) {
@@ -147,8 +201,13 @@ Placement PlacementFor(const CoordinatorState& s, NodeId node) {
 
 void PlanTelling(const CoordinatorState& s, Time now, std::vector<CoordinatorAction>& out) {
   if (!s.placement) return;
+  // On others' word nobody drops what it serves: that may be what it should be when all have come.
+  const bool own = ObeyedByAll(s) || EachStopHas(s, *s.placement, Whose::kOwn);
   for (const Member& m : s.members) {
     if (m.role != Role::kWorker || !m.status || m.status->placement == s.placement_id) continue;
+    if (!Obeys(s, m)) continue;
+    const bool spare = !m.status->hosted.empty() && LayersOf(*s.placement, m.node).empty();
+    if (!own && spare) continue;
     if (m.placement_was_sent && now - m.placement_sent < kHelloInterval) continue;
     out.push_back({.send = Outgoing{.to = m.node, .message = PlacementFor(s, m.node)},
                    .then = PlacementSent{m.node}});
@@ -206,8 +265,8 @@ absl::Status RouteStatus(const CoordinatorState& s, const RouteRequest& request)
     for (const Member& m : s.members) {
       if (failed.empty() && !m.load_failure.ok()) failed = "; " + Message(m.load_failure);
     }
-    return Unavailable(std::to_string(OffersIn(s)) + " of " + std::to_string(WorkersExpected(s)) +
-                       " workers are here" + failed);
+    return Unavailable(std::to_string(OffersIn(s, Whose::kAny)) + " of " +
+                       std::to_string(WorkersExpected(s)) + " workers are here" + failed);
   }
   if (!(LayerCut{request.front_layers, request.back_layers} == *s.cut)) {
     return FailedPrecondition("the edge keeps " + std::to_string(request.front_layers) + " + " +
@@ -224,6 +283,7 @@ std::vector<CoordinatorAction> Plan(const CoordinatorState& state, Time now) {
   PlanLost(state, now, actions);
   if (!actions.empty()) return actions;  // the rest follows from who is left
   PlanPlacement(state, now, actions);
+  PlanOthers(state, now, actions);
   if (!actions.empty()) return actions;  // and from where the layers are
   if (auto event = PlanReplacement(state, now)) {
     actions.push_back({.send = {}, .then = *std::move(event)});

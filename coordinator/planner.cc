@@ -224,6 +224,35 @@ std::vector<OrderedRoute> FindRoutes(const PlannerInput& input, const RouteCosts
   return routes;
 }
 
+bool AnyIsFixed(const PlannerInput& input) {
+  return std::ranges::any_of(input.nodes,
+                             [](const PlannerNode& n) { return !n.layers_only.empty(); });
+}
+
+// The first run of layers that nobody may host, since all nodes host others alone.
+LayerRange HostedByNobody(const PlannerInput& input, LayerRange middle) {
+  const auto hosts = [&](int layer) {
+    return std::ranges::any_of(input.nodes, [&](const PlannerNode& n) {
+      const LayerRange only = n.layers_only;
+      const bool within = only.begin >= middle.begin && only.end <= middle.end;
+      return only.empty() || (within && only.Contains(layer));
+    });
+  };
+  if (input.nodes.empty() || input.edge.memory_bytes) return {};  // the edge itself may
+  LayerRange nobodys{middle.begin, middle.begin};
+  while (nobodys.begin < middle.end && hosts(nobodys.begin)) ++nobodys.begin;
+  nobodys.end = nobodys.begin;
+  while (nobodys.end < middle.end && !hosts(nobodys.end)) ++nobodys.end;
+  return nobodys;
+}
+
+// Whose KV a host must have room for: the plan's sessions, or as many as each node says it admits.
+std::string SessionsHeld(const PlannerInput& input) {
+  const bool own = std::ranges::any_of(
+      input.nodes, [](const PlannerNode& n) { return n.kv_bytes_per_layer.has_value(); });
+  return own ? "the sessions that each admits" : std::to_string(input.sessions) + " sessions";
+}
+
 absl::Status NoRoute(const PlannerInput& input, const RouteCosts& costs, const Reach& reach) {
   const LayerRange middle{costs.begin(), costs.end()};
   const std::string hops = " in at most " + std::to_string(input.hops_max) + " hops: ";
@@ -234,6 +263,10 @@ absl::Status NoRoute(const PlannerInput& input, const RouteCosts& costs, const R
                        " were gone through, and there may be one beyond them; give fewer nodes, "
                        "or fixed layers that leave no gaps or one");
   }
+  if (const LayerRange nobodys = HostedByNobody(input, middle); !nobodys.empty()) {
+    return Unavailable("no node may host layers " + ToString(nobodys) +
+                       ": each hosts fixed layers alone; give a node that may host these, or any");
+  }
   double room = 0;
   for (size_t i = 0; i < input.nodes.size(); ++i) {
     room += costs.Room(static_cast<int>(i), costs.max_bytes());
@@ -241,12 +274,14 @@ absl::Status NoRoute(const PlannerInput& input, const RouteCosts& costs, const R
   return Unavailable("the nodes cannot host layers " + ToString(middle) + hops +
                      std::to_string(input.nodes.size()) + " nodes with room for " +
                      std::to_string(static_cast<int64_t>(room)) + " layers together, the KV of " +
-                     std::to_string(input.sessions) +
-                     " sessions included; give more memory, fewer sessions or a shorter context");
+                     SessionsHeld(input) + " included; give more memory, fewer sessions" +
+                     (AnyIsFixed(input) ? ", a shorter context, or other fixed layers: they must "
+                                          "follow one another without a gap"
+                                        : " or a shorter context"));
 }
 
 std::string Why(const std::vector<OrderedRoute>& routes, const RouteCosts& costs,
-                const RoutePlan& plan, double worth) {
+                const RoutePlan& plan, const PlannerInput& input) {
   if (costs.begin() == costs.end()) {
     return "the edge keeps all layers, front and back: none is left for a node";
   }
@@ -278,11 +313,12 @@ std::string Why(const std::vector<OrderedRoute>& routes, const RouteCosts& costs
   if (alone < kNever) {
     std::snprintf(text, sizeof text, "; the edge alone would take %.3f ms", Ms(alone));
     why += text;
-  } else {
+  } else if (input.edge.memory_bytes) {  // else nobody asked whether it fits
     why += "; the whole model does not fit what the edge may keep";
   }
   if (plan.total_ns > LeastNs(routes, 0)) {
-    std::snprintf(text, sizeof text, "; more nodes would save less than %.0f %%", 100 * worth);
+    std::snprintf(text, sizeof text, "; more nodes would save less than %.0f %%",
+                  100 * input.worth);
     why += text;
   }
   return why;
@@ -330,7 +366,7 @@ absl::StatusOr<RoutePlan> PlanRoute(const PlannerInput& input) {
   });
   RoutePlan plan = PlanOf(input, costs, *chosen);
   for (const OrderedRoute& route : routes) plan.by_nodes.push_back(route.split.ns);
-  plan.why = Why(routes, costs, plan, input.worth);
+  plan.why = Why(routes, costs, plan, input);
   if (!reach.best) {
     plan.why += "; of " + std::to_string(reach.able) +
                 " nodes not all sets were gone through: there may be a better way";

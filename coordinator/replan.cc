@@ -77,7 +77,8 @@ MeasuredCluster WithoutFetching(const CoordinatorState& s, const MeasuredCluster
 
 }  // namespace
 
-absl::StatusOr<MeasuredCluster> MeasuredClusterOf(const CoordinatorState& s, LayerCut cut) {
+absl::StatusOr<MeasuredCluster> MeasuredClusterOf(const CoordinatorState& s, LayerCut cut,
+                                                  Whose whose) {
   MeasuredCluster cluster{.n_layers = s.model->n_layers, .cut = cut, .edge = {}, .workers = {}};
   for (const Member& m : s.members) {
     if (!m.status || !m.load_failure.ok()) continue;
@@ -87,11 +88,12 @@ absl::StatusOr<MeasuredCluster> MeasuredClusterOf(const CoordinatorState& s, Lay
                       .head_bytes = status.head_bytes,
                       .access_ns = static_cast<double>(status.round_trip_ns)};
     }
-    if (m.role != Role::kWorker) continue;
+    const std::optional<LayerRange> only = MayHost(s, m, whose);
+    if (!only) continue;
     cluster.workers.push_back({.node = m.node,
                                .name = &m.name,
                                .bricks = &status.bricks,
-                               .layers_only = status.layers_only,
+                               .layers_only = *only,
                                .ns_per_byte = status.ns_per_byte,
                                .access_ns = static_cast<double>(status.round_trip_ns),
                                .memory_bytes = status.memory_bytes,
@@ -102,7 +104,7 @@ absl::StatusOr<MeasuredCluster> MeasuredClusterOf(const CoordinatorState& s, Lay
 }
 
 std::optional<LayerPlan> BetterPlacement(const CoordinatorState& s) {
-  const auto cluster = MeasuredClusterOf(s, *s.cut);
+  const auto cluster = MeasuredClusterOf(s, *s.cut, Whose::kPlaced);
   if (!cluster.ok()) return std::nullopt;
   const std::optional<double> now_ns = TokenNs(*cluster, *s.placement);
   absl::StatusOr<LayerPlan> best = PlaceMeasured(WithoutFetching(s, *cluster));
@@ -129,6 +131,7 @@ bool Disturbs(const LayerPlan& plan, const LayerPlan& better) {
 
 std::optional<CoordinatorEvent> PlanReplacement(const CoordinatorState& s, Time now) {
   if (!s.options.measured || !s.options.sizes.empty() || !s.placement) return std::nullopt;
+  if (!Decides(s)) return std::nullopt;
   const Replanning& r = s.replanning;
   // Also while a better one waits: who was slow may be fast again.
   if (r.facts_changed && now - r.looked >= kReplanInterval) return Looked{BetterPlacement(s)};

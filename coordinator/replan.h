@@ -21,6 +21,7 @@
 
 #include <optional>
 
+#include "coordinator/adopt.h"
 #include "coordinator/measured.h"
 #include "coordinator/state.h"
 
@@ -36,7 +37,8 @@ inline constexpr double kWayChangeNs = 1e6;
 
 // What the members have said; of a speed or a way that one has not said, the slowest and the
 // farthest of the others. Nothing, and why, when no worker has said its speed.
-absl::StatusOr<MeasuredCluster> MeasuredClusterOf(const CoordinatorState& state, LayerCut cut);
+absl::StatusOr<MeasuredCluster> MeasuredClusterOf(const CoordinatorState& state, LayerCut cut,
+                                                  Whose whose);
 
 // The placement that should replace the one that is there; absent: none. Needs: there is one.
 std::optional<LayerPlan> BetterPlacement(const CoordinatorState& state);

@@ -16,6 +16,9 @@
 //   NodeStatus, a stamp   | Echo is owed
 //   NodeStatus, of another| another placement may be better
 //   speed or memory       |
+//   NodeStatus of a worker| what it serves may be adopted; it leaves a stop that it has not served
+//   that obeys another    | for kStatusAgeMax (adopt.h)
+//   coordinator           |
 //   NodeStatus or         | Goodbye(UNAVAILABLE): it must say Hello again
 //   RouteRequest of       |
 //   stranger              |
@@ -88,10 +91,15 @@ inline constexpr Duration kLoadRetryMax = std::chrono::minutes(5);
 inline constexpr Duration kRoundTripWaitMax = std::chrono::seconds(1);
 
 struct CoordinatorOptions {
-  int workers_expected = 1;     // the first placement waits for so many
-  std::vector<int> sizes;       // layers per worker; empty: measured or even
-  bool measured = false;        // by speeds, once all workers have said theirs; else even
-  std::optional<LayerCut> cut;  // absent: the first edge's
+  NodeId self = kCoordinatorNode;
+  int workers_expected = 1;        // the first placement waits for so many
+  std::vector<int> sizes;          // layers per worker; empty: measured or even
+  bool measured = false;           // by speeds, once all workers have said theirs; else even
+  std::optional<LayerCut> cut;     // absent: the first edge's
+  std::optional<ModelId> model{};  // that members must have; absent: the first member's
+  // Nodes that reach this one by other ways than links that break: no edge's word makes them
+  // doubted, for whoever started them ends the cluster when one is gone.
+  std::vector<NodeId> steady{};
   // Whoever started this node reports why there is no route; the log has it for debugging alone.
   bool starter_reports = false;
 };
@@ -120,6 +128,9 @@ struct Member {
   int granted = 0;
   int granted_before = 0;
   Time joined{};
+  Time obeys_since{};  // whom it says
+  // Another coordinator's worker: since when it does not serve its stop of the placement.
+  std::optional<Time> unserved_since{};
   // As they were when a placement was last thought over.
   double planned_ns_per_byte = 0;
   uint64_t planned_round_trip_ns = 0;

@@ -40,25 +40,48 @@ void On(EdgeState& s, Time now, DeadlinePassed& e) {
   }
 }
 
-void On(EdgeState& s, Time now, RouteAsked& e) { SlotAt(s, e.slot).route_asked = now; }
+void On(EdgeState& s, Time now, RouteAsked& e) {
+  EdgeSlot& slot = SlotAt(s, e.slot);
+  slot.route_asked = now;
+  if (!slot.route_awaited) slot.route_awaited = now;
+}
+
+// Why no route came, as far as anybody said: of several reasons the first that is one.
+absl::Status NoRouteOf(const EdgeState& s, const EdgeSlot& slot) {
+  if (!slot.given_up.ok()) return slot.given_up;
+  if (!slot.route_refusal.ok()) return slot.route_refusal;
+  for (const absl::Status& refusal : slot.refusals) {
+    if (!refusal.ok()) return refusal;
+  }
+  const std::string why = "the coordinator gave no route within " + InSeconds(kRouteGiveUp);
+  if (PhaseOf(s.coordinators) != Membership::kJoining) return Unavailable(why);
+  for (const KnownCoordinator& away : s.coordinators) {
+    if (!away.why.ok()) return Unavailable(why + "; it is gone: " + Message(away.why));
+  }
+  return Unavailable(why + "; it is gone: it answers no Hello");
+}
 
 void On(EdgeState& s, Time now, RouteTimedOut& e) {
   EdgeSlot& slot = SlotAt(s, e.slot);
-  if (!slot.route_refusal.ok()) return Fail(s, now, slot, slot.route_refusal);
-  std::string why = "the coordinator gave no route within " + InSeconds(kRouteGiveUp);
-  if (s.phase == EdgePhase::kJoining) {
-    why += "; it is gone: " + (s.away.ok() ? "it answers no Hello" : Message(s.away));
+  if (slot.take_over_refusal.ok() && s.middle.phase == MiddlePhase::kLoading) {
+    slot.take_over_refusal =
+        Unavailable("its layers were not read within " + InSeconds(kMiddleLoadMax));
   }
-  Fail(s, now, slot, Unavailable(why));
+  Fail(s, now, slot, WithTakeOverRefusal(slot, NoRouteOf(s, slot)));
 }
 
-void On(EdgeState& s, Time now, EdgeHelloSent&) { s.hello_sent = now; }
-void On(EdgeState& s, Time now, EdgeStatusSent&) { s.status_sent = now; }
+void On(EdgeState& s, Time now, EdgeHelloSent& e) {
+  s.coordinators[static_cast<size_t>(e.coordinator)].hello_sent = now;
+}
+void On(EdgeState& s, Time now, EdgeStatusSent& e) {
+  s.coordinators[static_cast<size_t>(e.coordinator)].status_sent = now;
+}
 
 void On(EdgeState& s, Time now, EdgeTicked&) {
   const Duration stood_still = now - s.last_tick;
   s.last_tick = now;
   if (stood_still <= kStallMax) return;
+  s.middle.loading_since += stood_still;
   // Answers may lie in the inbox: what was not looked for is not late.
   for (EdgeSlot& slot : s.slots) {
     slot.routing_since += stood_still;
@@ -71,8 +94,8 @@ void On(EdgeState& s, Time now, EdgeTicked&) {
 void On(EdgeState& s, Time now, Submitted& e) {
   const RequestId request = s.next_request++;
   absl::Status refused;
-  if (s.phase == EdgePhase::kRefused) {
-    refused = s.refusal;
+  if (PhaseOf(s.coordinators) == Membership::kRefused) {
+    refused = RefusalOf(s.coordinators);
   } else if (s.waiting.size() >= kRequestsWaitingMax) {
     refused = ResourceExhausted(std::to_string(s.waiting.size()) + " requests wait already");
   }
@@ -226,12 +249,32 @@ void On(EdgeState& s, Time now, BackDone& e) {
   s.running.clear();
 }
 
+// --- The middle ---
+
+void On(EdgeState& s, Time now, MiddleLoadStarted&) {
+  CHECK(s.middle.phase == MiddlePhase::kAbsent);
+  s.middle.phase = MiddlePhase::kLoading;
+  s.middle.loading_since = now;
+}
+
+void On(EdgeState& s, Time now, MiddleLoaded& e) { TakeLoaded(s, now, e); }
+
+void On(EdgeState& s, Time, MiddleUnloadStarted&) {
+  CHECK(s.middle.phase == MiddlePhase::kLoaded);
+  s.middle.phase = MiddlePhase::kUnloading;
+}
+
+void On(EdgeState& s, Time, MiddleUnloaded&) { s.middle.phase = MiddlePhase::kAbsent; }
+
+void On(EdgeState& s, Time now, WentAlone& e) { GoAlone(s, now, SlotAt(s, e.slot)); }
+
 void On(EdgeState& s, Time, EdgeReleaseStarted&) { s.busy = true; }
 
-void On(EdgeState& s, Time, EdgePagesReleased& e) {
+void On(EdgeState& s, Time now, EdgePagesReleased& e) {
   s.busy = false;
   for (const int index : *e.slots) {
     EdgeSlot& slot = SlotAt(s, index);
+    if (slot.alone) s.middle.used = now;
     CHECK(slot.phase == SlotPhase::kDone && !slot.front_running && !slot.back_running);
     s.pages_free += slot.pages;
     slot = EdgeSlot{};
@@ -244,6 +287,8 @@ EdgeState NewEdgeState(EdgeOptions options, NodeId self, const Tokenizer& tokeni
   CHECK(CheckEdgeOptions(options).ok());
   EdgeState state;
   state.options = std::move(options);
+  CHECK(state.options.coordinators >= 1 && state.options.coordinators <= kCoordinatorsMax);
+  state.coordinators.resize(static_cast<size_t>(state.options.coordinators));
   state.tokenizer = &tokenizer;
   state.self = self;
   state.pages_free = state.options.kv_pages;

@@ -33,6 +33,7 @@ void FrontJob::Prepare(std::vector<EdgeItem>& items, const std::vector<EdgeSlot>
   }
   const int total = static_cast<int>(rows_.size());
   all_out_ = items.size() == 1 ? Rows{} : pool_.Take(total, n_embd);
+  middle_.Prepare(items, slots);
 }
 
 void FrontJob::Compute() {
@@ -47,6 +48,14 @@ void FrontJob::Compute() {
   for (EdgeItem& item : items) {
     std::memcpy(item.rows_out.mutable_data(), from, item.rows_out.bytes());
     from += item.rows_out.bytes() / sizeof(float);
+  }
+}
+
+void EdgeReleaseJob::Run() {
+  for (const int slot : slots) {
+    engine_.kv().Release(tables_[static_cast<size_t>(slot)]);
+    KvTable& alone = middle_.tables[static_cast<size_t>(slot)];
+    if (!alone.pages.empty()) middle_.engine->kv().Release(alone);
   }
 }
 

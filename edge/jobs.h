@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "common/job_queue.h"
+#include "edge/middle.h"
 #include "edge/state.h"
 #include "engine/batch/engine.h"
 #include "protocol/rows.h"
@@ -18,11 +19,12 @@ namespace mortar {
 inline constexpr int kFrontPart = 0;  // embedding, layers [0, front)
 inline constexpr int kBackPart = 1;   // layers [n_layers - back, n_layers), head
 
-// Tokens to rows: rows_out [n, n_embd] of every item.
+// Tokens to rows: rows_out [n, n_embd] of every item, behind the front layers, or behind the middle
+// of sessions that are alone.
 class FrontJob final : public Job {
  public:
-  FrontJob(Engine& engine, RowsPool& pool, const Clock& clock)
-      : engine_(engine), pool_(pool), clock_(clock) {}
+  FrontJob(Engine& engine, MiddleEngine& middle, RowsPool& pool, const Clock& clock)
+      : engine_(engine), middle_(middle, pool), pool_(pool), clock_(clock) {}
 
   Duration time{};  // out
   void Prepare(std::vector<EdgeItem>& items, const std::vector<EdgeSlot>& slots,
@@ -30,6 +32,7 @@ class FrontJob final : public Job {
   void Run() override {
     const Time start = clock_.Now();
     Compute();
+    middle_.Compute();
     time = clock_.Now() - start;
   }
 
@@ -37,6 +40,7 @@ class FrontJob final : public Job {
   void Compute();
 
   Engine& engine_;
+  MiddleStep middle_;
   RowsPool& pool_;
   const Clock& clock_;
   std::vector<EdgeItem>* items_ = nullptr;
@@ -82,15 +86,15 @@ class BackJob final : public Job {
 
 class EdgeReleaseJob final : public Job {
  public:
-  EdgeReleaseJob(Engine& engine, std::vector<KvTable>& tables) : engine_(engine), tables_(tables) {}
+  EdgeReleaseJob(Engine& engine, MiddleEngine& middle, std::vector<KvTable>& tables)
+      : engine_(engine), middle_(middle), tables_(tables) {}
   std::vector<int> slots;  // in
 
-  void Run() override {
-    for (const int slot : slots) engine_.kv().Release(tables_[static_cast<size_t>(slot)]);
-  }
+  void Run() override;
 
  private:
   Engine& engine_;
+  MiddleEngine& middle_;
   std::vector<KvTable>& tables_;
 };
 

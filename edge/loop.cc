@@ -1,5 +1,7 @@
 #include "edge/loop.h"
 
+#include <algorithm>
+#include <string>
 #include <utility>
 
 #include "common/check.h"
@@ -38,9 +40,11 @@ struct Edge::Rest {
       : parts(p),
         state(NewEdgeState(std::move(options), p.transport.self(), p.tokenizer)),
         tables(state.slots.size()),
-        front_job(p.engine, pool, p.clock),
+        front_job(p.engine, middle, pool, p.clock),
         back_job(p.engine, pool, p.clock),
-        release_job(p.engine, tables) {
+        release_job(p.engine, middle, tables),
+        middle_job(parts.load_middle, middle) {
+    middle.tables.resize(state.slots.size());
     state.last_tick = parts.clock.Now();
   }
 
@@ -53,6 +57,9 @@ struct Edge::Rest {
   bool Execute(Time now);
   void Join(Time now);
   void RunSessions(Time now);
+  void PollMiddle(Time now);
+  bool RunMiddle(Time now);
+  void GoAlone(Time now, int index);
   bool RunEngine(Time now);
 
   Parts parts;
@@ -60,9 +67,11 @@ struct Edge::Rest {
   EdgePlan plan;
   RowsPool pool;
   std::vector<KvTable> tables;  // pages of each slot; the running job's, while state.busy
+  MiddleEngine middle;
   FrontJob front_job;
   BackJob back_job;
   EdgeReleaseJob release_job;
+  MiddleJob middle_job;
 };
 
 absl::StatusOr<std::unique_ptr<Edge>> Edge::Create(EdgeOptions options, Parts parts) {
@@ -70,6 +79,9 @@ absl::StatusOr<std::unique_ptr<Edge>> Edge::Create(EdgeOptions options, Parts pa
   options.kv_pages = parts.engine.kv().positions_max() / kKvPagePositions;
   options.n_vocab = parts.engine.config().n_vocab;
   options.context_max = engine.context_max;
+  const bool has_middle = options.front_layers + options.back_layers < options.model.n_layers;
+  options.takes_over = parts.load_middle != nullptr && has_middle;
+  CHECK((parts.load_middle != nullptr) == (parts.loading != nullptr));
   RETURN_IF_ERROR(CheckEdgeOptions(options));
   CHECK(options.rows_max <= engine.rows_max);
   CHECK(options.sealed == (parts.keys != nullptr));
@@ -79,7 +91,11 @@ absl::StatusOr<std::unique_ptr<Edge>> Edge::Create(EdgeOptions options, Parts pa
 
 Edge::Edge(std::unique_ptr<Rest> rest) : rest_(std::move(rest)) {}
 
-Edge::~Edge() { rest_->parts.jobs.Drain(); }
+Edge::~Edge() {
+  rest_->parts.jobs.Drain();
+  rest_->middle_job.Stop();
+  if (rest_->parts.loading != nullptr) rest_->parts.loading->Drain();
+}
 
 const EdgeState& Edge::state() const { return rest_->state; }
 
@@ -105,6 +121,7 @@ bool Edge::Step() {
   const Time now = r.parts.clock.Now();
   Apply(r.state, now, EdgeTicked{});
   bool worked = r.PollJobs(now);
+  r.PollMiddle(now);
   r.SendOwed();  // a job's rows travel while this node reads what came meanwhile
   worked |= r.PollMessages(now);
   r.SendOwed();
@@ -193,7 +210,8 @@ void Edge::Rest::DrawKeys(Time now, EdgeReceived& received) {
   if (route == nullptr || !route->status.ok()) return;
   // Nobody waits for it: no signature is looked at, and whoever takes the message counts it.
   if (FindRouting(state, received.from, route->request) == nullptr) return;
-  if (absl::Status is_signed = CheckSignature(state.signers, route->grant); !is_signed.ok()) {
+  absl::Status is_signed = CheckSignature(SignersOf(state.coordinators), route->grant);
+  if (!is_signed.ok()) {
     Apply(state, now, RouteForged{});
     route->status = std::move(is_signed);
     return;
@@ -223,25 +241,27 @@ void Edge::Rest::SendOwed() {
 bool Edge::Rest::Execute(Time now) {
   Join(now);
   RunSessions(now);
+  const bool middle_changed = RunMiddle(now);
   const bool started = RunEngine(now);
-  return started || plan.send_hello || plan.send_status || plan.admit >= 0 ||
-         !plan.ask_route.empty() || !plan.route_timed_out.empty() || !plan.deadline_passed.empty();
+  return started || middle_changed || !plan.send_hello.empty() || !plan.send_status.empty() ||
+         plan.admit >= 0 || !plan.ask_route.empty() || !plan.route_timed_out.empty() ||
+         !plan.deadline_passed.empty();
 }
 
 void Edge::Rest::Join(Time now) {
-  if (plan.send_hello) {
-    state.outbox.push_back({.to = kCoordinatorNode,
+  for (const int to : plan.send_hello) {
+    state.outbox.push_back({.to = CoordinatorNode(to),
                             .message = Hello{.role = Role::kEdge,
                                              .name = state.options.name,
                                              .model = state.options.model,
                                              .endpoint = parts.transport.endpoint()}});
-    Apply(state, now, EdgeHelloSent{});
+    Apply(state, now, EdgeHelloSent{to});
   }
-  if (plan.send_status) {
-    NodeStatus status = StatusOf(state);
-    AskRoundTrip(state.round_trip, now, state.options.model, status);
-    state.outbox.push_back({.to = kCoordinatorNode, .message = std::move(status)});
-    Apply(state, now, EdgeStatusSent{});
+  for (const int to : plan.send_status) {
+    NodeStatus status = StatusOf(state, to);
+    AskRoundTrip(state.coordinators, to, now, state.options.model, status);
+    state.outbox.push_back({.to = CoordinatorNode(to), .message = std::move(status)});
+    Apply(state, now, EdgeStatusSent{to});
   }
 }
 
@@ -250,13 +270,15 @@ void Edge::Rest::RunSessions(Time now) {
   for (const int slot : plan.deadline_passed) Apply(state, now, DeadlinePassed{slot});
   for (const int index : plan.ask_route) {
     const EdgeSlot& slot = state.slots[static_cast<size_t>(index)];
-    state.outbox.push_back({.to = kCoordinatorNode,
-                            .message = RouteRequest{.request = slot.route_request,
-                                                    .model = state.options.model,
-                                                    .front_layers = state.options.front_layers,
-                                                    .back_layers = state.options.back_layers,
-                                                    .positions_max = slot.positions_max,
-                                                    .missed = slot.missed}});
+    for (const int to : CoordinatorsToAsk(state, slot, now)) {
+      state.outbox.push_back({.to = CoordinatorNode(to),
+                              .message = RouteRequest{.request = slot.route_request,
+                                                      .model = state.options.model,
+                                                      .front_layers = state.options.front_layers,
+                                                      .back_layers = state.options.back_layers,
+                                                      .positions_max = slot.positions_max,
+                                                      .missed = slot.missed}});
+    }
     Apply(state, now, RouteAsked{index});
   }
   if (plan.admit >= 0) {
@@ -267,6 +289,55 @@ void Edge::Rest::RunSessions(Time now) {
               .Reserve(tables[static_cast<size_t>(plan.admit)], 0, pages * kKvPagePositions)
               .ok());
   }
+}
+
+void Edge::Rest::PollMiddle(Time now) {
+  if (parts.loading == nullptr || parts.loading->PollDone() == nullptr) return;
+  if (!middle_job.loads) return Apply(state, now, MiddleUnloaded{});
+  if (middle_job.status.ok()) {
+    const Engine& engine = *middle.engine;
+    // Pages for all slots, as long as each may become: GoAlone counts on it.
+    const int pages = std::min(
+        EdgePagesFor(state.options, 1, state.options.context_max) * state.options.n_parallel,
+        state.options.kv_pages);
+    CHECK(middle.engine->kv().positions_max() >= pages * kKvPagePositions);
+    CHECK(engine.options().context_max >= parts.engine.options().context_max);
+    parts.log.Info("middle_loaded", {{"ms", Milliseconds(now - state.middle.loading_since)},
+                                     {"bytes", engine.weight_bytes()}});
+  } else {
+    parts.log.Warning("cannot_take_over", {{"why", Message(middle_job.status)}});
+  }
+  Apply(state, now, MiddleLoaded{middle_job.status});
+}
+
+bool Edge::Rest::RunMiddle(Time now) {
+  for (const int slot : plan.go_alone) GoAlone(now, slot);
+  if (!plan.load_middle && !plan.unload_middle) return !plan.go_alone.empty();
+  middle_job.loads = plan.load_middle;
+  if (plan.load_middle) {
+    parts.log.Info("middle_loads");
+    Apply(state, now, MiddleLoadStarted{});
+  } else {
+    parts.log.Info("middle_unloads");
+    Apply(state, now, MiddleUnloadStarted{});
+  }
+  parts.loading->Submit(&middle_job);
+  return true;
+}
+
+void Edge::Rest::GoAlone(Time now, int index) {
+  const EdgeSlot& slot = state.slots[static_cast<size_t>(index)];
+  // Cannot fail: its pages were counted when it was loaded.
+  CHECK(middle.engine->kv()
+            .Reserve(middle.tables[static_cast<size_t>(index)], 0, slot.pages * kKvPagePositions)
+            .ok());
+  const std::string waited = "no route within " + InSeconds(now - slot.routing_since);
+  parts.log.Warning("takes_over",
+                    {{"first_layer", state.options.front_layers},
+                     {"end", state.options.model.n_layers - state.options.back_layers},
+                     {"positions", slot.tokens.size()},
+                     {"why", slot.given_up.ok() ? waited : Message(slot.given_up)}});
+  Apply(state, now, WentAlone{index});
 }
 
 bool Edge::Rest::RunEngine(Time now) {

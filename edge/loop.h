@@ -8,6 +8,7 @@
 #include "common/job_queue.h"
 #include "common/log.h"
 #include "common/pump.h"
+#include "edge/middle.h"
 #include "edge/state.h"
 #include "engine/batch/engine.h"
 #include "protocol/transport.h"
@@ -27,8 +28,12 @@ class Edge final : public Loop {
     Engine& engine;
     const Tokenizer& tokenizer;
     const KeyPair* keys = nullptr;  // of this node, where EdgeOptions::sealed; else null
+    // Where it may take over the layers between its own: what loads them, and a queue of a thread
+    // of its own for it, the edge's alone. The edge ends when a load that runs has ended.
+    LoadMiddle load_middle = {};
+    JobQueue* loading = nullptr;
   };
-  // As CheckEdgeOptions. kv_pages, n_vocab and context_max are the engine's.
+  // As CheckEdgeOptions. takes_over, kv_pages, n_vocab and context_max follow from the parts.
   static absl::StatusOr<std::unique_ptr<Edge>> Create(EdgeOptions options, Parts parts);
   ~Edge() override;
 

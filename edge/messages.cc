@@ -91,9 +91,8 @@ void On(EdgeState& s, Time now, NodeId from, Rejected& rejected) {
     slot->draft_length.Refused();
     return Retry(s, now, *slot, slot->at_hops, Message(why));
   }
-  if (!absl::IsResourceExhausted(why) || slot->retries_on_route >= kRetriesMax) {
-    return Fail(s, now, *slot, std::move(why));
-  }
+  if (!absl::IsResourceExhausted(why)) return Fail(s, now, *slot, std::move(why));
+  if (slot->retries_on_route >= kRetriesMax) return GiveUpRoutes(s, now, *slot, std::move(why));
   slot->held_until = now + kNoRoomDelay * (1 << slot->retries_on_route);
   Retry(s, now, *slot, slot->at_hops, Message(why));
 }
@@ -153,6 +152,32 @@ void TakeQuota(const EdgeState& s, EdgeSlot& slot, const RouteGrant& grant) {
   slot.chunk_rows = std::min(slot.chunk_rows, static_cast<int>(slot.bytes_granted / row_bytes));
 }
 
+// The first grant counts. So a refusal ends the session once no other coordinator is left that may
+// give one.
+void FailIfRefused(EdgeState& s, Time now, EdgeSlot& slot) {
+  const absl::Status* refusal = nullptr;
+  for (size_t i = 0; i < s.coordinators.size(); ++i) {
+    if (!slot.refusals[i].ok()) {
+      if (refusal == nullptr) refusal = &slot.refusals[i];
+    } else if (s.coordinators[i].phase == Membership::kJoined) {
+      return;
+    }
+  }
+  if (refusal == nullptr) return;
+  absl::Status why = *refusal;
+  // What a cluster that never served it lacks is a person's to hear; amid an answer, the answer's
+  // end comes first.
+  const bool began = slot.epoch > 0;
+  if (began || absl::IsUnavailable(why)) return GiveUpRoutes(s, now, slot, std::move(why));
+  Fail(s, now, slot, std::move(why));
+}
+
+void NoteRefusal(EdgeState& s, Time now, EdgeSlot& slot, int coordinator, absl::Status why) {
+  slot.refusals[static_cast<size_t>(coordinator)] = std::move(why);
+  slot.route_asked.reset();
+  FailIfRefused(s, now, slot);
+}
+
 void On(EdgeState& s, Time now, NodeId from, Route& route, std::optional<RouteKeys> keys) {
   const EdgeSlot* found = FindRouting(s, from, route.request);
   if (found == nullptr) {
@@ -168,7 +193,7 @@ void On(EdgeState& s, Time now, NodeId from, Route& route, std::optional<RouteKe
     return;
   }
   absl::Status fits = route.status.ok() ? CheckGrant(s, slot, route.grant) : route.status;
-  if (!fits.ok()) return Fail(s, now, slot, std::move(fits));
+  if (!fits.ok()) return NoteRefusal(s, now, slot, CoordinatorIndex(from), std::move(fits));
   slot.phase = SlotPhase::kRunning;
   slot.session = route.grant.session;
   TakeQuota(s, slot, route.grant);
@@ -192,28 +217,52 @@ void On(EdgeState& s, Time now, NodeId from, Route& route, std::optional<RouteKe
 
 // --- Membership ---
 
-void On(EdgeState& s, Time, NodeId from, Welcome& welcome) {
-  if (from != kCoordinatorNode || s.phase != EdgePhase::kJoining) {
-    ++s.counters.unexpected;
-    return;
-  }
-  s.phase = EdgePhase::kJoined;
-  if (!welcome.signer.empty()) Trust(s.signers, welcome.signer);
-  s.status_interval = welcome.status_interval;
-  s.status_sent.reset();
-  // It may know nothing of what was asked before it went.
-  for (EdgeSlot& slot : s.slots) slot.route_asked.reset();
+// Whether what had no direct link went through this one: through the first that is there
+// (protocol/zmq_transport.h). With one coordinator it may be its link that came and went unseen.
+bool Relayed(const EdgeState& s, const KnownCoordinator& coordinator) {
+  if (s.coordinators.size() == 1) return true;
+  const auto first =
+      std::ranges::find(s.coordinators, Membership::kJoined, &KnownCoordinator::phase);
+  return first != s.coordinators.end() && &*first == &coordinator;
 }
 
-// What was on its way between other nodes through the coordinator is lost with it.
+// What was on its way between other nodes through the coordinator is lost with it, and maybe what
+// the last hop answered before it had a link of its own to this edge: nobody else would say so.
 void LeaveRelayedRoutes(EdgeState& s, Time now, const absl::Status& why) {
   if (s.options.has_relay) return;
   for (EdgeSlot& slot : s.slots) {
+    if (slot.phase != SlotPhase::kRunning) continue;
     const bool relayed =
         std::ranges::any_of(slot.hops, [](const Hop& hop) { return hop.endpoint.empty(); });
-    if (slot.phase != SlotPhase::kRunning || !relayed) continue;
-    RetryOnNewRoute(s, now, slot, "the coordinator is gone: " + Message(why));
+    if (relayed) RetryOnNewRoute(s, now, slot, "the coordinator is gone: " + Message(why));
   }
+}
+void SendInFlightAgain(EdgeState& s) {
+  if (s.options.has_relay) return;
+  for (EdgeSlot& slot : s.slots) {
+    if (slot.phase != SlotPhase::kRunning || slot.hops.empty() || slot.in_flight.empty()) continue;
+    SendAgain(s, slot, slot.at_hops);
+  }
+}
+
+void On(EdgeState& s, Time now, NodeId from, Welcome& welcome) {
+  KnownCoordinator* coordinator = FindCoordinator(s.coordinators, from);
+  if (coordinator == nullptr || coordinator->phase != Membership::kJoining) {
+    ++s.counters.unexpected;
+    return;
+  }
+  NoteWelcome(*coordinator, now, welcome.status_interval);
+  coordinator->status_sent.reset();
+  if (!welcome.signer.empty()) Trust(coordinator->signers, welcome.signer);
+  // It may know nothing of what was asked before it went, and what it refused then is no answer
+  // now.
+  for (EdgeSlot& slot : s.slots) {
+    slot.route_asked.reset();
+    if (slot.phase != SlotPhase::kRouting) continue;
+    slot.refusals[static_cast<size_t>(CoordinatorIndex(from))] = absl::OkStatus();
+  }
+  // Until now it knew nobody of this name, and what came for it was lost.
+  if (Relayed(s, *coordinator)) SendInFlightAgain(s);
 }
 
 // A hop of the route that it has left already: the coordinator is told at once, or might grant it
@@ -225,8 +274,40 @@ void NoteMissed(EdgeSlot& slot, NodeId node) {
   slot.route_asked.reset();
 }
 
+// It is away, or refused this node for good.
+void LeaveCoordinator(EdgeState& s, Time now, KnownCoordinator& coordinator, absl::Status why) {
+  const absl::Status said = why;
+  const bool relayed = Relayed(s, coordinator);
+  const bool was_there = coordinator.phase == Membership::kJoined;
+  NoteGoodbye(coordinator, std::move(why));
+  if (PhaseOf(s.coordinators) != Membership::kRefused) {
+    if (relayed) LeaveRelayedRoutes(s, now, said);
+    if (relayed && was_there) SendInFlightAgain(s);
+    for (EdgeSlot& slot : s.slots) {
+      if (slot.phase != SlotPhase::kRouting) continue;
+      if (PhaseOf(s.coordinators) == Membership::kJoined)
+        slot.route_asked.reset();  // the other one
+      FailIfRefused(s, now, slot);
+    }
+    return;
+  }
+  for (EdgeSlot& slot : s.slots) {
+    const bool live = slot.phase == SlotPhase::kRouting || slot.phase == SlotPhase::kRunning;
+    if (!live || slot.alone) continue;
+    if (slot.epoch > 0) {  // amid an answer, as in FailIfRefused
+      GiveUpRoutes(s, now, slot, said);
+    } else {
+      Fail(s, now, slot, said);
+    }
+  }
+  while (!s.waiting.empty()) {
+    EndUnadmitted(s, s.waiting.pop_front().request, FinishReason::kError, said);
+  }
+}
+
 void On(EdgeState& s, Time now, NodeId from, Goodbye& goodbye) {
-  if (from != kCoordinatorNode) {
+  KnownCoordinator* coordinator = FindCoordinator(s.coordinators, from);
+  if (coordinator == nullptr) {
     for (EdgeSlot& slot : s.slots) {
       if (slot.phase == SlotPhase::kRouting) NoteMissed(slot, from);
       const auto is_from = [&](const Hop& hop) { return hop.node == from; };
@@ -235,26 +316,24 @@ void On(EdgeState& s, Time now, NodeId from, Goodbye& goodbye) {
                       "worker " + NameOf(slot, from) + " is gone: " + Message(goodbye.status),
                       {from});
     }
-  } else if (absl::IsUnavailable(goodbye.status)) {
-    // hello_sent stays: an answer such as this one to every Hello must not bring the next one on.
-    s.phase = EdgePhase::kJoining;
-    s.away = goodbye.status;
-    LeaveRelayedRoutes(s, now, goodbye.status);
   } else {
-    s.phase = EdgePhase::kRefused;
-    s.refusal = std::move(goodbye.status);
-    for (EdgeSlot& slot : s.slots) {
-      const bool live = slot.phase == SlotPhase::kRouting || slot.phase == SlotPhase::kRunning;
-      if (live) Fail(s, now, slot, s.refusal);
-    }
-    while (!s.waiting.empty()) {
-      EndUnadmitted(s, s.waiting.pop_front().request, FinishReason::kError, s.refusal);
-    }
+    LeaveCoordinator(s, now, *coordinator, std::move(goodbye.status));
   }
 }
 
 void On(EdgeState& s, Time now, NodeId from, Echo& echo) {
-  if (from == kCoordinatorNode) s.round_trip.Take(now, echo.stamp);
+  KnownCoordinator* coordinator = FindCoordinator(s.coordinators, from);
+  if (coordinator != nullptr) coordinator->round_trip.Take(now, echo.stamp);
+}
+
+// From a coordinator whose key is about to change: routes of both are good meanwhile.
+void On(EdgeState& s, Time, NodeId from, Doors& doors) {
+  KnownCoordinator* coordinator = FindCoordinator(s.coordinators, from);
+  if (coordinator == nullptr) {
+    ++s.counters.unexpected;
+    return;
+  }
+  TrustAll(coordinator->signers, doors);
 }
 
 template <typename Other>
@@ -265,6 +344,7 @@ void On(EdgeState& s, Time, NodeId, Other&) {
 }  // namespace
 
 void Receive(EdgeState& s, Time now, EdgeReceived& received) {
+  if (auto* from = FindCoordinator(s.coordinators, received.from)) NoteHeard(*from, now);
   if (auto* route = std::get_if<Route>(&received.message)) {
     return On(s, now, received.from, *route, std::move(received.keys));
   }

@@ -4,8 +4,16 @@
 //   ---------------------------------------------+--------------------------------------------
 //   joining, joined                              | Hello, NodeStatus: as a worker
 //   a session is routing, and we have joined     | RouteRequest, every kRouteAskInterval, and at
-//                                                | once after a Welcome
-//   a session is routing for kRouteGiveUp        | it timed out
+//                                                | once after a Welcome, when the coordinator that
+//                                                | was asked has gone or refused, and once it has
+//                                                | not answered for kWatchedSilenceMax: then to
+//                                                | all that are there
+//   a session is routing for kRouteGiveUp        | it timed out, unless it waits for the middle
+//   a session is routing for kTakeOverAfter, or  | the middle is loaded, and the session goes on
+//   gave up on routes, and this edge may take    | alone when it is here
+//   over                                         |
+//   no session has used the middle for           | it is unloaded
+//   kMiddleIdleMax                               |
 //   a frame in flight is beyond its deadline     | its session's deadline passed
 //   engine idle, sessions are done               | release their pages
 //   engine idle, else first frames have answers  | a batch of the back layers
@@ -29,16 +37,24 @@ namespace {
 
 const EdgeSlot& SlotAt(const EdgeState& s, int slot) { return s.slots[static_cast<size_t>(slot)]; }
 
+// Whether the one that was asked alone has had its time, and another is there.
+bool AsksMore(const EdgeState& s, const EdgeSlot& slot, Time now) {
+  if (!slot.route_asked || !slot.route_awaited || s.coordinators.size() < 2) return false;
+  const Time due = *slot.route_awaited + kWatchedSilenceMax;
+  return *slot.route_asked < due && now >= due;
+}
+
 void PlanSessions(const EdgeState& s, Time now, EdgePlan& plan) {
   for (size_t i = 0; i < s.slots.size(); ++i) {
     const EdgeSlot& slot = s.slots[i];
     const int index = static_cast<int>(i);
     if (slot.phase == SlotPhase::kRouting) {
-      const bool due = now >= slot.held_until &&
-                       (!slot.route_asked || now - *slot.route_asked >= kRouteAskInterval);
-      if (now - slot.routing_since > kRouteGiveUp) {
+      const bool due = now >= slot.held_until && slot.given_up.ok() &&
+                       (!slot.route_asked || now - *slot.route_asked >= kRouteAskInterval ||
+                        AsksMore(s, slot, now));
+      if (now - slot.routing_since > kRouteGiveUp && !WaitsForMiddle(s, now, slot)) {
         plan.route_timed_out.push_back(index);
-      } else if (s.phase == EdgePhase::kJoined && due) {
+      } else if (due && PhaseOf(s.coordinators) == Membership::kJoined) {
         plan.ask_route.push_back(index);
       }
     } else if (slot.phase == SlotPhase::kRunning) {
@@ -191,10 +207,12 @@ void PlanAdmission(const EdgeState& s, EdgePlan& plan) {
 }  // namespace
 
 void Plan(const EdgeState& s, Time now, EdgePlan& plan) {
-  plan.send_hello =
-      s.phase == EdgePhase::kJoining && (!s.hello_sent || now - *s.hello_sent >= kHelloInterval);
-  plan.send_status = s.phase == EdgePhase::kJoined &&
-                     (!s.status_sent || now - *s.status_sent >= s.status_interval);
+  plan.send_hello.clear();
+  plan.send_status.clear();
+  for (size_t i = 0; i < s.coordinators.size(); ++i) {
+    if (HelloDue(s.coordinators[i], now)) plan.send_hello.push_back(static_cast<int>(i));
+    if (StatusDue(s.coordinators[i], now)) plan.send_status.push_back(static_cast<int>(i));
+  }
   plan.admit = -1;
   plan.ask_route.clear();
   plan.route_timed_out.clear();
@@ -204,6 +222,7 @@ void Plan(const EdgeState& s, Time now, EdgePlan& plan) {
   plan.front.clear();
   plan.prefill_waits = false;
   PlanSessions(s, now, plan);
+  PlanTakeOver(s, now, plan);
   if (s.busy) return;
   PlanAdmission(s, plan);
   // What has a deadline behind it or is done changes before anything of it runs.
@@ -212,7 +231,22 @@ void Plan(const EdgeState& s, Time now, EdgePlan& plan) {
   if (plan.back.empty()) PlanFront(s, now, plan);
 }
 
-NodeStatus StatusOf(const EdgeState& s) {
+std::vector<int> CoordinatorsToAsk(const EdgeState& s, const EdgeSlot& slot, Time now) {
+  std::vector<int> here, silent;
+  bool refused = false;
+  for (size_t i = 0; i < s.coordinators.size(); ++i) {
+    const KnownCoordinator& c = s.coordinators[i];
+    refused = refused || !slot.refusals[i].ok();
+    if (c.phase != Membership::kJoined || !slot.refusals[i].ok()) continue;
+    (IsHere(c, now) ? here : silent).push_back(static_cast<int>(i));
+  }
+  here.insert(here.end(), silent.begin(), silent.end());
+  const bool waited = slot.route_awaited && now - *slot.route_awaited >= kWatchedSilenceMax;
+  if (!refused && !waited && here.size() > 1) here.resize(1);
+  return here;
+}
+
+NodeStatus StatusOf(const EdgeState& s, int coordinator) {
   NodeStatus status;
   status.role = Role::kEdge;
   for (const EdgeSlot& slot : s.slots) status.sessions += slot.phase == SlotPhase::kFree ? 0 : 1;
@@ -221,7 +255,7 @@ NodeStatus StatusOf(const EdgeState& s) {
   status.back_layers = s.options.back_layers;
   status.head_bytes = s.options.head_bytes;
   status.ns_per_byte = std::min(s.speed.ns_per_byte(), kNsPerByteMax);
-  status.round_trip_ns = s.round_trip.ns();
+  status.round_trip_ns = s.coordinators[static_cast<size_t>(coordinator)].round_trip.ns();
   status.outline = s.options.outline;
   return status;
 }

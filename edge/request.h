@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/layer_range.h"
 #include "common/status.h"
 #include "edge/sampler.h"
 #include "engine/text/tokenizer.h"
@@ -30,6 +31,7 @@ struct GenerateRequest {
 
 struct Routed {
   std::vector<Hop> hops;
+  LayerRange here{};  // the layers between the edge's own, where it took them over; else empty
 };
 // A token that belongs to the answer, with the text that it releases: whole characters, maybe
 // none. It is the caller's to keep, so that more of it than a string holds in itself (15 bytes) is
@@ -53,6 +55,7 @@ struct Timings {
   int retries = 0;       // new epochs
   int guesses = 0;       // that came back with a step's rows
   int guesses_held = 0;  // of them: tokens that were drawn
+  int tokens_alone = 0;  // output tokens that this edge computed with all layers
 };
 
 // The last output of a request but for HopTotals.

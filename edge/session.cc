@@ -22,7 +22,7 @@ const char* Name(FinishReason reason) {
 
 EdgeSlot* FindNewest(EdgeState& s, const SessionId& session, uint32_t epoch) {
   for (EdgeSlot& slot : s.slots) {
-    const bool found = slot.phase == SlotPhase::kRunning && slot.session == session;
+    const bool found = slot.phase == SlotPhase::kRunning && !slot.alone && slot.session == session;
     if (found && slot.epoch == epoch) return &slot;
   }
   ++s.counters.old_answers;
@@ -59,7 +59,7 @@ const SessionKey* FindSessionKey(const EdgeState& s, const SessionId& session) {
 }
 
 const EdgeSlot* FindRouting(const EdgeState& s, NodeId from, uint64_t route_request) {
-  if (from != kCoordinatorNode) return nullptr;
+  if (!IsCoordinator(from) || CoordinatorIndex(from) >= s.options.coordinators) return nullptr;
   for (const EdgeSlot& slot : s.slots) {
     const bool asked = slot.phase == SlotPhase::kRouting && slot.route_request == route_request;
     if (asked) return &slot;
@@ -113,7 +113,11 @@ void BeginRouting(EdgeState& s, Time from, EdgeSlot& slot) {
   slot.route_request = s.next_route_request++;
   slot.routing_since = from;
   slot.route_asked.reset();
+  slot.route_awaited.reset();
+  slot.refusals.assign(s.coordinators.size(), absl::OkStatus());
   slot.route_refusal = absl::OkStatus();
+  slot.given_up = absl::OkStatus();
+  slot.take_over_refusal = MayTakeOver(s, from) ? absl::OkStatus() : s.middle.refusal;
   slot.hops.clear();
   slot.keys.reset();
   slot.rows_key.reset();
@@ -170,10 +174,15 @@ void GiveKeyAgain(EdgeState& s, NodeId from, const NeedPrefix& need) {
 
 void Retry(EdgeState& s, Time now, EdgeSlot& slot, int from, const std::string& why) {
   if (slot.retries_on_route >= kRetriesMax) {
-    return Fail(s, now, slot,
-                Unavailable("gave up after " + std::to_string(kRetriesMax) + " retries: " + why));
+    return GiveUpRoutes(
+        s, now, slot,
+        Unavailable("gave up after " + std::to_string(kRetriesMax) + " retries: " + why));
   }
   ++slot.retries_on_route;
+  SendAgain(s, slot, from);
+}
+
+void SendAgain(EdgeState& s, EdgeSlot& slot, int from) {
   NextEpoch(s, slot);
   slot.sent = std::min(from, slot.answered);
   OweKeys(s, slot);  // what a hop lacks may be that
@@ -183,14 +192,18 @@ void RetryOnNewRoute(EdgeState& s, Time now, EdgeSlot& slot, const std::string& 
                      std::vector<NodeId> missed, int weight) {
   slot.new_routes += weight;
   if (slot.new_routes > kNewRoutesMax) {
-    return Fail(s, now, slot, Unavailable("gave up after retries on other routes: " + why));
+    return GiveUpRoutes(s, now, slot, Unavailable("gave up after retries on other routes: " + why));
   }
-  NextEpoch(s, slot);
   slot.missed = std::move(missed);
+  slot.held_until = now + kNewRouteDelay * (1 << slot.new_routes);
+  LeaveRoute(s, slot.held_until, slot);
+}
+
+void LeaveRoute(EdgeState& s, Time routing_from, EdgeSlot& slot) {
+  NextEpoch(s, slot);
   for (const Hop& hop : slot.hops) OweHop(s, slot, hop, Cancel{slot.session});
   slot.sent = 0;
-  slot.held_until = now + kNewRouteDelay * (1 << slot.new_routes);
-  BeginRouting(s, slot.held_until, slot);
+  BeginRouting(s, routing_from, slot);
 }
 
 void Progress(EdgeSlot& slot) {
@@ -213,6 +226,7 @@ void AcceptToken(EdgeState& s, Time now, EdgeSlot& slot, Token token) {
   }
   slot.tokens.push_back(token);
   const int n_output = ++slot.timings.output_tokens;
+  if (slot.alone) ++slot.timings.tokens_alone;
   s.outputs.push_back(
       {.request = slot.request, .what = TokenOut{.token = token, .text = slot.text->Push(token)}});
   if (slot.text->stopped()) {

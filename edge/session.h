@@ -40,14 +40,19 @@ inline void Fail(EdgeState& s, Time now, EdgeSlot& slot, absl::Status status) {
   Finish(s, now, slot, FinishReason::kError, std::move(status));
 }
 
-// Goes on from position min(from, answered) under the next epoch, or fails after kRetriesMax
-// on this route.
+// Goes on from position min(from, answered) under the next epoch, or gives up on routes after
+// kRetriesMax on this one.
 void Retry(EdgeState& s, Time now, EdgeSlot& slot, int from, const std::string& why);
-// The same on a route that the coordinator has yet to give: the hops begin at position 0. It counts
-// as `weight` new routes, and fails after kNewRoutesMax. `missed`: the hops to which its links are
-// gone, or that do not answer.
+// The same as often as it takes: where the route has not failed.
+void SendAgain(EdgeState& s, EdgeSlot& slot, int from);
+// Retries on a route that the coordinator has yet to give: the hops begin at position 0. It counts
+// as `weight` new routes; after kNewRoutesMax it gives up on them. `missed`: the hops to which its
+// links are gone, or that do not answer.
 void RetryOnNewRoute(EdgeState& s, Time now, EdgeSlot& slot, const std::string& why,
                      std::vector<NodeId> missed = {}, int weight = 1);
+// What it shares with giving up on routes: the hops are told, and the session waits under the next
+// epoch for what begins at position 0.
+void LeaveRoute(EdgeState& s, Time routing_from, EdgeSlot& slot);
 // Waits for a route until kRouteGiveUp after `from`.
 void BeginRouting(EdgeState& s, Time from, EdgeSlot& slot);
 

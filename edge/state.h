@@ -14,8 +14,8 @@
 //   -        | Submitted                      | waits; refused when the queue is full
 //   waiting  | Admitted                       | routing: has a place and its pages
 //   routing  | Route, granted and whole       | running, from position 0, under the next epoch
-//   routing  | Route refused, or not whole,   | done: error
-//            | or its quota does not suffice  |
+//   routing  | Route refused, or not whole,   | done: error; while another coordinator is there
+//            | or its quota does not suffice  | that has not refused it, that one is asked
 //   routing  | Route refused for want of room | asks again after a while, until it timed out
 //   routing  | RouteTimedOut                  | done: error
 //   running  | FrontStarted, FrontDone        | its rows are in flight, under the next step
@@ -39,13 +39,19 @@
 //   running  | Rejected of the newest epoch   | done: error; retry after a while when the worker
 //            |                                | has no room (RESOURCE_EXHAUSTED); retry at once,
 //            |                                | without them, when guesses were on their way
-//   any      | retry after kRetriesMax on     | done: error
-//            | this route, or a new one after |
-//            | kNewRoutesMax in a row         |
+//   any      | retry after kRetriesMax on     | gives up on routes: done: error, or, where this
+//            | this route, or a new one after | edge may take over, routing, without a question,
+//            | kNewRoutesMax in a row; amid   | until the middle is here (take_over.h)
+//            | the answer: Route refused, or  |
+//            | every coordinator gone for good|
+//   routing  | WentAlone                      | running, from position 0, under the next epoch,
+//            |                                | with all layers here
+//   routing  | MiddleLoaded, in vain          | as before; done: error, when it gave up on routes
 //   any      | CancelRequested                | done: cancelled
 //   done     | PagesReleased                  | its place is free
 //
-// Membership is the worker's table: joining, joined, refused (which fails all sessions).
+// Membership is the worker's table: joining, joined, refused (for good: what never had a route
+// fails, what had one gives up on routes).
 #pragma once
 
 #include <memory>
@@ -61,20 +67,22 @@
 #include "edge/draft_length.h"
 #include "edge/drafter.h"
 #include "edge/request.h"
+#include "edge/take_over.h"
 #include "edge/text_stream.h"
+#include "protocol/coordinators.h"
 #include "protocol/messages.h"
-#include "protocol/round_trip.h"
 #include "protocol/seal.h"
 
 namespace mortar {
 
-// Retries of one session on one route without any progress, after which its request fails. A new
-// route has its own: what the one before lacked says nothing of it.
+// Retries of one session on one route without any progress, after which it gives up on routes. A
+// new route has its own: what the one before lacked says nothing of it.
 inline constexpr int kRetriesMax = 6;
 // Deadlines in a row after which a session tries another route.
 inline constexpr int kRetriesPerRoute = 3;
-// New routes of one session without any progress, after which its request fails. One that was left
-// for its silence counts kRetriesPerRoute times: each of its deadlines took as long as many others.
+// New routes of one session without any progress, after which it gives up on them. One that was
+// left for its silence counts kRetriesPerRoute times: each of its deadlines took as long as many
+// others.
 inline constexpr int kNewRoutesMax = 6;
 // How long a session holds back after a worker had no room for it, or lacks again what was sent
 // again, doubled with every retry on its route: the pages of a session that has just ended are free
@@ -99,6 +107,7 @@ inline constexpr int kKeysAgainMax = 2 * kFramesInFlightMax;
 
 struct EdgeOptions {
   std::string name;
+  int coordinators = 1;  // of the cluster, 1 to kCoordinatorsMax
   ModelId model;
   int n_vocab = 0;
   int front_layers = 2;
@@ -114,6 +123,7 @@ struct EdgeOptions {
   // Weights that a token reads here, for what the edge says of its speed; 0: it says nothing.
   uint64_t back_bytes = 0;  // of the back layers
   uint64_t head_bytes = 0;
+  bool takes_over = false;          // it can load the layers between its own; Edge::Create says it
   std::optional<Digest> outline{};  // it sends public bricks of this; absent: none
   Drafting drafting{};              // steps of all sessions together within rows_max
 };
@@ -168,7 +178,13 @@ struct EdgeSlot {
   uint64_t route_request = 0;
   Time routing_since{};
   std::optional<Time> route_asked;
+  std::optional<Time> route_awaited;     // since when one coordinator alone has not answered
+  std::vector<absl::Status> refusals{};  // of each coordinator, that it gives no route at all
   absl::Status route_refusal;  // why the coordinator had no room for the request, the last time
+  bool alone = false;          // until its end: this edge computes its middle too
+  // While it is routing:
+  absl::Status given_up;           // why no route is tried any more: it waits for the middle alone
+  absl::Status take_over_refusal;  // why the middle did not come for it
 
   uint32_t epoch = 0;
   uint64_t step = 0;
@@ -234,31 +250,25 @@ struct EdgeCounters {
   uint64_t keys_again = 0;    // asked for by somebody
   uint64_t bad_grants = 0;    // routes that were not signed by the coordinator
   uint64_t retries = 0;
+  uint64_t taken_over = 0;  // sessions
   uint64_t unexpected = 0;  // messages that no edge should get, or not from this node
 };
 
 // What was refused, by reason; each refusal once.
 Counts RefusalsOf(const EdgeCounters& counters);
 
-enum class EdgePhase { kJoining, kJoined, kRefused };
-
 struct EdgeState {
   EdgeOptions options;
   const Tokenizer* tokenizer = nullptr;  // not owned; const
-  EdgePhase phase = EdgePhase::kJoining;
-  std::vector<SignerKey> signers;  // of coordinators that welcomed it: whose routes it takes
-  absl::Status refusal;            // why for good
-  absl::Status away;               // why the coordinator is gone, once it was there
+  Coordinators coordinators;             // options.coordinators
   NodeId self;
-  Duration status_interval = kStatusInterval;
-  std::optional<Time> hello_sent;
-  std::optional<Time> status_sent;
   Time last_tick{};
 
   RequestId next_request = 1;
   uint64_t next_route_request = 1;
   RingQueue<WaitingGeneration> waiting;
   std::vector<EdgeSlot> slots;  // options.n_parallel
+  Middle middle;
   int pages_free = 0;
   bool busy = false;              // a job has the engine
   std::vector<EdgeItem> running;  // of the batch that runs
@@ -270,7 +280,6 @@ struct EdgeState {
   std::vector<Introduction> introduce;  // the same for the transport
   EdgeCounters counters;
   SpeedMeter speed;  // of the back layers and the head
-  RoundTripMeter round_trip;
 };
 
 // --- Events ---
@@ -291,8 +300,12 @@ struct AnswerBroken {
   Envelope envelope;
   absl::Status status{};  // why CheckAnswer refused it
 };
-struct EdgeHelloSent {};
-struct EdgeStatusSent {};
+struct EdgeHelloSent {
+  int coordinator = 0;
+};
+struct EdgeStatusSent {
+  int coordinator = 0;
+};
 struct EdgeTicked {};
 struct Submitted {  // passed CheckRequest; becomes request state.next_request
   GenerateRequest request;
@@ -325,6 +338,15 @@ struct BackStarted {
 struct BackDone {   // tokens of state.running are set
   Duration time{};  // of the batch
 };
+struct MiddleLoadStarted {};
+struct MiddleLoaded {
+  absl::Status status{};  // why it is not here
+};
+struct MiddleUnloadStarted {};
+struct MiddleUnloaded {};
+struct WentAlone {  // its pages of the middle are there
+  int slot = 0;
+};
 struct EdgeReleaseStarted {};
 struct EdgePagesReleased {
   const std::vector<int>* slots = nullptr;
@@ -333,6 +355,7 @@ using EdgeEvent =
     std::variant<EdgeReceived, AnswerBroken, SealBroken, RouteForged, KeyWanted, EdgeHelloSent,
                  EdgeStatusSent, EdgeTicked, Submitted, CancelRequested, Admitted, RouteAsked,
                  RouteTimedOut, DeadlinePassed, FrontStarted, FrontDone, BackStarted, BackDone,
+                 MiddleLoadStarted, MiddleLoaded, MiddleUnloadStarted, MiddleUnloaded, WentAlone,
                  EdgeReleaseStarted, EdgePagesReleased>;
 
 EdgeState NewEdgeState(EdgeOptions options, NodeId self, const Tokenizer& tokenizer);
@@ -341,12 +364,15 @@ void Apply(EdgeState& state, Time now, EdgeEvent event);
 // --- Plan ---
 // At most one of release, back and front: they share the engine. Reused from call to call.
 struct EdgePlan {
-  bool send_hello = false;
-  bool send_status = false;
-  int admit = -1;  // slot for the request that waits longest
+  std::vector<int> send_hello;   // to these coordinators
+  std::vector<int> send_status;  // the same
+  int admit = -1;                // slot for the request that waits longest
   std::vector<int> ask_route;
   std::vector<int> route_timed_out;
   std::vector<int> deadline_passed;
+  bool load_middle = false;
+  bool unload_middle = false;
+  std::vector<int> go_alone;
   std::vector<int> release;
   std::vector<int> back;
   std::vector<EdgeItem> front;
@@ -354,7 +380,11 @@ struct EdgePlan {
 };
 void Plan(const EdgeState& state, Time now, EdgePlan& plan);
 
-NodeStatus StatusOf(const EdgeState& state);
+// As it is said to one of its coordinators.
+NodeStatus StatusOf(const EdgeState& state, int coordinator = 0);
+// Whom to ask for this session's route: the lowest that is there; all that are when that one has
+// not answered within kWatchedSilenceMax, or has refused it.
+std::vector<int> CoordinatorsToAsk(const EdgeState& state, const EdgeSlot& slot, Time now);
 // The key of a session that runs, or has ended and may still be spoken of; null when there is none.
 const SessionKey* FindSessionKey(const EdgeState& state, const SessionId& session);
 // The session that waits for this answer of the coordinator; null: it is not that.

@@ -80,7 +80,9 @@ std::optional<absl::Status> BrickExchange::Wanted() const {
 
 void BrickExchange::AskSources() {
   // Lost, as on any network: it is asked again.
-  (void)parts_.transport.Send(kCoordinatorNode, SourcesRequest{});
+  for (int i = 0; i < parts_.coordinators; ++i) {
+    (void)parts_.transport.Send(CoordinatorNode(i), SourcesRequest{});
+  }
   Apply(fetch_, parts_.clock.Now(), SourcesAsked{});
 }
 
@@ -109,7 +111,7 @@ bool BrickExchange::Take(Incoming& incoming, Time now) {
     return true;
   }
   auto* sources = std::get_if<Sources>(&incoming.message);
-  if (sources == nullptr || incoming.from != kCoordinatorNode) return false;
+  if (sources == nullptr || !IsCoordinator(incoming.from)) return false;
   for (const Introduction& node : sources->nodes) parts_.transport.Introduce(node);
   Apply(fetch_, now, SourcesCame{sources->nodes});
   sources_ = std::move(*sources);

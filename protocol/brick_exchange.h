@@ -29,6 +29,7 @@ class BrickExchange final : public Transport {
     const Clock& clock;
     JobQueue& jobs;
     const Logger& log;
+    int coordinators = 1;  // that are asked who has what
   };
   explicit BrickExchange(Parts parts);
   ~BrickExchange() override;
@@ -37,9 +38,9 @@ class BrickExchange final : public Transport {
   void Want(std::vector<WantedBrick> bricks);
   // Absent while it does.
   std::optional<absl::Status> Wanted() const;
-  // What the coordinator said last of who has what; absent: it has said nothing yet.
+  // What a coordinator said last of who has what; absent: none has said anything yet.
   const std::optional<Sources>& sources() const { return sources_; }
-  // Asks it once, whether anything is wanted or not.
+  // Asks each once, whether anything is wanted or not.
   void AskSources();
   const FetchCounters& fetched() const { return fetch_.counters; }
   const ServeCounters& served() const { return serve_.counters; }

@@ -63,6 +63,13 @@ void Trust(std::vector<SignerKey>& signers, const SignerKey& key) {
   signers.push_back(key);
 }
 
+void TrustAll(std::vector<SignerKey>& signers, const Doors& doors) {
+  for (size_t i = doors.doors.size(); i > 0; --i) {
+    const SignerKey& signer = doors.doors[i - 1].signer;
+    if (!signer.empty()) Trust(signers, signer);
+  }
+}
+
 RouteGrant ShownOf(const RouteGrant& grant) {
   RouteGrant shown = grant;
   shown.model.name.clear();

@@ -52,6 +52,9 @@ class Signer {
 
 // The newest signer last. One that is there already becomes the newest; the oldest goes.
 void Trust(std::vector<SignerKey>& signers, const SignerKey& key);
+// The same of all that a coordinator may sign with while its key changes; the one that it prefers
+// becomes the newest.
+void TrustAll(std::vector<SignerKey>& signers, const Doors& doors);
 
 // The part of a grant that is signed: what a hop is shown.
 RouteGrant ShownOf(const RouteGrant& grant);

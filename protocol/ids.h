@@ -21,8 +21,8 @@ struct SessionId {
 
 // One process that takes part. Chosen at random by the node itself, so that it outlives a
 // restart of the coordinator. That two nodes differ rests on chance, and within one process on
-// LocalNetwork; network transports have yet to give links identities that prove an id. The
-// coordinator's own is fixed, since it is the one that others know before they join.
+// LocalNetwork; network transports have yet to give links identities that prove an id. Those of
+// coordinators are fixed, since they are the ones that others know before they join.
 struct NodeId {
   uint64_t value = 0;
   auto operator<=>(const NodeId&) const = default;
@@ -30,6 +30,20 @@ struct NodeId {
 inline constexpr NodeId kNoNode{0};
 inline constexpr NodeId kCoordinatorNode{1};
 inline constexpr uint64_t kReservedNodeIds = 16;  // never chosen by a node
+// Of one cluster. The second is there while the first is not; nobody has asked for a third.
+inline constexpr int kCoordinatorsMax = 2;
+
+// The index-th coordinator of a cluster, from 0. The lower id goes first.
+inline constexpr NodeId CoordinatorNode(int index) {
+  return {kCoordinatorNode.value + static_cast<uint64_t>(index)};
+}
+inline constexpr bool IsCoordinator(NodeId id) {
+  return id.value - kCoordinatorNode.value < static_cast<uint64_t>(kCoordinatorsMax);
+}
+// Needs: IsCoordinator.
+inline constexpr int CoordinatorIndex(NodeId id) {
+  return static_cast<int>(id.value - kCoordinatorNode.value);
+}
 
 inline SessionId NewSessionId(RandomSource& random) {
   SessionId id;
@@ -47,9 +61,10 @@ inline NodeId NewNodeId(RandomSource& random) {
   return id;
 }
 
-// "coordinator", or 16 hexadecimal digits.
+// "coordinator", "coordinator 2", or 16 hexadecimal digits.
 inline std::string ToString(NodeId id) {
   if (id == kCoordinatorNode) return "coordinator";
+  if (IsCoordinator(id)) return "coordinator " + std::to_string(CoordinatorIndex(id) + 1);
   static constexpr char kHex[] = "0123456789abcdef";
   std::string out;
   for (int shift = 60; shift >= 0; shift -= 4) out += kHex[(id.value >> shift) & 15];

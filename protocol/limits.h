@@ -78,6 +78,8 @@ inline constexpr size_t kContractBytesMax = 16;
 inline constexpr int kNodesMax = 4096;       // of one coordinator; bounds its tables
 inline constexpr size_t kNameBytesMax = 64;  // a node's name, for people
 inline constexpr size_t kBricksMax = 4096;   // in one NodeStatus or Placement
+// Doors that a node may have: one, another while its key changes, and one of the change before.
+inline constexpr size_t kDoorsMax = 4;
 inline constexpr Duration kHelloInterval = std::chrono::seconds(1);  // until a Welcome comes
 // How long whoever dials waits for a Welcome: then it says why there is none, or goes on without.
 inline constexpr Duration kDialMax = std::chrono::seconds(5);
@@ -94,6 +96,14 @@ inline constexpr Duration kWatchedSilenceMax = std::chrono::seconds(1);
 inline constexpr Duration kStatusInterval = std::chrono::milliseconds(500);
 // Age of the last status at which a node counts as lost: ten were missed.
 inline constexpr Duration kStatusAgeMax = std::chrono::seconds(5);
+// Where a cluster has two coordinators. One is obeyed when it was there for so long: who comes and
+// goes moves no layers.
+inline constexpr Duration kCoordinatorSettled = std::chrono::seconds(5);
+// A worker that hosts layers keeps to whom it obeys, and to what it hosts, for so long before it
+// obeys another: as long as a coordinator itself keeps a placement.
+inline constexpr Duration kObeyedMin = std::chrono::seconds(60);
+// Between two signs of life of each that a node asks for: some of them fit kStatusAgeMax.
+inline constexpr Duration kCoordinatorAskInterval = std::chrono::seconds(1);
 // A coordinator that itself stood still for longer than this judges nobody by that time.
 inline constexpr Duration kStallMax = std::chrono::seconds(1);
 

@@ -118,6 +118,10 @@ struct NodeStatus {
   uint64_t memory_bytes = 0;        // for weights and KV
   uint64_t kv_bytes_per_layer = 0;  // of the KV of all sessions that it admits
   bool fetches = false;             // bricks that are not here yet come over links first
+  // Whose placements it obeys, and the layers that it serves, whoever placed them; kNoNode, empty:
+  // not said, and then it obeys whoever reads this.
+  NodeId obeys{};
+  LayerRange hosted{};
   // The sender's own clock; the coordinator gives it back in an Echo. 0: it need not.
   uint64_t stamp = 0;
   uint32_t padding = 0;  // bytes that go along with a stamp, and come back: a position's row
@@ -301,10 +305,24 @@ struct BrickChunk {
   bool operator==(const BrickChunk&) const = default;
 };
 
+// Where a node listens, and the key that it proves there: what whoever dials it must know.
+struct Door {
+  std::string endpoint;
+  PublicKey key{};     // empty: links without keys
+  SignerKey signer{};  // of a coordinator's: what it signs with while that is its key
+  bool operator==(const Door&) const = default;
+};
+
+// All doors of the sender, to whoever dialled one of them. The first is to be preferred.
+struct Doors {
+  std::vector<Door> doors{};  // at most kDoorsMax
+  bool operator==(const Doors&) const = default;
+};
+
 using AnyMessage =
     std::variant<Hello, Welcome, NodeStatus, Placement, RouteRequest, Route, Activation, NeedPrefix,
                  NeedRoute, Rejected, End, Cancel, Goodbye, Alive, Ended, Open, Echo,
-                 SourcesRequest, Sources, BrickRequest, BrickChunk>;
+                 SourcesRequest, Sources, BrickRequest, BrickChunk, Doors>;
 
 // A message with where it goes, as a loop's apply leaves it to be sent.
 struct Outgoing {

@@ -27,6 +27,7 @@
 #include "common/clock.h"
 #include "protocol/limits.h"
 #include "protocol/mpi_plugin.h"
+#include "protocol/nodes_behind.h"
 #include "protocol/rows.h"
 #include "protocol/shard_order.h"
 #include "protocol/transport.h"
@@ -67,17 +68,33 @@ class MpiNetwork {
     RowsPool& pool;
     // Held for each call of MPI where another thread makes calls too; null: none does.
     std::mutex* calls = nullptr;
+    // Nodes outside the job speak with those of its ranks, through rank 0: what they say comes in
+    // their names, and what has no place here is theirs. The same at all ranks.
+    bool open = false;
+    // Of so many neighbours behind rank 0 the first alone has a node (--tp).
+    int ranks_per_node = 1;
   };
   MpiNetwork(int rank, int size, int n_embd, Parts parts);
   ~MpiNetwork();
 
   // The transport of a node that belongs in this rank and has none yet (checked): the network
-  // outlives it. All are there before the first message is looked for.
-  std::unique_ptr<Transport> Attach(NodeId self);
+  // outlives it. All are there before the first message is looked for. `key`: that this rank says
+  // it has, in each Hello of the node; empty: none.
+  std::unique_ptr<Transport> Attach(NodeId self, const PublicKey& key = {});
 
   // Sleeps until a message has come for a node here, Over or failure() changes, or `longest` is
-  // over. After Poll, on the thread that made the network.
-  void Wait(Duration longest);
+  // over. After Poll, on the thread that made the network. `nap`, where there is more to wait for
+  // than MPI, sleeps for so long at most and says whether something came.
+  using Nap = std::function<bool(Duration longest)>;
+  void Wait(Duration longest, const Nap& nap = {});
+
+  // --- Rank 0 of an open job ---
+  // Where from now on what is for no node of the job goes. It outlives what is sent.
+  void Open(NodesBehind& outside);
+  // Whether the id is that of a rank's node, or the coordinator's.
+  bool Owns(NodeId node) const;
+  // To a node of the job, in the name of one outside. As NodesBehind::Forward.
+  absl::Status Forward(NodeId from, NodeId to, AnyMessage message);
 
   // OK, or what ended the job for this rank: MPI's own error, or a rank that broke the protocol.
   const absl::Status& failure() const;

@@ -9,8 +9,6 @@
 #include <cstdint>
 
 #include "common/clock.h"
-#include "protocol/limits.h"
-#include "protocol/messages.h"
 
 namespace mortar {
 
@@ -22,22 +20,31 @@ class RoundTripMeter {
   // not fill the coordinator's link.
   static constexpr Duration kInterval = std::chrono::seconds(10);
 
-  // For a status that is sent now; 0 when none is due. One that is on its way is waited for, also
-  // where a round trip takes longer than the time between two statuses: for kInterval, then it was
-  // lost.
-  uint64_t Stamp(Time now) {
-    const bool waits = stamp_ != 0 || count_ >= kSamples;
-    if (waits && now - asked_ < kInterval) return 0;
+  // For a status that is sent now; 0 when none is due. One that measures is waited for, also where
+  // a round trip takes longer than the time between two statuses: for kInterval, then it was lost.
+  // A shorter `interval` is for who wants a sign of life besides: between two that measure come
+  // some that do not, carry no row, and leave the one that is on its way alone.
+  uint64_t Stamp(Time now, Duration interval = kInterval) {
+    const bool known = count_ >= kSamples;
+    measures_ = (stamp_ == 0 && !known) || now - measured_ >= kInterval;
+    if (!measures_ && (interval >= kInterval || now - asked_ < interval)) return 0;
     asked_ = now;
-    stamp_ = static_cast<uint64_t>(now.time_since_epoch().count());
-    return stamp_;
+    const auto stamp = static_cast<uint64_t>(now.time_since_epoch().count());
+    if (measures_) {
+      measured_ = now;
+      stamp_ = stamp;
+    }
+    return stamp;
   }
 
-  // Only the newest stamp counts, and once: nobody else can make a way look short.
+  // Whether the newest stamp asks for the way of a row.
+  bool measures() const { return measures_; }
+
+  // Only the newest stamp that measures counts, and once: nobody else can make a way look short.
   void Take(Time now, uint64_t stamp) {
     if (stamp == 0 || stamp != stamp_) return;
     stamp_ = 0;
-    samples_[count_++ % kSamples] = now - asked_;
+    samples_[count_++ % kSamples] = now - measured_;
   }
 
   uint64_t ns() const {  // 0: not known
@@ -48,17 +55,12 @@ class RoundTripMeter {
   }
 
  private:
-  Time asked_{};
-  uint64_t stamp_ = 0;  // not answered yet; 0: none
+  Time asked_{};     // by the newest stamp
+  Time measured_{};  // by the newest that measures
+  bool measures_ = false;
+  uint64_t stamp_ = 0;  // that measures, not answered yet; 0: none
   size_t count_ = 0;
   std::array<Duration, kSamples> samples_{};
 };
-
-// Asks along with a status that is sent now, where it is time to.
-inline void AskRoundTrip(RoundTripMeter& meter, Time now, const ModelId& model,
-                         NodeStatus& status) {
-  status.stamp = meter.Stamp(now);
-  if (status.stamp != 0) status.padding = static_cast<uint32_t>(RowBytes(model.n_embd));
-}
 
 }  // namespace mortar

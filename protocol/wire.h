@@ -32,6 +32,11 @@ class WireWriter {
   // Valid until the next call. Needs: the message keeps the bounds of limits.h (CHECKed where a
   // larger one could not be read again).
   std::span<const uint64_t> Write(NodeId from, NodeId to, const AnyMessage& message);
+  // The same of a message that somebody else wrote: fewer bytes can say it than these, since fields
+  // of a list's elements may be left out. InvalidArgument, with both sizes, when it is longer than
+  // kMessageBytesMax here.
+  absl::StatusOr<std::span<const uint64_t>> Rewrite(NodeId from, NodeId to,
+                                                    const AnyMessage& message);
 
  private:
   std::vector<uint64_t> scratch_;  // zeroed; the first segment of a message

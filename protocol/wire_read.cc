@@ -40,6 +40,12 @@ Hello Read(wire::Hello::Reader in) {
   return m;
 }
 
+SignerKey ReadSigner(capnp::Data::Reader data) {
+  SignerKey key;
+  if (data.size() > 0) key.bytes = ReadBytes<kKeyBytes>(data, "signing key");
+  return key;
+}
+
 Welcome Read(wire::Welcome::Reader in) {
   Welcome m;
   m.version = in.getVersion();
@@ -51,8 +57,7 @@ Welcome Read(wire::Welcome::Reader in) {
                   " ms, expected " + Milliseconds(kStatusIntervalMin) + " to " +
                   Milliseconds(kStatusAgeMax)};
   }
-  const capnp::Data::Reader signer = in.getSigner();
-  if (signer.size() > 0) m.signer.bytes = ReadBytes<kKeyBytes>(signer, "signing key");
+  m.signer = ReadSigner(in.getSigner());
   return m;
 }
 
@@ -86,6 +91,8 @@ NodeStatus Read(wire::NodeStatus::Reader in) {
   m.stamp = in.getStamp();
   m.padding = Padding(in.getPadding());
   m.fetches = in.getFetches();
+  m.obeys = NodeId{in.getObeys()};
+  m.hosted = Read(in.getHosted());
   if (in.hasOutline()) m.outline = ReadDigest(in.getOutline());
   return m;
 }
@@ -261,6 +268,19 @@ BrickChunk Read(wire::BrickChunk::Reader in) {
   return m;
 }
 
+Doors Read(wire::Doors::Reader in) {
+  Doors m;
+  const auto doors = in.getDoors();
+  m.doors.resize(CheckedSize(doors, kDoorsMax, "doors"));
+  if (m.doors.empty()) throw Refusal{"doors of a node that has none"};
+  for (unsigned i = 0; i < doors.size(); ++i) {
+    m.doors[i] = {.endpoint = String(doors[i].getEndpoint(), kEndpointBytesMax, "endpoint"),
+                  .key = ReadKey(doors[i].getKey()),
+                  .signer = ReadSigner(doors[i].getSigner())};
+  }
+  return m;
+}
+
 AnyMessage Read(wire::Frame::Reader frame) {
   switch (frame.which()) {
     case wire::Frame::HELLO:
@@ -305,6 +325,8 @@ AnyMessage Read(wire::Frame::Reader frame) {
       return Read(frame.getBrickRequest());
     case wire::Frame::BRICK_CHUNK:
       return Read(frame.getBrickChunk());
+    case wire::Frame::DOORS:
+      return Read(frame.getDoors());
   }
   throw Refusal{"message of unknown kind " + std::to_string(static_cast<int>(frame.which()))};
 }

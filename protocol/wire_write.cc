@@ -137,6 +137,8 @@ void Put(wire::Frame::Builder out, const NodeStatus& m) {
   status.setHeadBytes(m.head_bytes);
   status.setStamp(m.stamp);
   status.setFetches(m.fetches);
+  status.setObeys(m.obeys.value);
+  Put(status.initHosted(), m.hosted);
   if (m.outline) status.setOutline(DataOf(*m.outline));
   if (m.padding > 0) status.initPadding(Count(m.padding, kFrameRowBytesMax));
 }
@@ -303,12 +305,30 @@ void Put(wire::Frame::Builder out, const BrickChunk& m) {
   Put(chunk.initStatus(), m.status);
 }
 
+void Put(wire::Frame::Builder out, const Doors& m) {
+  auto doors = out.initDoors().initDoors(Count(m.doors.size(), kDoorsMax));
+  for (unsigned i = 0; i < doors.size(); ++i) {
+    const Door& door = m.doors[i];
+    doors[i].setEndpoint(TextOf(door.endpoint, kEndpointBytesMax));
+    PutKey(door.key, [&](auto key) { doors[i].setKey(key); });
+    if (door.signer.empty()) continue;
+    doors[i].setSigner(capnp::Data::Reader(door.signer.bytes.data(), door.signer.bytes.size()));
+  }
+}
+
 }  // namespace
 
 WireWriter::WireWriter() : scratch_(kScratchWords) {}
 WireWriter::~WireWriter() = default;
 
 std::span<const uint64_t> WireWriter::Write(NodeId from, NodeId to, const AnyMessage& message) {
+  const auto written = Rewrite(from, to, message);
+  CHECK(written.ok());
+  return *written;
+}
+
+absl::StatusOr<std::span<const uint64_t>> WireWriter::Rewrite(NodeId from, NodeId to,
+                                                              const AnyMessage& message) {
   // The builder leaves its first segment zeroed, as it must find it.
   capnp::MallocMessageBuilder builder(
       kj::arrayPtr(reinterpret_cast<capnp::word*>(scratch_.data()), scratch_.size()));
@@ -317,12 +337,16 @@ std::span<const uint64_t> WireWriter::Write(NodeId from, NodeId to, const AnyMes
   frame.setTo(to.value);
   std::visit([&](const auto& m) { Put(frame, m); }, message);
   const size_t words = capnp::computeSerializedSizeInWords(builder);
-  CHECK(words * sizeof(uint64_t) <= kMessageBytesMax);
+  if (words * sizeof(uint64_t) > kMessageBytesMax) {
+    return InvalidArgument("a message of " + std::to_string(words * sizeof(uint64_t)) +
+                           " bytes as it is written here, at most " +
+                           std::to_string(kMessageBytesMax) + " are allowed");
+  }
   if (out_.size() < words) out_.resize(words);
   kj::ArrayOutputStream stream(
       kj::arrayPtr(reinterpret_cast<kj::byte*>(out_.data()), words * sizeof(uint64_t)));
   capnp::writeMessage(stream, builder);
-  return {out_.data(), words};
+  return std::span<const uint64_t>(out_.data(), words);
 }
 
 }  // namespace mortar

@@ -1,4 +1,5 @@
-// How links come and go: the table in zmq_transport.h, but for what messages do.
+// How links come and go: the table in zmq_transport.h, but for what messages do and for how others
+// are dialled (zmq_dial.cc).
 #include "protocol/zmq_links.h"
 
 #include <sys/eventfd.h>
@@ -8,7 +9,6 @@
 #include <utility>
 
 #include "common/check.h"
-#include "protocol/endpoint.h"
 #include "protocol/limits.h"
 
 namespace mortar {
@@ -30,7 +30,7 @@ ZmqTransport::State::~State() {
   for (ZmqLink* link : dialled) {
     if (link->open) link->own->Linger(kLastWordsMax);
   }
-  if (listener != nullptr) listener->Linger(kLastWordsMax);
+  for (const auto& door : doors) door->socket->Linger(kLastWordsMax);
   if (wake >= 0) close(wake);
 }
 
@@ -44,144 +44,51 @@ absl::Status ZmqTransport::State::Start() {
     if (options.keys) {
       ASSIGN_OR_RETURN(gate, ZmqGate::Create(context));
     }
-    ASSIGN_OR_RETURN(listener, ZmqSocket::Listen(context, options.listen, keys()));
-    options.card.endpoint = options.advertise.empty() ? listener->endpoint() : options.advertise;
+    RETURN_IF_ERROR(OpenDoor(options.listen, keys()));
+    // The port that was taken.
+    options.listen = doors.front()->listen = doors.front()->socket->endpoint();
+    if (!options.advertise.empty()) doors.front()->endpoint = options.advertise;
+    options.card.endpoint = doors.front()->endpoint;
+    if (options.next) RETURN_IF_ERROR(OpenDoor(options.next->listen, &options.next->keys));
   }
-  if (!options.upstream.empty()) {
-    ASSIGN_OR_RETURN(
-        upstream, Dial(options.upstream, kCoordinatorNode, KeyToTry(options.server_keys, 0), now));
-    upstream->vouches = true;
+  CHECK(options.upstreams.size() <= static_cast<size_t>(kCoordinatorsMax));
+  upstreams.resize(options.upstreams.size());
+  for (size_t i = 0; i < upstreams.size(); ++i) {
+    upstreams[i].node = CoordinatorNode(static_cast<int>(i));
+    // Keys that stand in the order of their coordinators are right at once.
+    std::vector<PublicKey> known = options.server_keys;
+    if (!known.empty()) std::ranges::rotate(known, known.begin() + (i % known.size()));
+    RETURN_IF_ERROR(DialServer(upstreams[i], options.upstreams[i], known, now));
   }
   if (!options.relay.empty()) {
-    ASSIGN_OR_RETURN(relay, Dial(options.relay, kNoNode, KeyToTry(options.relay_keys, 0), now));
-    relay->vouches = true;
-    SayHello(*relay, now);
+    RETURN_IF_ERROR(DialServer(relay, options.relay, options.relay_keys, now));
+    SayHello(*relay.link, now);
   }
   return absl::OkStatus();
 }
 
-std::string WhyNotOpen(const ZmqLink& link) {
-  const DialState dial = link.socket->dial_state();
-  return dial == DialState::kGreeted ? "it does not answer" : Describe(dial);
-}
-
-PublicKey ZmqTransport::State::KeyToTry(const std::vector<PublicKey>& known, size_t at) const {
-  if (!options.keys) return {};
-  CHECK(!known.empty());
-  return known[at % known.size()];
-}
-
-absl::StatusOr<ZmqLink*> ZmqTransport::State::Dial(const std::string& endpoint, NodeId node,
-                                                   const PublicKey& key, Time now) {
-  auto link = std::make_unique<ZmqLink>();
-  ASSIGN_OR_RETURN(link->own, ZmqSocket::Dial(context, endpoint, keys(), key));
-  link->socket = link->own.get();
-  link->node = node;
-  link->key = key;
-  link->since = link->heard = now;
-  ++counters.dialled;
-  dialled.push_back(link.get());
-  links.push_back(std::move(link));
-  return links.back().get();
-}
-
-void ZmqTransport::State::DialAnew(ZmqLink& link, Time now) {
-  const size_t next = link.key_tried + 1;
-  const PublicKey key = KeyToTry(&link == relay ? options.relay_keys : options.server_keys, next);
-  auto socket = ZmqSocket::Dial(context, link.socket->endpoint(), keys(), key);
-  link.since = link.heard = now;
-  if (!socket.ok()) {
-    parts.log.Warning("not_dialled", {{"why", Message(socket.status())}});
-    return;
+ZmqLink* ZmqTransport::State::OpenUpstream() const {
+  for (const ZmqServer& upstream : upstreams) {
+    if (upstream.link->open) return upstream.link;
   }
-  ++counters.dialled;
-  DropPending(link);
-  link.key_tried = next;
-  link.key = key;
-  link.own = *std::move(socket);
-  link.socket = link.own.get();
-  link.hello_sent.reset();
+  return nullptr;
 }
 
-void ZmqTransport::State::SayTurnedAway(ZmqLink& link) {
-  if (std::exchange(link.turned_away, true)) return;
-  // At the start the person who waits for the coordinator is told by an error.
-  if (&link == upstream && !upstream_missed) return;
-  const char* event = &link == upstream ? "coordinator_refuses"
-                      : &link == relay  ? "relay_refuses"
-                                        : "not_direct";
-  parts.log.Warning(
-      event, {{"endpoint", link.socket->endpoint()}, {"why", Describe(link.socket->dial_state())}});
-}
-
-namespace {
-
-// Rows go there: only where the person who started this node lets them go.
-bool MayDial(const ZmqOptions& options, const Introduction& peer) {
-  const absl::StatusOr<Endpoint> read = ParseEndpoint(peer.endpoint);
-  if (!read.ok() || IsAnyAddress(*read)) return false;
-  if (options.keys) return !peer.key.empty();
-  return IsLoopback(*read) || options.insecure;
-}
-
-}  // namespace
-
-void ZmqTransport::Introduce(const Introduction& peer) {
-  State& s = *state_;
-  const NodeId node = peer.node;
-  if (!s.options.direct || peer.endpoint.empty()) return;
-  if (!MayDial(s.options, peer)) {
-    s.parts.log.Warning("not_direct", {{"node", ToString(node)}, {"endpoint", peer.endpoint}});
-    return;
-  }
-  if (!s.introduced.contains(node) && !s.MakeRoomToIntroduce()) {
-    s.parts.log.Warning("not_direct", {{"node", ToString(node)}, {"why", "too many are dialled"}});
-    return;
-  }
-  const auto at =
-      s.introduced.insert_or_assign(node, Introduced{.endpoint = peer.endpoint, .key = peer.key})
-          .first;
-  s.DialIntroduced(node, at->second, s.parts.clock.Now());
-}
-
-bool ZmqTransport::State::MakeRoomToIntroduce() {
-  if (introduced.size() < kDialledMax) return true;
-  std::erase_if(introduced, [&](const auto& entry) {
-    const bool given_up = entry.second.redials >= kRedialsMax;
-    return given_up && std::ranges::find(dialled, entry.first, &ZmqLink::node) == dialled.end();
-  });
-  return introduced.size() < kDialledMax;
-}
-
-void ZmqTransport::State::DialIntroduced(NodeId node, Introduced& peer, Time now) {
-  peer.redial_at = now + kRedialDelay * (1 << peer.redials);
-  if (by_node.contains(node)) return;
-  for (const ZmqLink* link : dialled) {
-    if (link->node == node) return;  // dialled already
-  }
-  ++peer.redials;
-  const auto dialled_link = Dial(peer.endpoint, node, peer.key, now);
-  if (!dialled_link.ok()) {
-    parts.log.Warning("not_direct",
-                      {{"node", ToString(node)}, {"why", Message(dialled_link.status())}});
-    return;
-  }
-  SayHello(**dialled_link, now);
-}
-
-ZmqLink& ZmqTransport::State::Accept(ConnectionId connection, NodeId node, const Hello& hello,
-                                     Time now) {
+ZmqLink& ZmqTransport::State::Accept(ZmqDoor& door, ConnectionId connection, NodeId node,
+                                     const Hello& hello, Time now) {
   links.push_back(std::make_unique<ZmqLink>());
   ZmqLink& link = *links.back();
-  link.socket = listener.get();
+  link.socket = door.socket.get();
+  link.door = &door;
   link.connection = connection;
+  link.as = options.self;
   link.node = node;
   link.key = hello.key;
   link.role = hello.role;
   // A relay brings what others say to a coordinator, and nobody else is dialled by one.
   link.vouches = hello.role == Role::kRelay && options.members;
   link.since = link.heard = now;
-  by_connection[connection] = &link;
+  door.by_connection[connection] = &link;
   return link;
 }
 
@@ -190,12 +97,16 @@ void ZmqTransport::State::Opened(ZmqLink& link, NodeId node, Time now) {
   link.open = true;
   link.turned_away = false;
   link.since = link.heard = link.alive_sent = now;
+  link.carried.reset();  // by this connection; whoever is at its other end begins there too
   // Two nodes may have dialled one another: the older link stays the way.
-  by_node.emplace(node, &link);
+  const auto way = by_node.emplace(node, &link).first;
+  const bool moves = way->second != &link && way->second->own == nullptr && link.own == nullptr;
+  if (moves) Replace(*way->second, link, now + kDrainAccepted, now);
   // Between two nodes: somebody dials because a session begins, whose first frame may take a while.
-  if (!Keeps(link) && !options.forwards) NoteFrame(link, now);
-  if (&link == relay) relay_missed = false;
-  if (&link == upstream && std::exchange(upstream_missed, false)) {
+  if (link.server == nullptr && !options.forwards) NoteFrame(link, now);
+  if (link.server != nullptr) NoteOpened(link.server->doors, {link.socket->endpoint(), link.key});
+  const bool missed = Keeps(link) && std::exchange(link.server->missed, false);
+  if (missed && UpstreamOf(link) != nullptr) {
     parts.log.Warning("coordinator_back", {{"endpoint", link.socket->endpoint()}});
   }
   const auto found = introduced.find(node);
@@ -216,6 +127,7 @@ void ZmqTransport::State::Shut(ZmqLink& link) {
 }
 
 void ZmqTransport::State::Lose(ZmqLink& link, const std::string& why, Time now) {
+  if (link.leaves_at) return Remove(link);
   if (link.open) {
     ++counters.links_lost;
     LogLost(link, why);
@@ -229,15 +141,16 @@ void ZmqTransport::State::Lose(ZmqLink& link, const std::string& why, Time now) 
   if (!Keeps(link)) return Remove(link);
   DropPending(link);
   link.hello_sent.reset();
-  link.since = link.heard = now;
-  if (&link == relay) link.node = kNoNode;  // it may be another one that comes back
+  link.since = link.heard = link.server->closed_at = now;
+  if (&link == relay.link) link.node = kNoNode;  // it may be another one that comes back
 }
 
 void ZmqTransport::State::LogLost(const ZmqLink& link, const std::string& why) {
-  if (&link != upstream) {
+  ZmqServer* upstream = UpstreamOf(link);
+  if (upstream == nullptr) {
     return parts.log.Info("link_lost", {{"node", ToString(link.node)}, {"why", why}});
   }
-  upstream_missed = true;
+  upstream->missed = true;
   parts.log.Warning("coordinator_lost", {{"endpoint", link.socket->endpoint()}, {"why", why}});
 }
 
@@ -259,6 +172,11 @@ void ZmqTransport::State::TellSenders(const ZmqLink& lost, const std::string& wh
   for (ZmqLink* link : to) {
     if (link->open) (void)SendAs(lost.node, *link, link->node, Goodbye{Unavailable(why)});
   }
+  for (const NodeId sender : lost.senders) {
+    if (IsBehind(sender)) {
+      (void)parts.behind->Forward(lost.node, sender, Goodbye{Unavailable(why)});
+    }
+  }
 }
 
 void ZmqTransport::State::Remove(ZmqLink& link) {
@@ -266,7 +184,8 @@ void ZmqTransport::State::Remove(ZmqLink& link) {
   link.removed = true;
   Shut(link);
   DropPending(link);
-  if (link.own == nullptr) by_connection.erase(link.connection);
+  if (link.door != nullptr) link.door->by_connection.erase(link.connection);
+  if (link.server != nullptr && link.server->moving == &link) link.server->moving = nullptr;
   const auto asks = asking.find(link.node);
   if (asks != asking.end() && asks->second == &link) asking.erase(asks);
   std::erase(dialled, &link);
@@ -276,10 +195,10 @@ void ZmqTransport::State::Remove(ZmqLink& link) {
 }
 
 bool ZmqTransport::State::MayStay(const ZmqLink& link) const {
-  if (!options.keys || Keeps(link)) return true;
+  if (!options.keys || link.server != nullptr) return true;
   if (link.own == nullptr) return options.allowed.Allows(link.key, link.role);
   // Dialled because the coordinator said so. Without a list of its own a node takes its word alone.
-  return listener == nullptr || options.allowed.Knows(link.key);
+  return doors.empty() || options.allowed.Knows(link.key);
 }
 
 void ZmqTransport::State::TurnOut(ZmqLink& link, Time now) {
@@ -304,7 +223,7 @@ void ZmqTransport::State::Shun(NodeId node, const absl::Status& why, Time now) {
   introduced.erase(node);
   std::vector<ZmqLink*> to_node;
   for (const auto& link : links) {
-    if (link->node == node && !Keeps(*link)) to_node.push_back(link.get());
+    if (link->node == node && link->server == nullptr) to_node.push_back(link.get());
   }
   for (ZmqLink* link : to_node) {
     if (!link->removed) Lose(*link, Message(why), now);
@@ -330,6 +249,10 @@ void ZmqTransport::State::Tick(Time now) {
   const Duration stood_still = now - last_tick;
   if (stood_still < kTickInterval) return;
   last_tick = now;
+  if (options.new_keys) {
+    if (auto keys = options.new_keys()) TakeNewKeys(*std::move(keys), now);
+  }
+  if (!doors.empty()) ArrangeDoors(now);
   if (options.new_list) {
     if (auto list = options.new_list()) Allow(*std::move(list), now);
   }
@@ -341,6 +264,7 @@ void ZmqTransport::State::Tick(Time now) {
   for (auto& [node, peer] : introduced) {
     if (peer.redials < kRedialsMax && now >= peer.redial_at) DialIntroduced(node, peer, now);
   }
+  for (ZmqServer* server : Servers()) TickServer(*server, now);
   std::vector<ZmqLink*> all;  // one that is lost may take others with it
   for (const auto& link : links) all.push_back(link.get());
   for (ZmqLink* link : all) {
@@ -373,6 +297,11 @@ void ZmqTransport::State::NoteFrame(ZmqLink& link, Time now) {
 }
 
 void ZmqTransport::State::TickLink(ZmqLink& link, Time now) {
+  if (link.leaves_at) {
+    if (now < *link.leaves_at) return;
+    if (link.own != nullptr) link.own->Linger(kLastWordsMax);
+    return Remove(link);
+  }
   const DialState dial = link.socket->dial_state();
   if (link.open) {
     if (link.own != nullptr && dial != DialState::kGreeted) return Lose(link, Describe(dial), now);
@@ -383,18 +312,19 @@ void ZmqTransport::State::TickLink(ZmqLink& link, Time now) {
     return;
   }
   if (IsTurnedAway(dial)) SayTurnedAway(link);
-  if (IsTurnedAway(dial) && now - link.since > kRedialDelay) {
-    if (!Keeps(link)) return Remove(link);
-    return DialAnew(link, now);
+  if (Keeps(link)) {
+    Note(link.server->doors, dial);
+    if (IsNextDue(link.server->doors, dial, now - link.since)) return DialAnew(link, now);
+  } else if (IsTurnedAway(dial) && now - link.since > kRedialDelay) {
+    return Remove(link);
   }
-  if (&link == upstream) return;  // the loop says Hello there
-  const bool given_up = now - link.since > kDialMax;
-  if (given_up && &link == relay && !relay_missed) {
-    relay_missed = true;
+  if (UpstreamOf(link) != nullptr) return;  // the loop says Hello there
+  const bool given_up = now - (Keeps(link) ? link.server->closed_at : link.since) > kDialMax;
+  if (given_up && &link == relay.link && !std::exchange(relay.missed, true)) {
     parts.log.Warning("relay_unreachable",
                       {{"endpoint", link.socket->endpoint()}, {"why", WhyNotOpen(link)}});
   }
-  if (given_up && &link != relay) {
+  if (given_up && &link != relay.link) {
     if (link.own != nullptr) {
       parts.log.Info("not_direct",
                      {{"endpoint", link.socket->endpoint()}, {"why", WhyNotOpen(link)}});

@@ -39,8 +39,9 @@ void ZmqTransport::State::Answer(ZmqSocket& socket, ConnectionId connection, Nod
 std::optional<Incoming> ZmqTransport::State::Take(ZmqSocket& socket, ZmqLink* link,
                                                   const ZmqSocket::Head& head, Time now) {
   if (link == nullptr) {
-    const auto found = by_connection.find(head.connection);
-    if (found != by_connection.end()) link = found->second;
+    const ZmqDoor& door = DoorOf(socket);
+    const auto found = door.by_connection.find(head.connection);
+    if (found != door.by_connection.end()) link = found->second;
   }
   if (link != nullptr && link->own == nullptr && head.speaker != link->key) {
     ++counters.impostors;
@@ -49,8 +50,8 @@ std::optional<Incoming> ZmqTransport::State::Take(ZmqSocket& socket, ZmqLink* li
   const absl::Status whole = CheckParts(head);
   if (whole.ok() && options.forwards && link != nullptr && link->open) {
     const auto ends = ReadEnds(head.words);
-    if (ends.ok() && ends->to != options.self && ends->to != kNoNode) {
-      if (!link->vouches && ends->from != link->node) {
+    if (ends.ok() && !IsForUs(link, ends->to)) {
+      if (!MaySpeak(*link, ends->from)) {
         ++counters.impostors;
       } else {
         link->heard = now;
@@ -69,9 +70,9 @@ std::optional<Incoming> ZmqTransport::State::Take(ZmqSocket& socket, ZmqLink* li
   }
   const NodeId from = read->from;
   if (auto* hello = std::get_if<Hello>(&read->message); hello != nullptr && socket.listens()) {
-    return TakeHello(socket, link, head, from, *hello, now);
+    return TakeHello(socket, link, head, {.from = from, .to = read->to}, *hello, now);
   }
-  if (read->to != options.self && read->to != kNoNode) {
+  if (!IsForUs(link, read->to)) {
     ++counters.misdirected;
     return std::nullopt;
   }
@@ -120,9 +121,11 @@ absl::Status ZmqTransport::State::CheckIdentity(const PublicKey& speaker, NodeId
 }
 
 std::optional<Incoming> ZmqTransport::State::TakeHello(ZmqSocket& socket, ZmqLink* link,
-                                                       const ZmqSocket::Head& head, NodeId from,
-                                                       Hello& hello, Time now) {
+                                                       const ZmqSocket::Head& head,
+                                                       const WireEnds& ends, Hello& hello,
+                                                       Time now) {
   const ConnectionId connection = head.connection;
+  const NodeId from = ends.from, to = ends.to;
   const auto refuse = [&](absl::Status why) {
     Answer(socket, connection, from, Goodbye{std::move(why)});
     return std::nullopt;
@@ -131,7 +134,14 @@ std::optional<Incoming> ZmqTransport::State::TakeHello(ZmqSocket& socket, ZmqLin
     NoteNotAllowed(head.speaker, Message(proved), now);
     return refuse(std::move(proved));
   }
-  if (from.value < kReservedNodeIds || from == options.self || (link && link->node != from)) {
+  if (to != options.self && IsCoordinator(to) && IsCoordinator(options.self)) {
+    return refuse(InvalidArgument("this is " + ToString(options.self) + ", and not " +
+                                  ToString(to) +
+                                  ": nodes name a cluster's coordinators in the order of their "
+                                  "--index"));
+  }
+  if (from.value < kReservedNodeIds || from == options.self || IsBehind(from) ||
+      (link && link->node != from)) {
     ++counters.impostors;
     return refuse(InvalidArgument("node id " + ToString(from) + " is not the sender's"));
   }
@@ -139,18 +149,25 @@ std::optional<Incoming> ZmqTransport::State::TakeHello(ZmqSocket& socket, ZmqLin
     return refuse(InvalidArgument(std::string("this node came as ") + Name(link->role) +
                                   ", and stays that until it comes anew"));
   }
-  if (link == nullptr && options.keys && LinksOf(head.speaker) >= kLinksPerKeyMax) {
+  const ZmqLink* before = link == nullptr ? ComesAnew(from, head.speaker) : nullptr;
+  if (before != nullptr && before->role != hello.role) {
+    return refuse(InvalidArgument(std::string("this node came as ") + Name(before->role) +
+                                  ", and stays that until it comes anew"));
+  }
+  const bool fresh = link == nullptr && before == nullptr;
+  if (fresh && options.keys && LinksOf(head.speaker) >= kLinksPerKeyMax) {
     return refuse(ResourceExhausted("this key has " + std::to_string(kLinksPerKeyMax) +
                                     " links already; give other nodes keys of their own"));
   }
-  if (link == nullptr && ProbeConnection(from)) {
+  if (fresh && ProbeConnection(from)) {
     return refuse(Unavailable("node id " + ToString(from) + " is in use by another connection"));
   }
-  if (link == nullptr && links.size() >= kLinksMax) {
+  if (fresh && links.size() >= kLinksMax) {
     return refuse(ResourceExhausted("this node has " + std::to_string(links.size()) + " links"));
   }
+  ZmqDoor& door = DoorOf(socket);
   if (options.members && hello.role != Role::kRelay) {
-    if (link == nullptr) link = &Accept(connection, from, hello, now);
+    if (link == nullptr) link = &Accept(door, connection, from, hello, now);
     if (!link->open) asking[from] = link;
     return Incoming{.from = from, .message = std::move(hello)};
   }
@@ -159,8 +176,12 @@ std::optional<Incoming> ZmqTransport::State::TakeHello(ZmqSocket& socket, ZmqLin
     ++counters.other_terms;
     return refuse(std::move(fits));
   }
-  if (link == nullptr) Opened(Accept(connection, from, hello, now), from, now);
+  if (link == nullptr) {
+    link = &Accept(door, connection, from, hello, now);
+    Opened(*link, from, now);
+  }
   Answer(socket, connection, from, WelcomeFor(hello));
+  SayDoors(*link);
   return std::nullopt;
 }
 
@@ -187,13 +208,16 @@ std::optional<Incoming> ZmqTransport::State::TakeWelcome(ZmqLink& link, NodeId f
   const absl::Status fits = CheckWelcome(welcome, options.keys.has_value());
   if (!expected || !fits.ok()) {
     ++counters.impostors;
-    if (expected && &link == upstream) upstream_refusal = fits;
+    if (ZmqServer* upstream = UpstreamOf(link); expected && upstream) upstream->refusal = fits;
     return std::nullopt;
   }
+  const bool moving = link.server != nullptr && link.server->moving == &link;
+  const bool moved = moving && TakePlace(*link.server, link, from, now);
   if (!link.open) Opened(link, from, now);
   link.heard = now;
-  if (&link != upstream) return std::nullopt;
-  upstream_refusal = absl::OkStatus();
+  ZmqServer* upstream = UpstreamOf(link);
+  if (upstream == nullptr || moved) return std::nullopt;  // the loop never missed it
+  upstream->refusal = absl::OkStatus();
   return Incoming{.from = from, .message = std::move(welcome)};
 }
 
@@ -201,16 +225,20 @@ std::optional<Incoming> ZmqTransport::State::TakeFromLink(ZmqSocket& socket, Zmq
                                                           const ZmqSocket::Head& head, NodeId from,
                                                           AnyMessage& message, Time now) {
   auto* goodbye = std::get_if<Goodbye>(&message);
-  if (goodbye != nullptr && !link.open && &link != upstream) {
+  if (goodbye != nullptr && !link.open && UpstreamOf(link) == nullptr) {
     parts.log.Info("not_direct", {{"node", ToString(from)}, {"why", Message(goodbye->status)}});
-    if (&link != relay) Remove(link);
+    if (&link != relay.link) Remove(link);
+    return std::nullopt;
+  }
+  if (goodbye != nullptr && !link.open && IsCoordinator(from) && from != link.node) {
+    NoteOtherCoordinator(link, goodbye->status);
     return std::nullopt;
   }
   if (!link.open && goodbye == nullptr) {
     ++counters.strangers;
     return std::nullopt;
   }
-  if (from == kCoordinatorNode && &link != upstream) {
+  if (IsCoordinator(from) && (!LeadsToCoordinator(link) || from != link.node)) {
     ++counters.impostors;
     return std::nullopt;
   }
@@ -221,39 +249,39 @@ std::optional<Incoming> ZmqTransport::State::TakeFromLink(ZmqSocket& socket, Zmq
   }
   link.heard = now;
   if (std::holds_alternative<Alive>(message)) return std::nullopt;
+  if (auto* doors_said = std::get_if<Doors>(&message)) return TakeDoors(link, from, *doors_said);
   auto* frame = std::get_if<Activation>(&message);
-  const bool opens = std::holds_alternative<Open>(message) && !Keeps(link);
+  const bool opens = std::holds_alternative<Open>(message) && link.server == nullptr;
   if (head.n_parts == 2 || opens) NoteFrame(link, now);
   if (frame == nullptr && head.n_parts == 2) {
     ++counters.malformed;
     return std::nullopt;
   }
-  if (frame != nullptr) {
-    const absl::Status fits = TakeRows(socket, head, *frame);
-    if (!fits.ok()) {
-      ++counters.malformed;
-      ++counters.wrong_sizes;
-      frame->rows = {};
-      const Envelope& e = frame->envelope;
-      if (e.is_answer()) {
-        // Without its rows its edge finds it broken, and asks again at once.
-        if (e.n == 0) return std::nullopt;
-        return Incoming{.from = from, .message = std::move(message)};
-      }
-      if (ZmqLink* path = PathTo(e.edge); path != nullptr) {
-        (void)SendOn(
-            *path, e.edge,
-            Rejected{.session = e.session, .epoch = e.epoch, .step = e.step, .status = fits});
-      }
-      return std::nullopt;
-    }
+  if (frame != nullptr && !TakeFrame(socket, head, *frame)) {
+    // Without its rows an answer's edge finds it broken, and asks again at once.
+    const bool goes_on = frame->envelope.is_answer() && frame->envelope.n > 0;
+    if (!goes_on) return std::nullopt;
+  }
+  if (goodbye != nullptr && from == link.node && link.leaves_at) {  // it is left already
+    Remove(link);
+    return std::nullopt;
   }
   if (goodbye != nullptr && from == link.node) TakeGoodbye(link, goodbye->status, now);
-  if (goodbye != nullptr && from != link.node && &link == upstream &&
+  if (goodbye != nullptr && from != link.node && LeadsToCoordinator(link) &&
       absl::IsPermissionDenied(goodbye->status)) {
     Shun(from, goodbye->status, now);
   }
   return Incoming{.from = from, .message = std::move(message)};
+}
+
+void ZmqTransport::State::NoteOtherCoordinator(ZmqLink& link, const absl::Status& why) {
+  ZmqServer* upstream = UpstreamOf(link);
+  if (upstream == nullptr) return;
+  upstream->refusal = why;
+  // Whoever waits for the only one is told by an error.
+  if (OpenUpstream() == nullptr || std::exchange(upstream->missed, true)) return;
+  parts.log.Warning("coordinator_refuses",
+                    {{"endpoint", link.socket->endpoint()}, {"why", Message(why)}});
 }
 
 void ZmqTransport::State::TakeGoodbye(ZmqLink& link, const absl::Status& status, Time now) {
@@ -266,7 +294,25 @@ void ZmqTransport::State::TakeGoodbye(ZmqLink& link, const absl::Status& status,
   // ours again.
   Shut(link);
   link.hello_sent = now;
-  if (&link == upstream && !absl::IsUnavailable(status)) upstream_refusal = status;
+  ZmqServer* upstream = UpstreamOf(link);
+  if (upstream != nullptr && !absl::IsUnavailable(status)) upstream->refusal = status;
+}
+
+bool ZmqTransport::State::TakeFrame(ZmqSocket& socket, const ZmqSocket::Head& head,
+                                    Activation& frame) {
+  absl::Status fits = TakeRows(socket, head, frame);
+  if (fits.ok()) return true;
+  ++counters.malformed;
+  ++counters.wrong_sizes;
+  frame.rows = {};
+  const Envelope& e = frame.envelope;
+  if (!e.is_answer()) {
+    TellEdge(
+        e.edge,
+        Rejected{
+            .session = e.session, .epoch = e.epoch, .step = e.step, .status = std::move(fits)});
+  }
+  return false;
 }
 
 absl::Status ZmqTransport::State::TakeRows(ZmqSocket& socket, const ZmqSocket::Head& head,
@@ -289,9 +335,10 @@ absl::Status ZmqTransport::State::TakeRows(ZmqSocket& socket, const ZmqSocket::H
 
 void ZmqTransport::State::Forward(ZmqSocket& socket, ZmqLink& from, const ZmqSocket::Head& head,
                                   const WireEnds& ends, Time now) {
+  if (IsBehind(ends.to)) return ForwardBehind(socket, from, head, now);
   const auto found = by_node.find(ends.to);
   ZmqLink* out = found != by_node.end() ? found->second : nullptr;
-  if (out == nullptr && upstream != nullptr && upstream->open && &from != upstream) out = upstream;
+  if (out == nullptr && !LeadsToCoordinator(from)) out = OpenUpstream();
   if (out == nullptr || out == &from) return Undeliverable(head);
   if (head.n_parts == 2) {  // rows: what the ends count too
     NoteFrame(from, now);
@@ -313,8 +360,7 @@ void ZmqTransport::State::Forward(ZmqSocket& socket, ZmqLink& from, const ZmqSoc
   }
   ++counters.forwarded;
   if (out->node != ends.to) return;  // on to another relay, which tells
-  if (out->senders.size() >= kSendersMax) out->senders.clear();
-  out->senders.insert(ends.from);
+  RememberSender(*out, ends.from);
 }
 
 void ZmqTransport::State::Undeliverable(const ZmqSocket::Head& head) {
@@ -324,9 +370,15 @@ void ZmqTransport::State::Undeliverable(const ZmqSocket::Head& head) {
   const auto* frame = std::get_if<Activation>(&read->message);
   if (frame == nullptr || frame->envelope.is_answer()) return;
   const Envelope& e = frame->envelope;
-  ZmqLink* path = PathTo(e.edge);
-  if (path == nullptr) return;
-  (void)SendOn(*path, e.edge, NeedRoute{.session = e.session, .epoch = e.epoch, .step = e.step});
+  TellEdge(e.edge, NeedRoute{.session = e.session, .epoch = e.epoch, .step = e.step});
+}
+
+void ZmqTransport::State::TellEdge(NodeId edge, const AnyMessage& message) {
+  if (IsBehind(edge)) {
+    (void)parts.behind->Forward(options.self, edge, message);
+  } else if (ZmqLink* path = PathTo(edge); path != nullptr) {
+    (void)SendOn(*path, edge, message);
+  }
 }
 
 }  // namespace mortar

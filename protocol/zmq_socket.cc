@@ -159,10 +159,17 @@ const char* Describe(DialState state) {
     case DialState::kConnected:
       return "it accepts connections and does not answer: it stands still, or is no Mortar node";
     case DialState::kHungUp:
-      return "it broke off the greeting: its public key is not the one that was given, or it is no "
-             "Mortar node";
-    case DialState::kOtherTerms:
-      return "one of the two has keys and the other has none; start both with --keys";
+      return "it broke off the greeting: its public key is not the one that was given, or it has "
+             "no keys, or it is no Mortar node";
+    case DialState::kSilent:
+      return "it accepts connections and ends no greeting: it stands still, or is no Mortar node; "
+             "a wrong public key would be refused at once";
+    case DialState::kKeysWanted:
+      return "it wants keys: one of the two has keys and the other has none; start this node with "
+             "--keys FILE and --server-key KEY";
+    case DialState::kNoKeys:
+      return "it has no keys: one of the two has keys and the other has none; start it with --keys "
+             "FILE, or this node without";
     case DialState::kNotAllowed:
       return "this node's key is not on its allow-list";
     case DialState::kGreeted:
@@ -245,16 +252,16 @@ absl::Status ZmqSocket::Watch(ZmqContext& context) {
   return absl::OkStatus();
 }
 
+// ZeroMQ tells a greeting that was broken off from one that took too long by nothing but the time.
+// Where this process itself stood still, both events are read at once: then it is the first.
 DialState ZmqSocket::FailedGreeting() {
-  if (encrypted_) return DialState::kHungUp;
-  // ZeroMQ tells a greeting that was broken off from one that took too long by nothing but the
-  // time.
   constexpr Duration kNearly = kGreetingMax * 9 / 10;
-  if (std::chrono::steady_clock::now() - connected_ >= kNearly) return state_;
+  if (std::chrono::steady_clock::now() - connected_ >= kNearly) return DialState::kSilent;
+  if (encrypted_) return DialState::kHungUp;
   // Where nothing is wanted that this end has not, nobody hangs up but who goes away, and he does
   // so once. Who wants keys hangs up each time; whether ZeroMQ reads his reason before is chance.
   constexpr int kHangUpsOfAKeyed = 3;
-  return ++hang_ups_ < kHangUpsOfAKeyed ? state_ : DialState::kOtherTerms;
+  return ++hang_ups_ < kHangUpsOfAKeyed ? state_ : DialState::kKeysWanted;
 }
 
 DialState ZmqSocket::dial_state() {
@@ -268,15 +275,13 @@ DialState ZmqSocket::dial_state() {
     if (kind == ZMQ_EVENT_CONNECTED) {
       connected_ = std::chrono::steady_clock::now();
       // Tried again after it was turned away: that is still the newest that is known.
-      if (state_ != DialState::kHungUp && state_ != DialState::kOtherTerms) {
-        state_ = DialState::kConnected;
-      }
+      if (!IsTurnedAway(state_) && state_ != DialState::kSilent) state_ = DialState::kConnected;
     } else if (kind == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
       state_ = DialState::kGreeted;
     } else if (kind == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) {
       state_ = DialState::kNotAllowed;
     } else if (kind == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL) {
-      state_ = DialState::kOtherTerms;
+      state_ = encrypted_ ? DialState::kNoKeys : DialState::kKeysWanted;
     } else if (kind == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL) {
       state_ = FailedGreeting();
     } else if (kind == ZMQ_EVENT_DISCONNECTED) {
@@ -373,7 +378,7 @@ SendOutcome ZmqSocket::Forward(ZmqSocket& out, ConnectionId to) {
 
 void ZmqSocket::Linger(Duration longest) { Set(handle_, ZMQ_LINGER, Ms(longest)); }
 
-void WaitForMessages(std::span<ZmqSocket* const> sockets, std::span<ZmqSocket* const> dialling,
+bool WaitForMessages(std::span<ZmqSocket* const> sockets, std::span<ZmqSocket* const> dialling,
                      void* gate, int wake, Duration longest) {
   std::vector<zmq_pollitem_t> items;
   items.reserve(sockets.size() + dialling.size() + 2);
@@ -384,12 +389,13 @@ void WaitForMessages(std::span<ZmqSocket* const> sockets, std::span<ZmqSocket* c
   for (const ZmqSocket* socket : dialling) await(socket->monitor(), 0);
   if (gate != nullptr) await(gate, 0);
   if (wake >= 0) await(nullptr, wake);
-  zmq_poll(items.data(), static_cast<int>(items.size()), Ms(longest));
+  const int ready = zmq_poll(items.data(), static_cast<int>(items.size()), Ms(longest));
   if (wake >= 0 && (items.back().revents & ZMQ_POLLIN) != 0) {
     uint64_t count;
     while (read(wake, &count, sizeof count) > 0) {
     }
   }
+  return ready > 0;
 }
 
 }  // namespace mortar

@@ -70,15 +70,17 @@ enum class DialState {
   kRefused,     // somebody said no, or the name does not resolve; it is tried again
   kConnected,   // TCP alone: whoever listens has not greeted as ZeroMQ does
   kHungUp,      // the greeting was broken off; with keys: whoever listens has another key
-  kOtherTerms,  // one end wants keys and the other has none; ZeroMQ does not try again
+  kSilent,      // the greeting took too long: whoever listens stands still
+  kKeysWanted,  // it speaks with keys alone, and this end has none; ZeroMQ does not try again
+  kNoKeys,      // this end has keys, and it has none; the same
   kNotAllowed,  // our key is not on its list; ZeroMQ does not try again
   kGreeted,     // open
   kLost,        // was open
 };
 // The greeting went wrong, and the socket's time is over.
 constexpr bool IsTurnedAway(DialState state) {
-  return state == DialState::kHungUp || state == DialState::kOtherTerms ||
-         state == DialState::kNotAllowed;
+  return state == DialState::kHungUp || state == DialState::kKeysWanted ||
+         state == DialState::kNoKeys || state == DialState::kNotAllowed;
 }
 // For an error: "nobody listens there", …
 const char* Describe(DialState state);
@@ -157,8 +159,8 @@ class ZmqSocket {
 
 // Waits until one of `sockets` has a message, one of `dialling` has news for dial_state, `gate` (of
 // a ZmqGate, or null) is asked, `wake` (an eventfd, or -1) was written to, or the time is over.
-// Reads `wake` empty.
-void WaitForMessages(std::span<ZmqSocket* const> sockets, std::span<ZmqSocket* const> dialling,
+// Reads `wake` empty. False: the time is over.
+bool WaitForMessages(std::span<ZmqSocket* const> sockets, std::span<ZmqSocket* const> dialling,
                      void* gate, int wake, Duration longest);
 
 }  // namespace mortar

@@ -67,9 +67,12 @@ Counts RefusalsOf(const ZmqCounters& n) {
 ZmqLink* ZmqTransport::State::PathTo(NodeId to) {
   const auto found = by_node.find(to);
   if (found != by_node.end()) return found->second;
-  if (to == kCoordinatorNode) return upstream;
-  if (relay != nullptr && relay->open) return relay;
-  return upstream != nullptr && upstream->open ? upstream : nullptr;
+  if (IsCoordinator(to)) {
+    const auto at = static_cast<size_t>(CoordinatorIndex(to));
+    return at < upstreams.size() ? upstreams[at].link : nullptr;
+  }
+  if (relay.link != nullptr && relay.link->open) return relay.link;
+  return OpenUpstream();
 }
 
 absl::Status ZmqTransport::State::SendAs(NodeId from, ZmqLink& link, NodeId to,
@@ -85,14 +88,14 @@ absl::Status ZmqTransport::State::SendAs(NodeId from, ZmqLink& link, NodeId to,
   const auto* frame = std::get_if<Activation>(&message);
   const std::span<const std::byte> body =
       frame == nullptr ? std::span<const std::byte>{} : RowBytes(frame->rows);
-  const bool opens = std::holds_alternative<Open>(message) && !Keeps(link);
+  const bool opens = std::holds_alternative<Open>(message) && link.server == nullptr;
   if (!body.empty() || opens) NoteFrame(link, parts.clock.Now());
   SendOutcome outcome = SendOutcome::kFull;
   if (greeted && link.pending.empty()) {
     outcome = link.socket->Send(link.connection, head, body);
   }
   if (outcome == SendOutcome::kSent) {
-    Count(to, head.size_bytes(), frame == nullptr ? nullptr : &frame->rows);
+    if (from == options.self) Count(to, head.size_bytes(), frame ? &frame->rows : nullptr);
     return absl::OkStatus();
   }
   if (outcome == SendOutcome::kGone) {
@@ -213,6 +216,7 @@ absl::Status ZmqTransport::Send(NodeId to, AnyMessage message) {
   if (welcomes) {
     s.asking.erase(to);
     if (!link->open) s.Opened(*link, to, s.parts.clock.Now());
+    s.SayDoors(*link);
   } else if (refuses) {
     s.Remove(*link);
   }
@@ -220,14 +224,14 @@ absl::Status ZmqTransport::Send(NodeId to, AnyMessage message) {
 }
 
 std::optional<Incoming> ZmqTransport::State::TakeNext(Time now) {
-  // The listener stands behind the links in the round.
-  const size_t n_sockets = dialled.size() + 1;
+  // The listeners stand behind the links in the round.
+  const size_t n_sockets = dialled.size() + doors.size();
   const size_t first = next_socket;
   for (size_t k = 0; k < n_sockets; ++k) {
     const size_t at = (first + k) % n_sockets;
     ZmqLink* link = at < dialled.size() ? dialled[at] : nullptr;
-    ZmqSocket* socket = link == nullptr ? listener.get() : link->own.get();
-    if (socket == nullptr) continue;
+    ZmqSocket* socket =
+        link == nullptr ? doors[at - dialled.size()]->socket.get() : link->own.get();
     const std::optional<ZmqSocket::Head> head = socket->ReceiveHead();
     if (!head) continue;
     next_socket = at + 1;
@@ -271,16 +275,16 @@ size_t ZmqTransport::BytesOf(const Activation& frame) const {
   return StreamBytesOf(EncodedBytes(frame.envelope), frame.rows, state_->options.keys.has_value());
 }
 
-void ZmqTransport::Wait(Duration longest) {
+bool ZmqTransport::Wait(Duration longest) {
   std::vector<ZmqSocket*> sockets, dialling;
-  if (state_->listener != nullptr) sockets.push_back(state_->listener.get());
+  for (const auto& door : state_->doors) sockets.push_back(door->socket.get());
   for (const ZmqLink* link : state_->dialled) {
     sockets.push_back(link->own.get());
     // What waits for a greeting leaves as soon as it comes.
     if (!link->open && !link->pending.empty()) dialling.push_back(link->own.get());
   }
   void* gate = state_->gate == nullptr ? nullptr : state_->gate->handle();
-  WaitForMessages(sockets, dialling, gate, state_->wake, longest);
+  return WaitForMessages(sockets, dialling, gate, state_->wake, longest);
 }
 
 void ZmqTransport::Wake() {
@@ -293,11 +297,27 @@ std::string ZmqTransport::endpoint() const { return state_->options.card.endpoin
 
 absl::Status ZmqTransport::UpstreamStatus() const {
   const State& s = *state_;
-  if (s.upstream == nullptr || s.upstream->open) return absl::OkStatus();
-  if (!s.upstream_refusal.ok()) return s.upstream_refusal;
-  return Unavailable("cannot reach the coordinator at " + s.options.upstream + ": " +
-                     WhyNotOpen(*s.upstream));
+  if (s.upstreams.empty() || s.OpenUpstream() != nullptr) return absl::OkStatus();
+  std::string why;
+  for (const ZmqServer& upstream : s.upstreams) {
+    if (!upstream.refusal.ok()) continue;
+    why += (why.empty() ? "cannot reach the coordinator at " : ", nor that at ") +
+           upstream.doors.endpoint + ": " + State::WhyNotOpen(*upstream.link);
+  }
+  return why.empty() ? s.upstreams.front().refusal : Unavailable(why);
 }
+
+int ZmqTransport::coordinators() const { return static_cast<int>(state_->upstreams.size()); }
+
+absl::Status ZmqTransport::TurnedAway() const {
+  const State& s = *state_;
+  if (s.upstreams.empty() || s.OpenUpstream() != nullptr) return absl::OkStatus();
+  const bool all =
+      std::ranges::all_of(s.upstreams, [](const ZmqServer& u) { return AllTurnAway(u.doors); });
+  return all ? UpstreamStatus() : absl::OkStatus();
+}
+
+const KeyPair* ZmqTransport::keys() const { return state_->keys(); }
 
 bool ZmqTransport::IsDirect(NodeId node) const { return state_->by_node.contains(node); }
 

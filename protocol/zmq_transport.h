@@ -1,11 +1,12 @@
 // Nodes in processes of their own: ZeroMQ between them.
 //
-// A node dials its coordinator, and optionally a relay, and may listen itself. It reaches another
-// node over the first of these that is open:
+// A node dials its coordinators, one or two, and optionally a relay, and may listen itself. It
+// reaches another node over the first of these that is open:
 //
 //   1. a direct link: one that it dialled because somebody told it where the node listens
 //      (Introduce), or one that the node dialled here;
-//   2. its relay's link, 3. its coordinator's: whoever is there forwards by `to` alone.
+//   2. its relay's link, 3. its first coordinator's, 4. its second's: whoever is there forwards by
+//      `to` alone. A coordinator itself is reached over its own link and no other.
 //
 // A link is open once Hello was answered by Welcome; before, and after it was lost, frames take the
 // next way. Both ends say Alive each second from the loop itself, so that a node whose loop stands
@@ -29,6 +30,8 @@
 //                                         | to all its members, in the node's name
 //   such a Goodbye of another node, from  | the link to it is closed; the loop hears it
 //   the coordinator                       |
+//   Hello to another coordinator than the | Goodbye(INVALID_ARGUMENT): endpoints stand in another
+//   one that it came to                   | order at the sender
 //   anything else before Hello            | Goodbye(UNAVAILABLE), counted
 //   a message in another's name           | dropped and counted; a relay brings none to its
 //                                         | coordinator itself
@@ -38,8 +41,16 @@
 //   connection gone, or silent for        | closed; the loop gets Goodbye(UNAVAILABLE) from the
 //   kStatusAgeMax, while it is watched    | node, as if it had said so, and from every node that
 //   for kWatchedSilenceMax                | was reached through it
+//   other doors of a server (Doors)       | the first is dialled, and the link moves there: both
+//                                         | are open meanwhile, and nothing is lost
+//   Hello of a node that has a link, by   | open, in the place of the other one, which is read for
+//   the same key                          | kDrainAccepted
 //   a message for another, at a relay     | forwarded unread; a frame that cannot be is answered
 //                                         | by NeedRoute to its edge
+//   the same for a node behind (NodesBe-  | read, and handed on as a whole; bytes that are none are
+//   hind): rank 0 of an MPI job           | counted, as above, and never get there
+//   anything in the name of such a node   | dropped and counted, also from a relay; a Hello is
+//                                         | refused
 //
 // With keys all links are encrypted (CURVE, zmq_socket.h), and nobody is spoken with who has not
 // proved a key: a listener lets in the keys of its allow-list, whoever dials knows the key that
@@ -58,16 +69,30 @@
 #include "common/log.h"
 #include "protocol/allow_list.h"
 #include "protocol/keys.h"
+#include "protocol/nodes_behind.h"
 #include "protocol/rows.h"
 #include "protocol/transport.h"
 
 namespace mortar {
 
+// A pair that a node is about to take on, and where it listens with it until then.
+struct NextKeys {
+  std::string listen;
+  KeyPair keys;
+};
+
+// What a node's key files hold now.
+struct NodeKeys {
+  KeyPair own;
+  std::optional<NextKeys> next{};
+};
+
 struct ZmqOptions {
   NodeId self{};
-  Hello card{};             // said on links that this node dials; its endpoint is filled in
-  std::string listen{};     // "tcp://127.0.0.1:0"; empty: does not listen
-  std::string upstream{};   // the coordinator's; empty at the coordinator itself
+  Hello card{};          // said on links that this node dials; its endpoint is filled in
+  std::string listen{};  // "tcp://127.0.0.1:0"; empty: does not listen
+  // Of its coordinators, CoordinatorNode(0) first; empty at a coordinator itself.
+  std::vector<std::string> upstreams{};
   std::string relay{};      // a relay to prefer over the coordinator; empty: none
   std::string advertise{};  // said in Hello instead of where it listens: where others reach it
   bool direct = true;       // dials nodes where they are said to listen
@@ -75,11 +100,14 @@ struct ZmqOptions {
   bool forwards = false;    // between its links, for others: a coordinator, a relay
   bool members = false;     // gives each Hello to the loop, which answers it: a coordinator
   std::optional<KeyPair> keys{};         // of this node; absent: links without encryption
-  std::vector<PublicKey> server_keys{};  // that the coordinator may have, one at least
+  std::optional<NextKeys> next{};        // of a listener: another door
+  std::vector<PublicKey> server_keys{};  // that the coordinators may have, one at least
   std::vector<PublicKey> relay_keys{};   // the same of the relay
   AllowList allowed{};                   // who may dial this node, until another list comes
   // Asked ten times a second: the list when it is another one. Empty: it stays.
   std::function<std::optional<AllowList>()> new_list{};
+  // The same of keys. Of a node whose id does not matter to sessions: a coordinator, a relay.
+  std::function<std::optional<NodeKeys>()> new_keys{};
 };
 
 // Draws the node's id, with keys one that is theirs alone, and says it on the card.
@@ -116,6 +144,9 @@ class ZmqTransport final : public Transport {
     const Clock& clock;
     const Logger& log;
     RowsPool& pool;
+    // Nodes that a coordinator reaches in another way, and forwards to. The card's model says how
+    // wide rows for them are. Null: none.
+    NodesBehind* behind = nullptr;
   };
   static absl::StatusOr<std::unique_ptr<ZmqTransport>> Create(ZmqOptions options, Parts parts);
   ~ZmqTransport() override;
@@ -131,14 +162,27 @@ class ZmqTransport final : public Transport {
   // Who may dial this node from now on. Links of keys that may not any more are closed.
   void Allow(AllowList allowed);
 
+  // In the name of a node behind this one, to a node that has a link here. As Send; of a frame that
+  // cannot be delivered its edge hears.
+  absl::Status Forward(NodeId from, NodeId to, const AnyMessage& message);
+  // This node's keys, by which its links are made from now on, and where it listens besides.
+  void TakeKeys(NodeKeys keys);
+  // Its own pair; null: it has none.
+  const KeyPair* keys() const;
+
   // Sleeps until a message comes, something happens to a link whose Hello waits for a greeting,
-  // Wake was called or `longest` is over. After Poll.
-  void Wait(Duration longest);
+  // Wake was called or `longest` is over, in whole milliseconds: false. After Poll.
+  bool Wait(Duration longest);
   // From any thread, also while another is in Wait.
   void Wake();
 
-  // OK once the coordinator has answered; else what stands in the way, for the person who waits.
+  // OK while a coordinator is there; else what stands in the way, for the person who waits: a
+  // refusal when all have refused, and of those that have not the first one's reason.
   absl::Status UpstreamStatus() const;
+  int coordinators() const;  // that it dials: CoordinatorNode(0) and on
+  // Not OK once all coordinators have turned this node away, each at all its doors: nothing will
+  // come of waiting. It is tried on all the same.
+  absl::Status TurnedAway() const;
   bool IsDirect(NodeId node) const;  // there is an open link to it
   const ZmqCounters& counters() const;
 

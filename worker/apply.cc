@@ -20,19 +20,26 @@ void On(WorkerState& s, Time, NodeId from, Cancel& cancel) { EndById(s, from, ca
 
 // --- Membership and placement ---
 
-void On(WorkerState& s, Time, NodeId from, Welcome& welcome) {
-  if (from != kCoordinatorNode || s.phase != WorkerPhase::kJoining) {
+void On(WorkerState& s, Time now, NodeId from, Welcome& welcome) {
+  KnownCoordinator* coordinator = FindCoordinator(s.coordinators, from);
+  if (coordinator == nullptr || coordinator->phase != Membership::kJoining) {
     ++s.counters.unexpected;
     return;
   }
-  s.phase = WorkerPhase::kJoined;
-  if (!welcome.signer.empty()) Trust(s.signers, welcome.signer);
-  s.status_interval = welcome.status_interval;
-  s.status_owed = true;
+  NoteWelcome(*coordinator, now, welcome.status_interval);
+  coordinator->status_owed = true;
+  if (!welcome.signer.empty()) Trust(coordinator->signers, welcome.signer);
 }
 
+void OweStatus(WorkerState& s) {
+  for (KnownCoordinator& coordinator : s.coordinators) coordinator.status_owed = true;
+}
+
+bool IsObeyed(const WorkerState& s, NodeId from) { return from == CoordinatorNode(s.obeys); }
+
 void On(WorkerState& s, Time, NodeId from, Goodbye& goodbye) {
-  if (from != kCoordinatorNode) {
+  KnownCoordinator* coordinator = FindCoordinator(s.coordinators, from);
+  if (coordinator == nullptr) {
     // Not remembered as ended: an edge that lost its link alone comes back and fills them again.
     for (size_t i = 0; i < s.places.size(); ++i) {
       const WorkerSession& session = s.places[i];
@@ -46,18 +53,19 @@ void On(WorkerState& s, Time, NodeId from, Goodbye& goodbye) {
       if (session.edge == from) EndSession(s, static_cast<int>(i));
     }
     s.opened.RemoveOf(from);
-  } else if (s.phase == WorkerPhase::kRefused) {
+  } else if (coordinator->phase != Membership::kRefused) {
     // What was on its way when it was refused is answered too: the first reason stays.
-    return;
-  } else if (absl::IsUnavailable(goodbye.status)) {
+    NoteGoodbye(*coordinator, std::move(goodbye.status));
     // Its placements begin anew: an id of the past says nothing any more.
-    s.phase = WorkerPhase::kJoining;
-    s.placement = 0;
-    // hello_sent stays: an answer such as this one to every Hello must not bring the next one on.
-  } else {
-    s.phase = WorkerPhase::kRefused;
-    s.refusal = std::move(goodbye.status);
+    if (coordinator->phase == Membership::kJoining && IsObeyed(s, from)) s.placement = 0;
   }
+}
+
+void On(WorkerState& s, Time now, Obeyed& e) {
+  s.obeys = e.coordinator;
+  s.placement = 0;  // ids are each one's own
+  s.kept_since = now;
+  OweStatus(s);
 }
 
 // Ended here, and its edge asked for another route.
@@ -129,12 +137,13 @@ bool GoesOn(WorkerState& s, const Placement& placement) {
   return true;
 }
 
-void On(WorkerState& s, Time, NodeId from, Placement& placement) {
-  if (from != kCoordinatorNode || s.phase != WorkerPhase::kJoined) {
+void On(WorkerState& s, Time now, NodeId from, Placement& placement) {
+  KnownCoordinator* coordinator = FindCoordinator(s.coordinators, from);
+  if (coordinator == nullptr || coordinator->phase != Membership::kJoined || !IsObeyed(s, from)) {
     ++s.counters.unexpected;
     return;
   }
-  s.status_owed = true;
+  OweStatus(s);
   if (placement.id <= s.placement) return;  // told again: the status says where we are
   s.placement = placement.id;
   if (!placement.next_endpoint.empty()) {
@@ -152,6 +161,7 @@ void On(WorkerState& s, Time, NodeId from, Placement& placement) {
     return SendAllAway(s);
   }
   if (GoesOn(s, placement)) return;
+  s.kept_since = now;
   ForgetWanted(s);
   s.load = LoadPhase::kLoading;
   s.load_status = absl::OkStatus();
@@ -161,11 +171,23 @@ void On(WorkerState& s, Time, NodeId from, Placement& placement) {
 }
 
 void On(WorkerState& s, Time now, NodeId from, Echo& echo) {
-  if (from != kCoordinatorNode) return;
+  KnownCoordinator* coordinator = FindCoordinator(s.coordinators, from);
+  if (coordinator == nullptr) return;
   // The first one is said at once: the first placement waits for it.
-  const bool first = s.round_trip.ns() == 0;
-  s.round_trip.Take(now, echo.stamp);
-  s.status_owed = s.status_owed || (first && s.round_trip.ns() != 0);
+  RoundTripMeter& round_trip = coordinator->round_trip;
+  const bool first = round_trip.ns() == 0;
+  round_trip.Take(now, echo.stamp);
+  coordinator->status_owed = coordinator->status_owed || (first && round_trip.ns() != 0);
+}
+
+// From a coordinator whose key is about to change: routes of both are good meanwhile.
+void On(WorkerState& s, Time, NodeId from, Doors& doors) {
+  KnownCoordinator* coordinator = FindCoordinator(s.coordinators, from);
+  if (coordinator == nullptr) {
+    ++s.counters.unexpected;
+    return;
+  }
+  TrustAll(coordinator->signers, doors);
 }
 
 template <typename Other>
@@ -174,6 +196,7 @@ void On(WorkerState& s, Time, NodeId, Other&) {
 }
 
 void On(WorkerState& s, Time now, WorkerReceived& e) {
+  if (auto* from = FindCoordinator(s.coordinators, e.from)) NoteHeard(*from, now);
   std::visit([&](auto& message) { On(s, now, e.from, message); }, e.message);
 }
 
@@ -215,11 +238,14 @@ void On(WorkerState& s, Time, FrameSent& e) {
   sent.rows += e.rows;
 }
 
-void On(WorkerState& s, Time now, HelloSent&) { s.hello_sent = now; }
+void On(WorkerState& s, Time now, HelloSent& e) {
+  s.coordinators[static_cast<size_t>(e.coordinator)].hello_sent = now;
+}
 
-void On(WorkerState& s, Time now, StatusSent&) {
-  s.status_sent = now;
-  s.status_owed = false;
+void On(WorkerState& s, Time now, StatusSent& e) {
+  KnownCoordinator& coordinator = s.coordinators[static_cast<size_t>(e.coordinator)];
+  coordinator.status_sent = now;
+  coordinator.status_owed = false;
 }
 
 // --- Jobs ---
@@ -234,7 +260,7 @@ void On(WorkerState& s, Time, FetchDone& e) {
   s.wanted.reset();
   s.load = LoadPhase::kFailed;
   s.load_status = std::move(e.status);
-  s.status_owed = true;
+  OweStatus(s);
 }
 
 void On(WorkerState& s, Time, LoadStarted&) {
@@ -247,7 +273,7 @@ void On(WorkerState& s, Time, LoadStarted&) {
 void On(WorkerState& s, Time, LoadDone& e) {
   s.busy = false;
   s.loading.reset();
-  s.status_owed = true;
+  OweStatus(s);
   const bool superseded = s.wanted.has_value() || s.load != LoadPhase::kLoading;
   if (e.status.ok()) {
     s.layers = e.layers;
@@ -382,7 +408,9 @@ void On(WorkerState& s, Time now, Expired& e) {
 WorkerState NewWorkerState(WorkerOptions options) {
   CHECK(options.sessions_max >= 1 && options.sessions_max <= kWorkerSessionsMax);
   WorkerState state;
+  CHECK(options.coordinators >= 1 && options.coordinators <= kCoordinatorsMax);
   state.options = std::move(options);
+  state.coordinators.resize(static_cast<size_t>(state.options.coordinators));
   state.speed = SpeedMeter(state.options.ns_per_byte);
   state.places.resize(static_cast<size_t>(state.options.sessions_max));
   return state;

@@ -161,7 +161,7 @@ void Worker::Rest::TakeOpen(Time now, NodeId from, const Open& open) {
   if (good.ok() && grant.session != open.session) {
     good = PermissionDenied("the route is another session's");
   }
-  if (good.ok()) good = CheckSignature(state.signers, grant);
+  if (good.ok()) good = CheckSignature(SignersOf(state.coordinators), grant);
   if (!good.ok()) {
     parts.log.Debug("bad_grant", {{"edge", ToString(from)}, {"why", Message(good)}});
     if (grant.edge != from) return Apply(state, now, ForeignGrant{});
@@ -252,19 +252,23 @@ void Worker::Rest::SendOwed() {
 }
 
 bool Worker::Rest::Execute(Time now) {
-  if (plan.send_hello) {
-    Apply(state, now, HelloSent{});
-    state.outbox.push_back({.to = kCoordinatorNode,
+  if (plan.obey) {
+    parts.log.Info("obeys", {{"coordinator", ToString(CoordinatorNode(*plan.obey))}});
+    Apply(state, now, Obeyed{*plan.obey});
+  }
+  for (const int to : plan.send_hello) {
+    Apply(state, now, HelloSent{to});
+    state.outbox.push_back({.to = CoordinatorNode(to),
                             .message = Hello{.role = Role::kWorker,
                                              .name = state.options.name,
                                              .model = state.options.model,
                                              .endpoint = parts.transport.endpoint()}});
   }
-  if (plan.send_status) {
-    NodeStatus status = StatusOf(state);
-    AskRoundTrip(state.round_trip, now, state.options.model, status);
-    state.outbox.push_back({.to = kCoordinatorNode, .message = std::move(status)});
-    Apply(state, now, StatusSent{});
+  for (const int to : plan.send_status) {
+    NodeStatus status = StatusOf(state, to);
+    AskRoundTrip(state.coordinators, to, now, state.options.model, status);
+    state.outbox.push_back({.to = CoordinatorNode(to), .message = std::move(status)});
+    Apply(state, now, StatusSent{to});
   }
   for (const int place : plan.expired) Apply(state, now, Expired{place});
   if (plan.fetch) {
@@ -274,8 +278,9 @@ bool Worker::Rest::Execute(Time now) {
   if (plan.load) StartLoad(now);
   if (!plan.release.empty()) StartRelease(now);
   if (!plan.batch.empty()) StartBatch(now);
-  const bool worked = plan.send_hello || plan.send_status || plan.fetch || plan.load ||
-                      !plan.expired.empty() || !plan.release.empty() || !plan.batch.empty();
+  const bool worked = !plan.send_hello.empty() || !plan.send_status.empty() || plan.fetch ||
+                      plan.load || !plan.expired.empty() || !plan.release.empty() ||
+                      !plan.batch.empty();
   SendOwed();
   return worked;
 }

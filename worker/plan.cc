@@ -3,7 +3,8 @@
 //   state                                        | plan
 //   ---------------------------------------------+--------------------------------------------
 //   joining, and kHelloInterval since the last   | Hello
-//   joined, and a change or the interval is over | NodeStatus
+//   joined, and a change or the interval is over | NodeStatus; both to each of its coordinators
+//   another coordinator should be obeyed         | obey it
 //   engine idle, sessions have ended             | release their pages
 //   engine idle, else a placement is wanted      | load; before it fetch, where this node has no
 //                                                | file, and run what is hosted meanwhile
@@ -13,8 +14,8 @@
 //                                                | kDecodeStreakMax decode batches
 //   the same, while a session decodes            | prefill in slices of kSliceTime, one in every
 //                                                | second batch while decode waits
-//   a session was silent for kSessionIdleMax,    | it expires (looked for with each status)
-//   or its grant is over                         |
+//   a session was silent for kSessionIdleMax,    | it expires (looked for with each status, and
+//   or its grant is over                         | with each Hello)
 #include <algorithm>
 
 #include "engine/batch/kv_pages.h"
@@ -119,39 +120,59 @@ int PrefillRowsMax(const WorkerState& s, Time now) {
 }
 
 void Plan(const WorkerState& s, Time now, WorkerPlan& plan) {
-  plan.send_hello =
-      s.phase == WorkerPhase::kJoining && (!s.hello_sent || now - *s.hello_sent >= kHelloInterval);
-  plan.send_status = s.phase == WorkerPhase::kJoined &&
-                     (s.status_owed || !s.status_sent || now - *s.status_sent >= s.status_interval);
+  plan.send_hello.clear();
+  plan.send_status.clear();
+  for (size_t i = 0; i < s.coordinators.size(); ++i) {
+    if (HelloDue(s.coordinators[i], now)) plan.send_hello.push_back(static_cast<int>(i));
+    if (StatusDue(s.coordinators[i], now)) plan.send_status.push_back(static_cast<int>(i));
+  }
+  const int obey = ToObey(s, now);
+  plan.obey = obey == s.obeys ? std::nullopt : std::optional<int>(obey);
   plan.fetch = plan.load = false;
   plan.release.clear();
   plan.batch.clear();
   plan.rows.clear();
   plan.expired.clear();
-  if (plan.send_status) PlanExpired(s, now, plan);  // often enough to look for the silent
+  // Often enough to look for the silent: one of the two is sent each second, whether a coordinator
+  // is there or not. Memory must not wait for one that does not come back.
+  if (!plan.send_status.empty() || !plan.send_hello.empty()) PlanExpired(s, now, plan);
   // What has expired is gone before anything runs: it may have frames in the queue.
   if (plan.expired.empty()) PlanEngine(s, now, plan);
 }
 
-NodeStatus StatusOf(const WorkerState& s) {
-  return NodeStatus{.role = Role::kWorker,
-                    .bricks = s.options.bricks,
-                    .layers_only = s.options.layers_only,
-                    .placement = s.placement,
-                    .phase = s.load,
-                    .load_status = s.load_status,
-                    .sessions = static_cast<int>(s.place_of.size()),
-                    .kv_positions_free = s.pages_free * kKvPagePositions,
-                    .rows_queued = s.frames_queued,
-                    .positions_max = s.positions_max,
-                    .outline = s.options.outline,
-                    .front_layers = 0,
-                    .back_layers = 0,
-                    .ns_per_byte = std::min(s.speed.ns_per_byte(), kNsPerByteMax),
-                    .round_trip_ns = s.round_trip.ns(),
-                    .memory_bytes = s.options.memory_bytes,
-                    .kv_bytes_per_layer = s.options.kv_bytes_per_layer,
-                    .fetches = s.options.fetches};
+int ToObey(const WorkerState& s, Time now) {
+  const bool hosts = !s.layers.empty() || s.wanted || s.loading;
+  if (hosts && s.kept_since && now - *s.kept_since < kObeyedMin) return s.obeys;
+  for (size_t i = 0; i < s.coordinators.size(); ++i) {
+    const int index = static_cast<int>(i);
+    if (index == s.obeys && IsHere(s.coordinators[i], now)) return index;
+    if (IsSettled(s.coordinators[i], now)) return index;
+  }
+  return s.obeys;  // nobody is there: it waits for the one that it had
+}
+
+NodeStatus StatusOf(const WorkerState& s, int coordinator) {
+  return NodeStatus{
+      .role = Role::kWorker,
+      .bricks = s.options.bricks,
+      .layers_only = s.options.layers_only,
+      .placement = s.placement,
+      .phase = s.load,
+      .load_status = s.load_status,
+      .sessions = static_cast<int>(s.place_of.size()),
+      .kv_positions_free = s.pages_free * kKvPagePositions,
+      .rows_queued = s.frames_queued,
+      .positions_max = s.positions_max,
+      .outline = s.options.outline,
+      .front_layers = 0,
+      .back_layers = 0,
+      .ns_per_byte = std::min(s.speed.ns_per_byte(), kNsPerByteMax),
+      .round_trip_ns = s.coordinators[static_cast<size_t>(coordinator)].round_trip.ns(),
+      .memory_bytes = s.options.memory_bytes,
+      .kv_bytes_per_layer = s.options.kv_bytes_per_layer,
+      .fetches = s.options.fetches,
+      .obeys = CoordinatorNode(s.obeys),
+      .hosted = s.load == LoadPhase::kReady ? s.layers : LayerRange{}};
 }
 
 Counts RefusalsOf(const WorkerCounters& n) {

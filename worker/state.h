@@ -8,6 +8,8 @@
 //   joining  | Welcome                 | joined: status is owed
 //   joined   | Goodbye(UNAVAILABLE)    | joining: the coordinator does not know us (any more)
 //   any      | Goodbye(other)          | refused, for good, with the reason
+//   joined   | Obeyed                  | another coordinator's placements count from now on, and
+//            |                         | nobody else's; what is hosted stays until it says else
 //   joined   | Placement, fits         | its id is newer: load is `wanted`; sessions are released,
 //            |                         | and their edges are owed NeedRoute: where its bricks come
 //            |                         | over links, when they are here, or did not come
@@ -70,8 +72,8 @@
 #include "common/counts.h"
 #include "common/ring_queue.h"
 #include "common/speed_meter.h"
+#include "protocol/coordinators.h"
 #include "protocol/messages.h"
-#include "protocol/round_trip.h"
 #include "worker/opened.h"
 #include "worker/spent_steps.h"
 
@@ -79,6 +81,7 @@ namespace mortar {
 
 struct WorkerOptions {
   std::string name;
+  int coordinators = 1;  // of the cluster, 1 to kCoordinatorsMax
   ModelId model;
   std::vector<LayerBrick> bricks;   // public layers that this node can load
   LayerRange layers_only;           // --layers; empty: any
@@ -97,8 +100,6 @@ struct WorkerOptions {
 // Positions up to which a token's time counts as the time of its weights: reading the KV of so many
 // is some hundredths of reading a layer.
 inline constexpr uint32_t kSpeedPositionsMax = 256;
-
-enum class WorkerPhase { kJoining, kJoined, kRefused };
 
 struct QueuedFrame {
   Envelope envelope;
@@ -181,25 +182,22 @@ struct WorkerCounters {
 
 struct WorkerState {
   WorkerOptions options;
-  WorkerPhase phase = WorkerPhase::kJoining;
-  absl::Status refusal;  // why, when phase is kRefused
-  Duration status_interval = kStatusInterval;
-  std::optional<Time> hello_sent;
-  std::optional<Time> status_sent;
-  bool status_owed = false;  // something changed since the last status
+  Coordinators coordinators;  // options.coordinators
+  int obeys = 0;              // whose placements it takes, of these
+  // Since when it obeys that one, or has its newest layers: which of them is later. Absent: neither
+  // has changed yet.
+  std::optional<Time> kept_since;
 
   std::optional<Placement> wanted;   // to be loaded when the engine is idle
   std::optional<Placement> loading;  // the one whose load runs
   bool fetching = false;             // the bricks of `wanted`
   bool fetched = false;              // they are here
-  uint64_t placement = 0;            // newest seen
+  uint64_t placement = 0;            // newest of the one that it obeys
   LoadPhase load = LoadPhase::kNone;
   absl::Status load_status;
   LayerRange layers;          // hosted; empty: none
   uint64_t weight_bytes = 0;  // of them
   SpeedMeter speed;
-  RoundTripMeter round_trip;
-  std::vector<SignerKey> signers;  // of coordinators that welcomed it: whose grants it takes
 
   bool busy = false;                                    // a job has the engine
   std::vector<WorkerSession> places;                    // options.sessions_max
@@ -258,8 +256,15 @@ struct FrameSent {
   uint64_t bytes = 0;
   uint64_t rows = 0;
 };
-struct HelloSent {};
-struct StatusSent {};
+struct HelloSent {
+  int coordinator = 0;
+};
+struct StatusSent {
+  int coordinator = 0;
+};
+struct Obeyed {
+  int coordinator = 0;
+};
 struct FetchStarted {};
 struct FetchDone {
   absl::Status status;
@@ -288,7 +293,7 @@ struct Expired {
 };
 using WorkerEvent =
     std::variant<WorkerReceived, FrameBroken, FrameUnopened, WorkerSealBroken, EndUnopened,
-                 KeyOpened, GrantRefused, ForeignGrant, FrameSent, HelloSent, StatusSent,
+                 KeyOpened, GrantRefused, ForeignGrant, FrameSent, HelloSent, StatusSent, Obeyed,
                  FetchStarted, FetchDone, LoadStarted, LoadDone, BatchStarted, BatchDone,
                  ReleaseStarted, PagesReleased, Expired>;
 
@@ -299,8 +304,9 @@ void Apply(WorkerState& state, Time now, WorkerEvent event);
 // What to do now. At most one of load, release and batch: they share the engine. Reused from
 // call to call, so that a token allocates nothing.
 struct WorkerPlan {
-  bool send_hello = false;
-  bool send_status = false;
+  std::vector<int> send_hello;   // to these coordinators
+  std::vector<int> send_status;  // the same
+  std::optional<int> obey;       // another coordinator than now
   bool fetch = false;
   bool load = false;
   std::vector<int> release;  // places whose pages go back
@@ -317,7 +323,12 @@ bool NeedsFetch(const WorkerState& state);
 // Whether frames run: its layers are placed here, or are still here while those of `wanted` come.
 bool Serves(const WorkerState& state);
 
-NodeStatus StatusOf(const WorkerState& state);
+// As it is said to one of its coordinators.
+NodeStatus StatusOf(const WorkerState& state, int coordinator = 0);
+// Which coordinator's placements should count now: the lowest that has been there for
+// kCoordinatorSettled, unless a lower one is there that is obeyed already, and not before what this
+// worker hosts was kept for kObeyedMin.
+int ToObey(const WorkerState& state, Time now);
 // What was refused, by reason; each refusal once.
 Counts RefusalsOf(const WorkerCounters& counters);
 // What a session that is here, or was opened, is sealed with; null when there is none.

@@ -109,7 +109,8 @@ Engine::~Engine() = default;
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const GgufFile& file,
                                                      std::vector<PartSpec> parts,
                                                      const EngineOptions& options,
-                                                     const KernelTable& kernels, ThreadPool& pool) {
+                                                     const KernelTable& kernels, ThreadPool& pool,
+                                                     const LoadBeside* beside) {
   std::unique_ptr<Engine> engine(new Engine());
   State& s = *engine->state_;
   ASSIGN_OR_RETURN(s.config, ReadModelConfig(file));
@@ -120,8 +121,10 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const GgufFile& file,
   RETURN_IF_ERROR(CheckSharding(options.sharding, parts, s.config));
   s.options = options;
   s.parts = std::move(parts);
-  ASSIGN_OR_RETURN(s.weights, Weights::Load(file, s.config,
-                                            SelectionOf(s.parts, s.config.n_layers, shard), pool));
+  ASSIGN_OR_RETURN(s.weights,
+                   Weights::Load(file, s.config, SelectionOf(s.parts, s.config.n_layers, shard),
+                                 beside == nullptr ? pool : beside->packing,
+                                 beside == nullptr ? nullptr : &beside->stop));
   const KvShape kv = {options.kv_type, SizeOf(ShapeOf(s.config, shard).kv_heads),
                       s.config.head_dim};
   int n_kv_layers = 0;
@@ -140,6 +143,16 @@ const ModelConfig& Engine::config() const { return state_->config; }
 const EngineOptions& Engine::options() const { return state_->options; }
 KvPool& Engine::kv() { return *state_->kv; }
 uint64_t Engine::weight_bytes() const { return state_->weights->bytes(); }
+uint64_t Engine::ScratchBytes(const ModelConfig& config, const EngineOptions& options,
+                              const KernelTable& kernels, ThreadPool& pool) {
+  const KvShape kv = {options.kv_type, config.n_kv_heads, config.head_dim};
+  const uint64_t tables = config.local_rope == config.rope ? 1 : 2;
+  const uint64_t rope = tables * static_cast<uint64_t>(options.context_max) *
+                        static_cast<uint64_t>(config.head_dim) * sizeof(float);
+  return rope + Executor::ScratchBytes(config, kv, options.rows_max, options.logit_rows_max,
+                                       kernels, pool);
+}
+
 uint64_t Engine::touched_bytes(int part) const {
   return state_->programs[static_cast<size_t>(part)].touched_bytes;
 }

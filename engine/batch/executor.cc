@@ -70,6 +70,13 @@ absl::StatusOr<std::unique_ptr<Executor>> Executor::Create(
   return executor;
 }
 
+uint64_t Executor::ScratchBytes(const ModelConfig& config, const KvShape& kv, int rows_max,
+                                int logit_rows_max, const KernelTable& kernels, ThreadPool& pool) {
+  Executor counting(config, kv, rows_max, logit_rows_max, Sharding{}, kernels, pool);
+  counting.PlaceAll();
+  return counting.placed_bytes_;
+}
+
 Executor::~Executor() {
   if (memory_ != nullptr) munmap(memory_, memory_bytes_);
 }

@@ -55,6 +55,9 @@ class Executor {
   static absl::StatusOr<std::unique_ptr<Executor>> Create(
       const ModelConfig& config, const KvShape& kv, int rows_max, int logit_rows_max,
       int positions_max, const Sharding& sharding, const KernelTable& kernels, ThreadPool& pool);
+  // What Create() would allocate for them, without the tables, of a node that is no shard.
+  static uint64_t ScratchBytes(const ModelConfig& config, const KvShape& kv, int rows_max,
+                               int logit_rows_max, const KernelTable& kernels, ThreadPool& pool);
   ~Executor();
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;

@@ -63,7 +63,8 @@ std::string ShapeText(const TensorInfo& t) {
 // Two passes over the same list of tensors: the first places them, the second packs them.
 class WeightLoader {
  public:
-  WeightLoader(const GgufFile& file, ThreadPool& pool) : file_(file), pool_(pool) {}
+  WeightLoader(const GgufFile& file, ThreadPool& pool, const std::atomic<bool>* stop)
+      : file_(file), pool_(pool), stop_(stop) {}
 
   // y = W x with W of n_out rows and n_in columns. `outliers`: as of ActivationOf.
   absl::Status AddMatrix(const std::string& name, int n_out, int n_in, PackedMatrix* to,
@@ -115,6 +116,7 @@ class WeightLoader {
     madvise(memory, bytes_, MADV_DONTDUMP);
     madvise(memory, bytes_, MADV_HUGEPAGE);
     for (const Item& item : items_) {
+      if (stop_ != nullptr && *stop_) return Cancelled("loading was given up");
       RETURN_IF_ERROR(file_.CheckUnchanged());
       RETURN_IF_ERROR(FillOne(item, weights.memory_ + item.offset));
     }
@@ -183,6 +185,7 @@ class WeightLoader {
 
   const GgufFile& file_;
   ThreadPool& pool_;
+  const std::atomic<bool>* const stop_;  // may be null
   std::vector<Item> items_;
   uint64_t bytes_ = 0;
 };
@@ -296,10 +299,11 @@ absl::Status AddFeedForward(WeightLoader& loader, const ModelConfig& c, const Sh
 absl::StatusOr<std::unique_ptr<Weights>> Weights::Load(const GgufFile& file,
                                                        const ModelConfig& config,
                                                        const WeightSelection& selection,
-                                                       ThreadPool& pool) {
+                                                       ThreadPool& pool,
+                                                       const std::atomic<bool>* stop) {
   std::unique_ptr<Weights> weights(new Weights());
   weights->layers_.resize(static_cast<size_t>(config.n_layers));
-  WeightLoader loader(file, pool);
+  WeightLoader loader(file, pool, stop);
   const bool tied = selection.head && config.tied_head;
   if (selection.embedding || tied) {
     RETURN_IF_ERROR(AddEmbedding(loader, config, weights->embedding_));

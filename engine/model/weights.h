@@ -1,6 +1,7 @@
 // The parameters that a node holds, packed for the kernels.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -69,11 +70,12 @@ class Weights {
   // pages back after each, so that at no time the model is held twice. InvalidArgument names
   // a tensor that is missing, has another shape or, a norm or a bias, a value that is not finite;
   // FailedPrecondition says that the file was written to since it was opened; ResourceExhausted
-  // how much memory was wanted.
+  // how much memory was wanted; Cancelled, before the next tensor, that `stop` was set.
   static absl::StatusOr<std::unique_ptr<Weights>> Load(const GgufFile& file,
                                                        const ModelConfig& config,
                                                        const WeightSelection& selection,
-                                                       ThreadPool& pool);
+                                                       ThreadPool& pool,
+                                                       const std::atomic<bool>* stop = nullptr);
   ~Weights();
   Weights(const Weights&) = delete;
   Weights& operator=(const Weights&) = delete;

@@ -79,6 +79,7 @@ struct Frame {
     sources @20 :Sources;
     brickRequest @21 :BrickRequest;
     brickChunk @22 :BrickChunk;
+    doors @23 :Doors;
   }
 }
 
@@ -147,8 +148,10 @@ struct Hello {
   model @5 :ModelId;
   endpoint @6 :Text;     # where this node can be dialled; empty: nowhere. At most 256 bytes
   key @7 :Data;          # the sender's public key (Curve25519, 32 bytes), the one that it proved to
-                         # the transport; absent: links without keys
-  instance @8 :UInt64;   # drawn at its start; with a key, `from` is the hash of both
+                         # the transport; absent: links without keys. Of a rank of an MPI job the
+                         # one that it says it has: MPI knows who speaks
+  instance @8 :UInt64;   # drawn at its start; with a key, `from` is the hash of both, but for a rank,
+                         # whose id follows from its number
                          # (protocol/keys.h)
 }
 
@@ -202,7 +205,11 @@ struct NodeStatus {
                                  # none
   fetches @19 :Bool;             # worker: bricks that it lists and has not hosted yet come over links
                                  # first
-  padding @20 :Data;             # with a stamp: as many bytes as a position's row has, so that the
+  obeys @20 :UInt64;             # worker: node id of the coordinator whose placements it takes; 0:
+                                 # not said, of the only one that it knows
+  hosted @21 :LayerRange;        # worker: the layers that it serves, whoever placed them: what
+                                 # another coordinator goes on with; empty: none, or not said
+  padding @22 :Data;             # with a stamp: as many bytes as a position's row has, so that the
                                  # round trip is that of a token; at most that many. What they are
                                  # says nothing
 }
@@ -217,8 +224,9 @@ struct Echo {
 struct Placement {
   # Coordinator -> worker, when layers were placed or placed anew: host these and drop others. The
   # worker ends its sessions. It refuses a private brick, and bricks that are not in its file; its
-  # status says so. Ids are the coordinator's and grow; they begin anew when it starts again, and a
-  # worker forgets the old ones when it is told to say Hello. Lost: sent again each second while the
+  # status says so. Ids are the coordinator's, whose index is their highest byte, and grow; they begin
+  # anew when it starts again, and a worker forgets the old ones when it is told to say Hello, or
+  # obeys another. Of the one that it does not obey it takes none. Lost: sent again each second while the
   # worker's status names another one. Since 1.
   id @0 :UInt64;
   model @1 :ModelId;
@@ -242,7 +250,7 @@ struct RouteRequest {
   # by the edge and counts up. Lost: repeated every two seconds until it is answered; the
   # coordinator keeps a repeated one in its place, and to one of no member answers
   # Goodbye(UNAVAILABLE): after its Welcome the edge asks again at once. It gives up 35 s after it
-  # first might have asked. Since 1.
+  # first might have asked, or computes the layers itself after 5 s. Since 1.
   request @0 :UInt64;
   model @1 :ModelId;
   frontLayers @2 :Int32;
@@ -371,7 +379,8 @@ struct NeedPrefix {
 struct Rejected {
   # Worker -> edge: the frame broke a rule or a limit; nothing was applied. RESOURCE_EXHAUSTED: the
   # worker has no room now, and the edge tries again after 50 ms, doubled each time; other codes end
-  # the generation. Lost: the deadline. Since 1.
+  # the generation, and so does the sixth time in a row, unless the edge computes the layers itself.
+  # Lost: the deadline. Since 1.
   step @0 :StepRef;
   status @1 :Status;
 }
@@ -393,8 +402,9 @@ struct Goodbye {
   # refused, or unknown there. Relay or coordinator, in the name of a node whose link it lost ->
   # those whose messages it forwarded there; with PERMISSION_DENIED, of a node whose key was revoked
   # -> all members, who close their links to it. UNAVAILABLE: say Hello (again); any other code: do
-  # not. A coordinator that ends says nothing: its members see the connection go. Lost: a connection
-  # that is gone, or five seconds of silence, say the same. Since 1.
+  # not. A coordinator that ends says nothing: its members see the connection go; only rank 0 of an
+  # MPI job tells the edges outside of it, with another code, since nobody takes its place. Lost: a
+  # connection that is gone, or five seconds of silence, say the same. Since 1.
   status @0 :Status;
 }
 
@@ -434,4 +444,21 @@ struct BrickChunk {
   total @2 :UInt64;    # bytes of the whole brick
   bytes @3 :Data;      # at most 65,536
   status @4 :Status;
+}
+
+struct Door {
+  endpoint @0 :Text;   # where its listener is, at most 256 bytes
+  key @1 :Data;        # that it proves there, 32 bytes
+  signer @2 :Data;     # of a coordinator, 32 bytes: what it signs routes with while it has that key
+}
+
+struct Doors {
+  # Coordinator or relay -> whoever dialled it, each for itself alone: all places where it listens,
+  # with the key of each; the one to prefer comes first. Said behind `welcome` when there are
+  # several, and to all when they change: it has a new key, or an old one is about to end. Whoever
+  # hears it dials the first, says `hello` there under its old id, and leaves the other link once it
+  # is welcomed; meanwhile both are open. It takes routes of all these signers, so that none is
+  # strange when the key that signs changes. Links with keys alone. Lost: it stays until its door
+  # closes, and then tries the endpoints and keys that it was started with. Since 1.
+  doors @0 :List(Door);   # one at least, at most 4
 }

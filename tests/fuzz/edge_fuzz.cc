@@ -144,7 +144,7 @@ class FuzzedEdge {
     for (const int slot : plan_.route_timed_out) Give(RouteTimedOut{slot});
     for (const int slot : plan_.deadline_passed) Give(DeadlinePassed{slot});
     for (const int slot : plan_.ask_route) Grant(slot);
-    if (plan_.send_hello) Give(EdgeHelloSent{});
+    for (const int to : plan_.send_hello) Give(EdgeHelloSent{to});
     if (plan_.admit >= 0) Give(Admitted{plan_.admit});
     if (!plan_.release.empty()) {
       Give(EdgeReleaseStarted{});

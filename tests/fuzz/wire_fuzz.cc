@@ -13,8 +13,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!read.ok()) return 0;
   CHECK(mortar::ReadEnds(words).ok());
   mortar::WireWriter writer;
-  const auto first = writer.Write(read->from, read->to, read->message);
-  const std::vector<uint64_t> once(first.begin(), first.end());
+  const auto first = writer.Rewrite(read->from, read->to, read->message);
+  if (!first.ok()) return 0;  // longer than it came
+  const std::vector<uint64_t> once(first->begin(), first->end());
   const auto again = mortar::ReadMessage(once);
   CHECK(again.ok());
   const auto second = writer.Write(again->from, again->to, again->message);

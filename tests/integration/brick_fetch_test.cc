@@ -216,6 +216,8 @@ TEST_F(BrickFetchTest, MistakesInItsFlagsAreSaid) {
   ExpectOneLineError(RunMortar(worker + Arguments{"-m", model_}), 2,
                      "with --brick-cache the model comes from other nodes");
   ExpectOneLineError(RunMortar(worker + Arguments{"--brick-cache-size", "much"}), 2, "much");
+  ExpectOneLineError(RunMortar({"worker", "--coordinator", endpoint_, "--brick-cache", ""}), 2,
+                     "--brick-cache: \"\" is no folder");
   StartFetcher("a").Line("waits for a node");
   ExpectOneLineError(RunMortar(worker), 1, "another process has this folder");
 }

@@ -40,6 +40,26 @@ TEST(CliPlan, PlacesLayersBySizesAndPredicts) {
   EXPECT_EQ(plan["dropped"], json::array());
 }
 
+TEST(CliPlan, CountsTheBytesOfEachNodeAsARunDoes) {
+  const json run = RunMortar({"run", "-m", TestModelPath(), "-p", "a", "-n", "1", "--json"}).Json();
+  const TestFolder folder;
+  const std::string file = folder.Write("nodes.toml", kEdge + Node("a", "40", "1G") + kWay);
+  for (const json& plan :
+       {Plan({"--json"}).Json(), Plan({"--nodes", file, "-c", "256", "--json"}).Json()}) {
+    ASSERT_EQ(plan["hops"].size(), run["route"].size());
+    double ms = 0;
+    for (size_t i = 0; i < run["route"].size(); ++i) {
+      EXPECT_EQ(plan["hops"][i]["layers"], run["route"][i]["layers"]);
+      EXPECT_EQ(plan["hops"][i]["bytes"], run["route"][i]["bytes"]);
+      ms += plan["hops"][i]["predicted_ms_per_token"].get<double>() +
+            plan["hops"][i]["link_ms"].get<double>();
+    }
+    EXPECT_NEAR(ms, plan["predicted_ms_per_token"].get<double>(), 1e-9);
+    // The head is read there though its bytes lie at the front.
+    EXPECT_GT(plan["hops"][2]["predicted_ms_per_token"], plan["hops"][0]["predicted_ms_per_token"]);
+  }
+}
+
 TEST(CliPlan, NodesOfAFileGetTheSharesThatMakeATokenFastest) {
   const TestFolder folder;
   const std::string file =
@@ -119,8 +139,8 @@ TEST(CliPlan, WithoutAFileTheEdgeIsComparedWithMachinesLikeItself) {
 TEST(CliPlan, RefusesWhatItCannotPlan) {
   const TestFolder folder;
   const auto file = [&](const std::string& text) { return folder.Write("nodes.toml", text); };
-  ExpectOneLineError(Plan({"--nodes", folder.Path("none.toml")}), 1, "none.toml");
-  ExpectOneLineError(Plan({"--nodes", file("[[node]]\nname = \"a\"\nspeed = 3\n")}), 1,
+  ExpectOneLineError(Plan({"--nodes", folder.Path("none.toml")}), 2, "none.toml");
+  ExpectOneLineError(Plan({"--nodes", file("[[node]]\nname = \"a\"\nspeed = 3\n")}), 2,
                      "nodes.toml:3: [node] has no key speed");
   ExpectOneLineError(Plan({"--nodes", file(kEdge + Node("a", "1", "4K") + kWay)}), 1,
                      "the nodes cannot host layers [2, 28)");

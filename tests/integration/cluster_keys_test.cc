@@ -1,16 +1,16 @@
 // Goal: with keys, programs give the tokens of one process and speak with nobody else; and what a
 // person does wrong with keys is said in one line.
+#include "tests/integration/cluster_keys.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
 #include <filesystem>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "protocol/round_trip.h"
-#include "tests/integration/cluster_programs.h"
 #include "tests/support/link_proxy.h"
 #include "tests/support/test_model.h"
 
@@ -26,60 +26,6 @@ using testing::Le;
 using testing::SizeIs;
 
 constexpr int kRowBytes = 576 * 4;
-
-class ClusterKeysTest : public ClusterTest {
- protected:
-  ClusterKeysTest() {
-    for (const char* name : {"coordinator", "lab-1", "lab-2", "desk", "relay"}) MakeKeys(name);
-    Allow("lab-1", "worker");
-    Allow("lab-2", "worker");
-    Allow("desk", "edge");
-    Allow("relay", "relay");
-  }
-  ~ClusterKeysTest() override {
-    workers_.clear();  // they read the files
-    coordinator_.reset();
-  }
-
-  std::string File(const std::string& name) const { return folder_.Path(name); }
-  ProgramResult Keys(const Arguments& arguments) {
-    return RunMortar(Arguments{"keys"} + arguments + Arguments{"--allow-list", File("allowed")});
-  }
-  void MakeKeys(const std::string& name) {
-    const ProgramResult made = Keys({"new", "--keys", File(name)});
-    ASSERT_EQ(made.exit_code, 0) << made.err;
-    public_[name] = made.out.substr(0, made.out.find('\n'));
-  }
-  void Allow(const std::string& name, const std::string& role) {
-    const ProgramResult result = Keys({"allow", public_[name], "--role", role, "--name", name});
-    ASSERT_EQ(result.exit_code, 0) << result.err;
-  }
-  void Revoke(const std::string& name) {
-    const ProgramResult result = Keys({"revoke", public_[name]});
-    ASSERT_EQ(result.exit_code, 0) << result.err;
-  }
-  Arguments Listens(const std::string& name) const {
-    return {"--keys", File(name), "--allow-list", File("allowed")};
-  }
-  Arguments Dials(const std::string& name, const Arguments& servers = {"coordinator"}) const {
-    Arguments flags = {"--keys", File(name)};
-    for (const std::string& server : servers) {
-      flags = flags + Arguments{"--server-key", public_.at(server)};
-    }
-    return flags;
-  }
-  Arguments WorkerFlags(const std::string& name) const {
-    return Dials(name) + Arguments{"--allow-list", File("allowed")};
-  }
-  void StartBoth(const Arguments& flags = {}) {
-    StartCoordinator(2, "tcp://127.0.0.1:0", Listens("coordinator"));
-    StartWorker(WorkerFlags("lab-1") + flags);
-    StartWorker(WorkerFlags("lab-2") + flags);
-  }
-
-  TestFolder folder_;
-  std::map<std::string, std::string> public_;
-};
 
 // --- Good ---
 
@@ -103,6 +49,71 @@ TEST_F(ClusterKeysTest, DirectRelayedAndThroughARelayOfItsOwnGiveTheTokensOfOneP
   StartWorker(WorkerFlags("lab-2") + through);
   EXPECT_EQ(Tokens(24, Dials("desk") + through), expected);
   EXPECT_GT(ForwardedBy(relay), 2 * 24);
+}
+
+// Five that compute: the edge and four workers.
+TEST_F(ClusterKeysTest, FiveNodesGiveTheTokensOfOneProcessDirectAndRelayed) {
+  const std::vector<std::string> labs = {"lab-1", "lab-2", "lab-3", "lab-4"};
+  for (const std::string& lab : {labs[2], labs[3]}) {
+    MakeKeys(lab);
+    Allow(lab, "worker");
+  }
+  const Arguments drawn = {"--temp", "1", "--seed", "7", "--draft", "lookup"};
+  const json tokens = TokensOfOneProcess(24);
+  const json drawn_tokens = TokensOf(RunMortar(Arguments{"run"} + Ask(kPrompt, 24) + drawn));
+  for (const Arguments& listens : {Arguments{}, Arguments{"--listen", "none"}}) {
+    SCOPED_TRACE(listens.empty() ? "direct" : "relayed");
+    workers_.clear();
+    StartCoordinator(4, "tcp://127.0.0.1:0", Listens("coordinator"));
+    for (const std::string& lab : labs) StartWorker(WorkerFlags(lab) + listens);
+    const ProgramResult result = Edge(Ask(kPrompt, 24) + Dials("desk"));
+    EXPECT_EQ(TokensOf(result), tokens);
+    EXPECT_THAT(result.Json()["route"], SizeIs(6));  // the edge is first and last
+    EXPECT_EQ(Tokens(24, Dials("desk") + drawn), drawn_tokens);
+  }
+}
+
+// Each with a key of its own, by which it signs: workers take the routes of both.
+TEST_F(ClusterKeysTest, WhenOneOfTwoCoordinatorsIsKilledTheOtherSignsRoutes) {
+  const json expected = TokensOfOneProcess(24);
+  MakeKeys("coordinator-2");
+  StartCoordinator(2, "tcp://127.0.0.1:0", Listens("coordinator"));
+  NodeProgram second(
+      Arguments{"coordinator", "--listen", "tcp://127.0.0.1:0", "--workers", "2", "--index", "2"} +
+      Listens("coordinator-2"));
+  const std::string line = second.Line("coordinator 2 at ");
+  const size_t at = line.find("tcp://");
+  const Arguments both = {"--coordinator", line.substr(at, line.find(',', at) - at), "--server-key",
+                          public_["coordinator-2"]};
+  StartWorker(WorkerFlags("lab-1") + both);
+  StartWorker(WorkerFlags("lab-2") + both);
+  EXPECT_EQ(Tokens(24, Dials("desk") + both), expected);
+  coordinator_->Kill();
+  EXPECT_EQ(Tokens(24, Dials("desk") + both), expected);
+}
+
+// The first one's list has this key as an edge's.
+TEST_F(ClusterKeysTest, AWorkerThatFetchesItsModelBeginsWhereOneOfTwoCoordinatorsTakesIt) {
+  MakeKeys("coordinator-2");
+  const ProgramResult listed = RunMortar({"keys", "allow", public_["lab-1"], "--role", "edge",
+                                          "--name", "lab-1", "--allow-list", File("other")});
+  ASSERT_EQ(listed.exit_code, 0) << listed.err;
+  StartCoordinator(1, "tcp://127.0.0.1:0",
+                   {"--keys", File("coordinator"), "--allow-list", File("other")});
+  NodeProgram second(
+      Arguments{"coordinator", "--listen", "tcp://127.0.0.1:0", "--workers", "1", "--index", "2"} +
+      Listens("coordinator-2"));
+  const std::string line = second.Line("coordinator 2 at ");
+  const size_t at = line.find("tcp://");
+  const auto fetches = [&](const std::string& cache) {
+    return Arguments{"worker", "--brick-cache", File(cache), "--coordinator", endpoint_} +
+           WorkerFlags("lab-1");
+  };
+  NodeProgram worker(fetches("a") + Arguments{"--coordinator",
+                                              line.substr(at, line.find(',', at) - at),
+                                              "--server-key", public_["coordinator-2"]});
+  worker.Line("waits for a node that has the model");
+  ExpectOneLineError(RunMortar(fetches("b")), 1, "this node's key is not allowed as worker");
 }
 
 TEST_F(ClusterKeysTest, AHopAndTokenCostsTheRowsAndAtMost300Bytes) {
@@ -160,12 +171,21 @@ TEST_F(ClusterKeysTest, AddressesOffThisMachineNeedNoFurtherWord) {
 TEST_F(ClusterKeysTest, WhoIsNotOnTheListOrHasNoKeysIsToldWithinHisTime) {
   StartBoth();
   MakeKeys("stranger");
-  ExpectOneLineError(Edge(Ask(kPrompt, 4) + Dials("stranger")), 1,
-                     "this node's key is not on its allow-list");
+  const ProgramResult stranger = Edge(Ask(kPrompt, 4) + Dials("stranger"));
+  ExpectOneLineError(stranger, 1, "this node's key is not on its allow-list");
+  EXPECT_EQ(stranger.err.find("waited"), std::string::npos) << "said as soon as it is known";
   ExpectOneLineError(Edge(Ask(kPrompt, 4)), 1, "one of the two has keys and the other has none");
   ExpectOneLineError(Edge(Ask(kPrompt, 4) + Dials("desk", {"lab-1"})), 1,
                      "its public key is not the one that was given");
   EXPECT_EQ(Tokens(8, Dials("desk")), TokensOfOneProcess(8)) << "others are undisturbed";
+}
+
+TEST_F(ClusterKeysTest, ACoordinatorThatStandsStillIsNotToldAsOneWithAnotherKey) {
+  StartCoordinator(1, "tcp://127.0.0.1:0", Listens("coordinator"));
+  coordinator_->Suspend();
+  const ProgramResult result = Edge(Ask(kPrompt, 4) + Dials("desk"));
+  ExpectOneLineError(result, 1, "it stands still");
+  EXPECT_EQ(result.err.find("the one that was given"), std::string::npos) << result.err;
 }
 
 TEST_F(ClusterKeysTest, AWorkerThatDoesNotAllowTheEdgeIsReachedAnotherWayAndThatIsSaid) {
@@ -281,6 +301,13 @@ TEST_F(ClusterKeysTest, KeysAreMadeListedAllowedAndRevoked) {
               HasSubstr("this node: " + public_["lab-1"] + "\n"));
 }
 
+TEST_F(ClusterKeysTest, TheListBesideAKeyFileIsFoundWithoutBeingNamed) {
+  const ProgramResult listed = RunMortar({"keys", "list", "--keys", File("lab-1"), "--json"});
+  ASSERT_EQ(listed.exit_code, 0) << listed.err;
+  EXPECT_EQ(listed.Json()["list"], File("allowed"));
+  EXPECT_EQ(listed.Json()["allowed"].size(), 4u);
+}
+
 TEST_F(ClusterKeysTest, WhatKeysCannotDoIsSaid) {
   ExpectOneLineError(Keys({"new", "--keys", File("desk")}), 1, "File exists");
   ExpectOneLineError(Keys({"allow", "abc", "--role", "edge"}), 2, "64 hexadecimal digits");
@@ -291,7 +318,7 @@ TEST_F(ClusterKeysTest, WhatKeysCannotDoIsSaid) {
                      "words in one line");
   ExpectOneLineError(Keys({"new", public_["desk"]}), 2, "takes no public key");
   ExpectOneLineError(Keys({"revoke", std::string(64, 'a')}), 1, "is not on this list");
-  ExpectOneLineError(Keys({"sign"}), 2, "new,list,allow,revoke");
+  ExpectOneLineError(Keys({"sign"}), 2, "new,list,allow,revoke,next,promote");
 }
 
 }  // namespace

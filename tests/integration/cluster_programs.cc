@@ -84,7 +84,9 @@ void ClusterTest::TearDown() {
 }
 
 ProgramRun ClusterTest::EdgeRun(const Arguments& arguments) {
-  return {.arguments = Arguments{"edge", "--coordinator", endpoint_} + arguments};
+  // These tests are about workers: an edge that computes alone would hide that they fail.
+  return {.arguments =
+              Arguments{"edge", "--coordinator", endpoint_, "--take-over", "never"} + arguments};
 }
 
 ProgramResult ClusterTest::Edge(const Arguments& arguments) {

@@ -135,9 +135,18 @@ void EmbeddedCluster::AddEdge() {
   options.step_deadline = options_.step_deadline;
   options.drafting = options_.drafting;
   options.sealed = options_.sealed;
-  auto edge =
-      Edge::Create(options, {*edge_node_.transport, clock_, *edge_node_.jobs, log_, *edge_engine_,
-                             *tokenizer_, options_.sealed ? &edge_node_.keys : nullptr});
+  LoadMiddle load;
+  if (options_.takes_over) {
+    loading_ = NewJobs();
+    pump_.Add(&loading_loop_, dynamic_cast<PumpedJobs*>(loading_.get()));
+    load = [this, n_layers](const std::atomic<bool>&) {
+      return LoadParts({{false, {options_.front, n_layers - options_.back}, false}},
+                       kTinyContext * options_.n_parallel);
+    };
+  }
+  auto edge = Edge::Create(
+      options, {*edge_node_.transport, clock_, *edge_node_.jobs, log_, *edge_engine_, *tokenizer_,
+                options_.sealed ? &edge_node_.keys : nullptr, std::move(load), loading_.get()});
   CHECK(edge.ok());
   edge_ = std::move(*edge);
   Drive(edge_.get(), edge_node_.jobs.get());

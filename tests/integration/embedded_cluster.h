@@ -53,7 +53,8 @@ struct ClusterOptions {
   Duration step_deadline = std::chrono::seconds(30);
   std::optional<SimOptions> sim{};  // a network under a seed instead of local queues
   Drafting drafting{};
-  bool sealed = false;  // nodes have keys: routes are signed, rows and words sealed end to end
+  bool takes_over = false;  // the edge, where no route comes
+  bool sealed = false;      // nodes have keys: routes are signed, rows and words sealed end to end
 };
 
 struct Answer {
@@ -131,6 +132,10 @@ class EmbeddedCluster {
   std::unique_ptr<Coordinator> coordinator_;
   std::vector<Node> nodes_;
   Node edge_node_;  // its worker is null
+  struct : Loop {
+    bool Step() override { return false; }
+  } loading_loop_;                     // only the jobs of its queue are to be run
+  std::unique_ptr<JobQueue> loading_;  // of the edge, where it takes over
   std::unique_ptr<Engine> edge_engine_;
   std::unique_ptr<Edge> edge_;
   std::vector<std::unique_ptr<Switched>> switches_;

@@ -66,7 +66,9 @@ class KillTest : public testing::Test {
   }
   ProgramRun EdgeRun() const {
     ProgramRun run{.arguments = Ask()};
-    run.arguments.insert(run.arguments.begin(), {"edge", "--coordinator", endpoint_});
+    // An edge that computes alone would hide that nobody else does (take_over_test).
+    run.arguments.insert(run.arguments.begin(),
+                         {"edge", "--coordinator", endpoint_, "--take-over", "never"});
     run.time_out = kStatedMax;
     return run;
   }

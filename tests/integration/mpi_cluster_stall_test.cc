@@ -47,7 +47,8 @@ pid_t SuspendRank(const NodeProgram& job, int rank) {
 // Rank 0 with a prompt, and a rank 1 that stands still at a moment of its start.
 ProgramResult RunBesideStalled(const std::string& moment) {
   const std::string folder = std::filesystem::path(MORTAR_BINARY).parent_path();
-  return RunJob(1, Ask(1) + Arguments{":", "-n", "1", MORTAR_STALLED_RANK, folder, moment});
+  return RunJob(1, Ask(1) + Arguments{"--place", "even", ":", "-n", "1", MORTAR_STALLED_RANK,
+                                      folder, moment, "--place", "even"});
 }
 
 TEST(MpiClusterStall, APromptThatTakesLongerThanAnySilenceIsWaitedFor) {

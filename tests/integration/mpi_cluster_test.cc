@@ -53,6 +53,11 @@ TEST(MpiCluster, DistributeAtOneRankAloneIsAMistakeThatIsSaid) {
                 "rank 0 was started with --distribute and rank 1 was not like it");
 }
 
+TEST(MpiCluster, PlaceAtOneRankOtherwiseIsAMistakeThatIsSaid) {
+  ExpectOneLine(RunTwo(Ask(4) + Arguments{"--place", "measured"}, Ask(4)), 2,
+                "--place is measured at rank 0 and even at rank 1: give all ranks the same");
+}
+
 TEST(MpiCluster, SampledTokensAreThoseOfOneProcess) {
   const Arguments sampled = Ask(24, {"--temp", "0.9", "--seed", "7", "-p", kPrompt});
   EXPECT_EQ(AnswerOf(RunJob(2, sampled))["tokens"], OneProcess(sampled));

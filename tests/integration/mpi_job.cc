@@ -30,21 +30,33 @@ Arguments Ask(int n, const Arguments& more) {
          more;
 }
 
-ProgramRun JobRun(int ranks, const Arguments& arguments) {
-  // Evenly, unless the test says otherwise: on one machine the fastest route is the shortest.
+namespace {
+
+// Evenly, unless the test says otherwise: on one machine the fastest route is the shortest.
+Arguments Cluster(const Arguments& arguments) {
   const bool says = std::ranges::find(arguments, "--place") != arguments.end();
   const Arguments place = says ? Arguments{} : Arguments{"--place", "even"};
-  ProgramRun run{.arguments = Arguments{"cluster"} + place + arguments, .under = Mpirun(ranks)};
-  return run;
+  return Arguments{"cluster"} + place + arguments;
+}
+
+}  // namespace
+
+ProgramRun JobRun(int ranks, const Arguments& arguments) {
+  return {.arguments = Cluster(arguments), .under = Mpirun(ranks)};
 }
 
 ProgramResult RunJob(int ranks, const Arguments& arguments) {
   return RunMortar(JobRun(ranks, arguments));
 }
 
+ProgramResult RunJobAndOne(int ranks, const Arguments& arguments, const Arguments& last) {
+  ProgramRun run = JobRun(ranks, arguments);
+  run.arguments = run.arguments + Arguments{":", "-n", "1", MORTAR_BINARY} + Cluster(last);
+  return RunMortar(run);
+}
+
 ProgramResult RunTwo(const Arguments& edge, const Arguments& worker) {
-  return RunJob(
-      1, edge + Arguments{":", "-n", "1", MORTAR_BINARY, "cluster", "--place", "even"} + worker);
+  return RunJobAndOne(1, edge, worker);
 }
 
 std::vector<std::string> OwnLines(const std::string& errors) {

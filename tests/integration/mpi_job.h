@@ -26,6 +26,8 @@ Arguments Ask(int n, const Arguments& more = {"--temp", "0", "-p", kPrompt});
 // `mpirun -n RANKS mortar cluster ARGUMENTS`
 ProgramRun JobRun(int ranks, const Arguments& arguments);
 ProgramResult RunJob(int ranks, const Arguments& arguments);
+// One rank more, the last, with arguments of its own.
+ProgramResult RunJobAndOne(int ranks, const Arguments& arguments, const Arguments& last);
 // Rank 1 with arguments of its own.
 ProgramResult RunTwo(const Arguments& edge, const Arguments& worker);
 

@@ -128,16 +128,13 @@ TEST(MpiShardsJob, MoreRanksThanKvHeadsAreRefused) {
 }
 
 TEST(MpiShardsJob, AnotherTpAtOneRankIsRefused) {
-  ExpectOneLine(
-      RunJob(2, Ask(1) + Tp(2) + Arguments{":", "-n", "1", MORTAR_BINARY, "cluster"} + Ask(1)), 2,
-      "--tp is 2 at rank 0 and 1 at rank 2");
+  ExpectOneLine(RunJobAndOne(2, Ask(1) + Tp(2), Ask(1)), 2, "--tp is 2 at rank 0 and 1 at rank 2");
 }
 
 // The leader joins with the edge's KV; its neighbour would compute other bits.
 TEST(MpiShardsJob, ARankThatWasStartedOtherwiseThanItsLeaderIsSaid) {
   const auto last_with = [](const Arguments& more) {
-    return RunJob(2, Ask(1) + Tp(2) + Arguments{":", "-n", "1", MORTAR_BINARY, "cluster"} + Ask(1) +
-                         Tp(2) + more);
+    return RunJobAndOne(2, Ask(1) + Tp(2), Ask(1) + Tp(2) + more);
   };
   const ProgramResult kv = last_with({"--kv", "f32"});
   ExpectOneLine(kv, 1, "shares layers with a rank that has");

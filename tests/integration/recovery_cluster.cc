@@ -211,7 +211,7 @@ HitResult RecoveryCluster::Hit(uint64_t number) {
   HitResult result{.asked = AskedBy(number), .what = {}, .errors = {}};
   const std::vector<int> expected = Undisturbed(result.asked, number);
   Arguments arguments = Arguments{"edge"} + EdgeArguments(result.asked, number) + Dials("desk") +
-                        Arguments{"--json-events"};
+                        Arguments{"--json-events", "--take-over", "never"};
   if (kind_ == HitKind::kRelay) {
     arguments = arguments + Arguments{"--relay", relay_endpoint_, "--relay-key", public_["hut"]};
   }

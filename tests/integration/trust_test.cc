@@ -51,7 +51,7 @@ class Trust : public ZmqLinks {
   }
   ZmqOptions OptionsOf(const KeyPair& keys, Role role) {
     ZmqOptions options{.card = Card("n"),
-                       .upstream = coordinator_.transport->endpoint(),
+                       .upstreams = {coordinator_.transport->endpoint()},
                        .keys = keys,
                        .server_keys = {coordinator_keys_.public_key}};
     options.card.role = role;
@@ -80,7 +80,7 @@ class Trust : public ZmqLinks {
     card.role = Role::kEdge;
     ASSERT_TRUE(Turn([&] {
       (void)edge.transport->Send(kCoordinatorNode, card);
-      return edge.transport->UpstreamStatus().ok() && !state().signers.empty();
+      return edge.transport->UpstreamStatus().ok() && !SignersOf(state().coordinators).empty();
     }));
     edge.transport->Introduce(
         {worker_.transport->self(), worker_.transport->endpoint(), worker_keys_.public_key});

@@ -27,10 +27,13 @@ MUTANTS = {
     "seal_unchecked": ("if (sealed.ok()) return true;",
                        "if (sealed.ok() || word.sealed) return true;"),
     # worker/loop.cc
-    "grant_unsigned": ("if (good.ok()) good = CheckSignature(state.signers, grant);", ""),
+    "grant_unsigned": (
+        "if (good.ok()) good = CheckSignature(SignersOf(state.coordinators), grant);", ""),
     # edge/apply.cc
     "at_hops": ("Retry(s, now, slot, slot.at_hops, why);",
                 "Retry(s, now, slot, slot.answered, why);"),
+    # coordinator/adopt.cc
+    "one_vote": ("{ return IsMost(s, VotesOf(s, Time::max())); }", "{ return ObeyedByAll(s); }"),
     # coordinator/plan.cc
     "lost_worker": ("if (now - m.heard > silence_max)",
                     "if (now - m.heard > 1000 * silence_max)"),

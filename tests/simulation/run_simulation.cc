@@ -15,10 +15,13 @@ namespace {
 
 constexpr char kUsage[] =
     "usage: ./dev sim [--preset PRESET] [--seed N [--trace]] [--seeds N [--from F]] [--minutes M]\n"
+    "                 [--two alone|all]\n"
     "  --seed N     the scenario of seed N, twice: it must repeat itself\n"
     "  --trace      every message of it, with what became of it\n"
     "  --seeds N    N seeds, from 1 or F on\n"
-    "  --minutes M  seeds in random order for M minutes\n";
+    "  --minutes M  seeds in random order for M minutes\n"
+    "  --two alone  with two coordinators, and faults of theirs one at a time; all: and all "
+    "others\n";
 
 struct Flags {
   std::optional<uint64_t> seed;
@@ -26,7 +29,13 @@ struct Flags {
   std::optional<uint64_t> minutes;
   std::optional<uint64_t> from;
   bool trace = false;
+  enum class Two { kNo, kAlone, kAll } two = Two::kNo;
 };
+
+Scenario Draw(const Flags& flags, uint64_t seed) {
+  if (flags.two == Flags::Two::kNo) return DrawScenario(seed);
+  return DrawTwoCoordinators(seed, flags.two == Flags::Two::kAlone);
+}
 
 std::optional<Flags> Parse(int argc, char** argv) {
   Flags flags;
@@ -34,6 +43,12 @@ std::optional<Flags> Parse(int argc, char** argv) {
     const std::string name = argv[i];
     if (name == "--trace") {
       flags.trace = true;
+      continue;
+    }
+    if (name == "--two" && i + 1 < argc) {
+      const std::string how = argv[++i];
+      if (how != "alone" && how != "all") return std::nullopt;
+      flags.two = how == "alone" ? Flags::Two::kAlone : Flags::Two::kAll;
       continue;
     }
     std::optional<uint64_t>* value = name == "--seed"      ? &flags.seed
@@ -61,32 +76,37 @@ struct Totals {
   }
   void Print(const char* end) const {
     std::printf(
-        "%d seeds: %d answers whole, %d errors, %d cancelled, %d left by their edge; %d retries, "
+        "%d seeds: %d answers whole, %d alone, %d errors, %d cancelled, %d left by their edge; "
+        "%d retries, "
         "%d guesses held; %d moves under sessions, %d routes beside replicas; %llu messages, %llu "
         "lost%s",
-        runs, sum.whole, sum.errors, sum.cancelled, sum.left, sum.retries, sum.guesses_held,
-        sum.moves, sum.replicas, static_cast<unsigned long long>(sum.network.sent),
+        runs, sum.whole, sum.alone, sum.errors, sum.cancelled, sum.left, sum.retries,
+        sum.guesses_held, sum.moves, sum.replicas,
+        static_cast<unsigned long long>(sum.network.sent),
         static_cast<unsigned long long>(sum.network.lost), end);
   }
 };
 
 void SayBroken(const Scenario& scenario, const std::string& broken) {
-  std::printf("\n%sbroken promise: %s\nreplay: ./dev sim --seed %llu --trace\n",
+  std::printf("\n%sbroken promise: %s\nreplay: ./dev sim%s --seed %llu --trace\n",
               ToString(scenario).c_str(), broken.c_str(),
+              scenario.n_coordinators == 1 ? ""
+              : scenario.whole             ? " --two alone"
+                                           : " --two all",
               static_cast<unsigned long long>(scenario.seed));
 }
 
 // Whether all promises were kept.
-bool RunSeed(Undisturbed& undisturbed, uint64_t seed, Totals& totals) {
-  const Scenario scenario = DrawScenario(seed);
+bool RunSeed(Undisturbed& undisturbed, const Flags& flags, uint64_t seed, Totals& totals) {
+  const Scenario scenario = Draw(flags, seed);
   const SimResult result = RunScenario(undisturbed, scenario, false);
   totals.Add(result);
   if (!result.broken.empty()) SayBroken(scenario, result.broken);
   return result.broken.empty();
 }
 
-bool Replay(Undisturbed& undisturbed, uint64_t seed, bool trace) {
-  const Scenario scenario = DrawScenario(seed);
+bool Replay(Undisturbed& undisturbed, const Flags& flags, uint64_t seed, bool trace) {
+  const Scenario scenario = Draw(flags, seed);
   std::printf("%s", ToString(scenario).c_str());
   std::fflush(stdout);
   const SimResult result = RunScenario(undisturbed, scenario, trace);
@@ -111,7 +131,7 @@ int Main(int argc, char** argv) {
     return 2;
   }
   Undisturbed undisturbed(TinyFile({.n_layers = kScenarioLayers}));
-  if (flags->seed) return Replay(undisturbed, *flags->seed, flags->trace) ? 0 : 1;
+  if (flags->seed) return Replay(undisturbed, *flags, *flags->seed, flags->trace) ? 0 : 1;
   Totals totals;
   bool kept = true;
   std::random_device random;
@@ -124,7 +144,7 @@ int Main(int argc, char** argv) {
   while (kept && more()) {
     const uint64_t seed =
         flags->seeds ? flags->from.value_or(1) + static_cast<uint64_t>(totals.runs) : random();
-    kept = RunSeed(undisturbed, seed, totals);
+    kept = RunSeed(undisturbed, *flags, seed, totals);
   }
   totals.Print("\n");
   return kept ? 0 : 1;

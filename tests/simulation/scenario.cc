@@ -37,6 +37,7 @@ void DrawCluster(Draws& draws, Scenario& s) {
   s.n_parallel = draws.Int(1, 3);
   s.guesses = draws.Chance(40) ? draws.Int(1, 4) : 0;
   s.sealed = draws.Chance(25);
+  s.takes_over = s.seed % 3 == 2;  // not drawn: it came later, and seeds keep their scenarios
   s.relayed = draws.Chance(40);
   s.relay_is_coordinator = s.relayed && draws.Chance(50);
   s.delay_max = draws.Chance(20) ? draws.Ms(100, 300) : draws.Ms(2, 40);
@@ -147,6 +148,16 @@ void DrawLyingRelay(Draws& draws, Scenario& s) {
                       .factor = draws.Int(1, 20)});
 }
 
+// Where every answer must be whole: one worker's word of what it serves moves nothing. Not from the
+// first moment on: where nobody else serves anything yet, it cannot be told from a worker that was
+// here before.
+void DrawPretender(uint64_t seed, Scenario& s) {
+  Draws draws(seed * 0xd6e8feb86659fd93 + 4);
+  if (!s.whole || !draws.Chance(40)) return;
+  s.faults.push_back(
+      {.kind = FaultKind::kPretend, .at = draws.Ms(2000, 5000), .lasts = draws.Ms(5000, 40'000)});
+}
+
 double DrawSpeed(Draws& draws) { return 1000.0 * (1 << 2 * draws.Int(0, 4)); }
 
 // A third of the clusters are placed by speeds, which change while people are served. Layers move
@@ -220,6 +231,62 @@ Scenario DrawScenario(uint64_t seed) {
   Draws more(seed * 0xbf58476d1ce4e5b9 + 2);
   DrawMeasured(more, s);
   DrawLyingRelay(more, s);
+  DrawPretender(seed, s);
+  SortByTime(s.faults);
+  SortByTime(s.requests);
+  return s;
+}
+
+namespace {
+
+// Of one of the coordinators.
+Fault DrawOfCoordinator(Draws& draws, const Scenario& s) {
+  constexpr FaultKind kKinds[] = {FaultKind::kKill, FaultKind::kStall, FaultKind::kPartition};
+  Fault fault{.kind = kKinds[draws.Int(0, 2)]};
+  fault.node = draws.Chance(60) ? 0 : s.second_coordinator();
+  // As long as a worker keeps to one that is gone, and longer; or not.
+  fault.lasts = draws.Chance(30) ? draws.Ms(58'000, 75'000) : draws.Ms(200, 15'000);
+  fault.side = 1u << fault.node;
+  fault.one_way = draws.Chance(30);
+  fault.said = draws.Chance(60);
+  fault.new_id = false;
+  return fault;
+}
+
+}  // namespace
+
+Scenario DrawTwoCoordinators(uint64_t seed, bool alone) {
+  Scenario s = DrawScenario(seed);
+  Draws draws(seed * 0x94d049bb133111eb + 3);
+  s.n_coordinators = 2;
+  s.relay_is_coordinator = false;
+  s.whole = alone;
+  if (alone) {
+    s.faults.clear();
+    s.speed_changes.clear();
+    s.worker_kv_positions = 2048;
+    s.loss = draws.Share(0.03);
+    s.duplicates = draws.Share(0.1);
+    s.link_losses = 0;
+    s.delay_max = std::min<Duration>(s.delay_max, milliseconds(40));
+  }
+  Duration at = draws.Ms(1000, 4000);
+  for (int i = draws.Int(3, 6); i > 0; --i) {
+    Fault fault = DrawOfCoordinator(draws, s);
+    fault.at = alone ? at : draws.Ms(0, 60'000);
+    s.faults.push_back(fault);
+    // Right behind one another, or with time for workers to obey who has come back.
+    at = fault.at + fault.lasts +
+         (draws.Chance(50) ? draws.Ms(500, 8000) : draws.Ms(12'000, 70'000));
+  }
+  const int until = static_cast<int>(Milliseconds(s.quiet()));
+  for (int i = 0; i < 8; ++i) {
+    s.requests.push_back({.at = draws.Ms(0, until),
+                          .edge = draws.Int(0, s.n_edges - 1),
+                          .kind = draws.Int(0, kRequestKinds - 1),
+                          .n_predict = draws.Int(1, kScenarioTokens)});
+  }
+  if (alone) DrawPretender(seed, s);
   SortByTime(s.faults);
   SortByTime(s.requests);
   return s;
@@ -228,14 +295,15 @@ Scenario DrawScenario(uint64_t seed) {
 // --- Words ---
 
 const char* Name(FaultKind kind) {
-  constexpr const char* kNames[] = {"partition",  "kill",       "slow",      "stall",
-                                    "relay gone", "clock jump", "lie",       "forge",
-                                    "flood",      "claim",      "relay lies"};
+  constexpr const char* kNames[] = {"partition",  "kill",       "slow",       "stall",
+                                    "relay gone", "clock jump", "lie",        "forge",
+                                    "flood",      "claim",      "relay lies", "pretend"};
   return kNames[static_cast<int>(kind)];
 }
 
 std::string NodeName(const Scenario& s, int node) {
   if (node == 0) return "coordinator";
+  if (s.is_coordinator(node)) return "coordinator-2";
   if (node <= s.n_edges) return "edge-" + std::to_string(node);
   return "worker-" + std::to_string(node - s.n_edges);
 }
@@ -260,7 +328,8 @@ std::string Words(const Scenario& s, const Fault& f) {
       break;
     case FaultKind::kKill:
       out << " of " << NodeName(s, f.node) << (f.said ? ", said" : ", silent")
-          << (f.new_id && f.node != 0 ? ", back under a new id" : ", back under its id");
+          << (f.new_id && !s.is_coordinator(f.node) ? ", back under a new id"
+                                                    : ", back under its id");
       break;
     case FaultKind::kSlow:
       out << ": " << NodeName(s, f.node) << " " << f.factor << " times";
@@ -277,6 +346,7 @@ std::string Words(const Scenario& s, const Fault& f) {
     case FaultKind::kRelayGone:
     case FaultKind::kClockJump:
     case FaultKind::kClaim:
+    case FaultKind::kPretend:
       break;
   }
   return out.str();
@@ -286,10 +356,11 @@ std::string Words(const Scenario& s, const Fault& f) {
 
 std::string ToString(const Scenario& s) {
   std::ostringstream out;
-  out << "seed " << s.seed << ": " << s.n_edges << " edges, " << s.n_workers
-      << " workers, edges keep " << s.front << " + " << s.back << " of " << kScenarioLayers
-      << " layers, " << s.n_parallel << " sessions at a time, " << s.guesses << " guesses, "
-      << (s.sealed ? "sealed" : "not sealed") << ", KV of " << s.worker_kv_positions << "\n"
+  out << "seed " << s.seed << ": " << (s.n_coordinators == 2 ? "2 coordinators, " : "") << s.n_edges
+      << " edges, " << s.n_workers << " workers, edges keep " << s.front << " + " << s.back
+      << " of " << kScenarioLayers << " layers, " << s.n_parallel << " sessions at a time, "
+      << s.guesses << " guesses, " << (s.sealed ? "sealed" : "not sealed")
+      << (s.takes_over ? ", edges take over" : "") << ", KV of " << s.worker_kv_positions << "\n"
       << "network: "
       << (!s.relayed               ? "direct"
           : s.relay_is_coordinator ? "through the coordinator"

@@ -24,15 +24,18 @@ enum class FaultKind : uint8_t {
   kFlood,      // the same one sends what costs most: requests for routes, frames of new sessions
   kClaim,      // a worker of bad will says that it hosts layers, and answers nothing
   kRelayLies,  // the relay brings again what passed it, and words of its own; `factor`: a burst
+  kPretend,    // a worker of bad will says to each coordinator that it obeys another one and serves
+               // layers, other ones by turns, and answers nothing
 };
-inline constexpr FaultKind kLastFaultKind = FaultKind::kRelayLies;
+inline constexpr FaultKind kLastFaultKind = FaultKind::kPretend;
 const char* Name(FaultKind kind);
 
 struct Fault {
   FaultKind kind = FaultKind::kKill;
   Duration at{};         // from the beginning
   Duration lasts{};      // kClockJump: how far
-  int node = 0;          // whom it befalls: 0 the coordinator, then the edges, then the workers
+  int node = 0;          // whom it befalls: 0 the coordinator, then the edges, then the workers,
+                         // then the second coordinator
   uint32_t side = 0;     // kPartition: a bit for each node, in that order
   bool one_way = false;  // kPartition
   bool said = true;      // kKill: the others hear that its connections went
@@ -59,7 +62,8 @@ struct Scenario {
   uint64_t seed = 0;
   int n_edges = 1;
   int n_workers = 3;  // one of them is a spare
-  int front = 2;      // layers of an edge, out of six
+  int n_coordinators = 1;
+  int front = 2;  // layers of an edge, out of six
   int back = 2;
   int n_parallel = 2;
   int worker_kv_positions = 2048;
@@ -69,6 +73,7 @@ struct Scenario {
   int layers_that_fit = 0;  // in the memory that each worker says it has, where speeds are said
   int guesses = 0;          // at most so many a step
   bool sealed = false;      // nodes have keys
+  bool takes_over = false;  // edges go on alone where no route comes
   bool relayed = false;     // links between edges and workers lead through a relay
   bool relay_is_coordinator = false;
   double loss = 0;
@@ -83,13 +88,19 @@ struct Scenario {
   std::vector<Fault> faults{};
 
   bool measured() const { return !ns_per_byte.empty(); }
-  int n_nodes() const { return 1 + n_edges + n_workers; }
+  int n_nodes() const { return n_coordinators + n_edges + n_workers; }
+  int second_coordinator() const { return 1 + n_edges + n_workers; }  // if there is one
+  bool is_coordinator(int node) const { return node == 0 || node == second_coordinator(); }
   Duration quiet() const;  // when the last fault is over
 };
 
 inline constexpr int kScenarioLayers = 6;
 
 Scenario DrawScenario(uint64_t seed);
+// The same people and nodes with two coordinators, over some minutes, and other faults. `alone`:
+// one at a time befalls one of the coordinators, and every answer must be whole. Else these come
+// besides those of DrawScenario.
+Scenario DrawTwoCoordinators(uint64_t seed, bool alone);
 // Every field, over several lines.
 std::string ToString(const Scenario& scenario);
 // "coordinator", "edge-1", "worker-2".

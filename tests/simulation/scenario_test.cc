@@ -41,6 +41,45 @@ TEST(Scenarios, EverySeedKeepsThePromises) {
   EXPECT_GT(seen.replicas, static_cast<int>(seeds / 3));
 }
 
+// Faults befall one coordinator at a time, and every answer is whole.
+TEST(Scenarios, OneOfTwoCoordinatorsIsEnough) {
+  const uint64_t seeds = kSanitized ? 15 : 60;
+  Undisturbed undisturbed(TinyFile({.n_layers = kScenarioLayers}));
+  SimResult seen;
+  for (uint64_t seed = 1; seed <= seeds; ++seed) {
+    const Scenario scenario = DrawTwoCoordinators(seed, /*alone=*/true);
+    const SimResult result = RunScenario(undisturbed, scenario, false);
+    ASSERT_EQ(result.broken, "") << ToString(scenario) << "replay: ./dev sim --two alone --seed "
+                                 << seed;
+    EXPECT_EQ(result.errors, 0) << seed;
+    seen.whole += result.whole;
+    seen.obeyed += result.obeyed;
+    seen.second += result.second;
+  }
+  EXPECT_GT(seen.whole, static_cast<int>(8 * seeds));
+  EXPECT_GT(seen.obeyed, static_cast<int>(seeds)) << "workers that obey whoever is there";
+  EXPECT_GT(seen.second, static_cast<int>(seeds)) << "routes of the second";
+}
+
+// And whatever else befalls all nodes.
+TEST(Scenarios, TwoCoordinatorsKeepThePromises) {
+  const uint64_t seeds = kSanitized ? 15 : 60;
+  Undisturbed undisturbed(TinyFile({.n_layers = kScenarioLayers}));
+  SimResult seen;
+  for (uint64_t seed = 1; seed <= seeds; ++seed) {
+    const Scenario scenario = DrawTwoCoordinators(seed, /*alone=*/false);
+    const SimResult result = RunScenario(undisturbed, scenario, false);
+    ASSERT_EQ(result.broken, "") << ToString(scenario) << "replay: ./dev sim --two all --seed "
+                                 << seed;
+    seen.whole += result.whole;
+    seen.obeyed += result.obeyed;
+    seen.second += result.second;
+  }
+  EXPECT_GT(seen.whole, static_cast<int>(4 * seeds));
+  EXPECT_GT(seen.obeyed, static_cast<int>(seeds));
+  EXPECT_GT(seen.second, static_cast<int>(seeds));
+}
+
 TEST(Scenarios, ASeedRepeatsItsRunMessageForMessage) {
   Undisturbed undisturbed(TinyFile({.n_layers = kScenarioLayers}));
   const auto history = [&](uint64_t seed) {

@@ -13,6 +13,8 @@ namespace {
 constexpr int kMessagesPerStep = 256;
 // A round of a coordinator's loop, and what it had not looked at.
 constexpr Duration kRoundMax = std::chrono::milliseconds(500);
+// A worker is looked at when it looks for messages: each 50 ms, when nothing else happens.
+constexpr Duration kLookMax = std::chrono::milliseconds(100);
 
 size_t Arrived(const EdgeSlot& slot) {
   size_t n = 0;
@@ -49,11 +51,12 @@ void SimChecker::Forget(NodeId node) {
   polled_in_a_row_.erase(node);
   at_hops_.erase(node);
   sealed_.erase(node);  // a process that begins has another id, but here
-  if (node != kCoordinatorNode) return;
-  heard_.clear();
-  missed_.clear();
-  asked_.clear();
-  granted_over_.clear();
+  obeying_.erase(node);
+  // It stood still for as long as it was dead, and that is no stall.
+  if (!IsCoordinator(node)) return;
+  AtCoordinator begins;
+  begins.turned = at_coordinator_[node].turned;
+  at_coordinator_[node] = std::move(begins);
 }
 
 // --- What is sent ---
@@ -68,10 +71,10 @@ void SimChecker::Sent(NodeId from, const AnyMessage& message) {
     CheckLimits(*edge->second);
     if (const auto* frame = std::get_if<Activation>(&message)) Began(from, frame->envelope);
   } else {
-    CheckLimits(*view_.coordinator);
+    CheckLimits(*view_.coordinators.at(from));
     const auto* route = std::get_if<Route>(&message);
     if (route == nullptr || !route->status.ok()) return;
-    CheckGrant(*route);
+    CheckGrant(from, *route);
     granted_[route->grant.session] = route->grant;
   }
 }
@@ -113,16 +116,17 @@ void SimChecker::Began(NodeId edge, const Envelope& e) {
   at.epoch = std::max(at.epoch, e.epoch);
 }
 
-void SimChecker::CheckGrant(const Route& route) {
+void SimChecker::CheckGrant(NodeId coordinator, const Route& route) {
   const RouteGrant& grant = route.grant;
+  AtCoordinator& at = at_coordinator_[coordinator];
   for (const Hop& hop : grant.hops) {
-    if (clock_.Now() - heard_[hop.node] > kStatusAgeMax + kRoundMax) {
+    if (clock_.Now() - at.heard[hop.node] > kStatusAgeMax + kRoundMax) {
       Broken("a route leads over " + hop.name + ", of which the coordinator heard nothing for " +
-             std::to_string(Seconds(clock_.Now() - heard_[hop.node])) + " s");
+             std::to_string(Seconds(clock_.Now() - at.heard[hop.node])) + " s");
     }
-    granted_over_[grant.edge].insert(hop.node);
-    const auto missed = missed_.find(hop.node);
-    if (missed == missed_.end()) continue;
+    at.granted_over[grant.edge].insert(hop.node);
+    const auto missed = at.missed.find(hop.node);
+    if (missed == at.missed.end()) continue;
     if (missed->second.by.contains({grant.edge, route.request})) {
       Broken("a route leads over " + hop.name + ", which was missed and not heard of since");
     }
@@ -181,28 +185,55 @@ void SimChecker::Polled(NodeId node, const Incoming* next) {
   in_a_row = next == nullptr ? 0 : in_a_row + 1;
   if (const auto worker = view_.workers.find(node); worker != view_.workers.end()) {
     CheckHave(node, *worker->second);
+    CheckObeys(node, *worker->second);
   } else if (const auto edge = view_.edges.find(node); edge != view_.edges.end()) {
     CheckStale(node, *edge->second);
     if (next != nullptr) NoteAtHops(node, next->message);
     if (next != nullptr && in_a_row % kMessagesPerStep != 0) {
       NoteStale(node, *edge->second, next->message);
     }
-  } else if (node == kCoordinatorNode && view_.coordinator != nullptr) {
-    const Time now = clock_.Now();
-    const Duration stood_still = now - coordinator_turned_;
-    coordinator_turned_ = now;
-    for (auto& [of, heard] : heard_) {
-      if (stood_still > kStallMax) heard += stood_still;
+  } else if (view_.coordinators.contains(node)) {
+    TurnCoordinator(node, next);
+  }
+}
+
+void SimChecker::TurnCoordinator(NodeId node, const Incoming* next) {
+  AtCoordinator& at = at_coordinator_[node];
+  const Time now = clock_.Now();
+  const Duration stood_still = now - at.turned;
+  at.turned = now;
+  for (auto& [of, heard] : at.heard) {
+    if (stood_still > kStallMax) heard += stood_still;
+  }
+  for (auto& [of, missed] : at.missed) {
+    if (stood_still > kStallMax) missed.since += stood_still;
+  }
+  for (auto& [of, asked] : at.asked) {
+    if (stood_still > kStallMax) asked += stood_still;
+  }
+  if (next == nullptr) return;
+  at.heard[next->from] = now;
+  NoteMissed(node, *next);
+}
+
+// One at a time, and with layers not another within a minute.
+void SimChecker::CheckObeys(NodeId node, const WorkerState& s) {
+  Obeying& known = obeying_[node];
+  const bool hosts = !s.layers.empty() || s.wanted || s.loading;
+  if (s.obeys != known.coordinator) {
+    if (hosts && known.since && clock_.Now() - *known.since < kObeyedMin - kLookMax) {
+      Broken("node " + ToString(node) + " obeys another coordinator after " +
+             std::to_string(Seconds(clock_.Now() - *known.since)) + " s");
     }
-    for (auto& [of, missed] : missed_) {
-      if (stood_still > kStallMax) missed.since += stood_still;
-    }
-    for (auto& [of, asked] : asked_) {
-      if (stood_still > kStallMax) asked += stood_still;
-    }
-    if (next == nullptr) return;
-    heard_[next->from] = now;
-    NoteMissed(*next);
+    ++obeyed_;
+    known.coordinator = s.obeys;
+    known.since = clock_.Now();
+  }
+  if (!s.wanted || s.wanted->id == known.wanted) return;
+  known.wanted = s.wanted->id;
+  known.since = clock_.Now();
+  if (known.wanted >> 56 != static_cast<uint64_t>(s.obeys)) {
+    Broken("node " + ToString(node) + " takes layers of a coordinator that it does not obey");
   }
 }
 
@@ -218,35 +249,37 @@ void SimChecker::NoteAtHops(NodeId edge, const AnyMessage& answer) {
 }
 
 // A message that the coordinator is about to take.
-void SimChecker::NoteMissed(const Incoming& next) {
+void SimChecker::NoteMissed(NodeId coordinator, const Incoming& next) {
+  AtCoordinator& at = at_coordinator_[coordinator];
   const auto role = [&](NodeId node) -> std::optional<Role> {
-    const Member* member = FindMember(*view_.coordinator, node);
+    const Member* member = FindMember(*view_.coordinators.at(coordinator), node);
     return member == nullptr ? std::nullopt : std::optional(member->role);
   };
   // Who comes back as a new member has not been asked yet.
-  std::erase_if(asked_, [&](const auto& entry) { return !role(entry.first); });
-  const bool joins = std::holds_alternative<Hello>(next.message);
-  if (joins || std::holds_alternative<NodeStatus>(next.message)) missed_.erase(next.from);
-  if (joins || std::holds_alternative<Goodbye>(next.message)) {
-    granted_over_.erase(next.from);
-    for (auto& [hop, missed] : missed_) {
+  std::erase_if(at.asked, [&](const auto& entry) { return !role(entry.first); });
+  const bool greets = std::holds_alternative<Hello>(next.message);
+  if (greets || std::holds_alternative<NodeStatus>(next.message)) at.missed.erase(next.from);
+  // A member that says Hello again, late or twice, keeps its routes and its requests.
+  if (!role(next.from) || std::holds_alternative<Goodbye>(next.message)) {
+    at.granted_over.erase(next.from);
+    for (auto& [hop, missed] : at.missed) {
       std::erase_if(missed.by, [&](const auto& by) { return by.first == next.from; });
     }
-    std::erase_if(missed_, [](const auto& entry) { return entry.second.by.empty(); });
+    std::erase_if(at.missed, [](const auto& entry) { return entry.second.by.empty(); });
   }
   const auto* request = std::get_if<RouteRequest>(&next.message);
   if (request == nullptr || role(next.from) != Role::kEdge) return;
-  for (auto& [hop, missed] : missed_) missed.by.erase({next.from, request->request});
+  for (auto& [hop, missed] : at.missed) missed.by.erase({next.from, request->request});
   const Time now = clock_.Now();
   for (const NodeId hop : request->missed) {
     // Of others an edge can say nothing.
-    if (role(hop) != Role::kWorker || !granted_over_[next.from].contains(hop)) continue;
-    if (!missed_.contains(hop)) {
+    if (role(hop) != Role::kWorker || !at.granted_over[next.from].contains(hop)) continue;
+    if (!at.missed.contains(hop)) {
       // It was asked a moment ago, and has answered.
-      if (asked_.contains(hop) && now - asked_[hop] < kWatchedSilenceMax) continue;
-      missed_[hop].since = asked_[hop] = now;
+      if (at.asked.contains(hop) && now - at.asked[hop] < kWatchedSilenceMax) continue;
+      at.missed[hop].since = at.asked[hop] = now;
     }
-    missed_[hop].by.insert({next.from, request->request});
+    at.missed[hop].by.insert({next.from, request->request});
   }
 }
 
@@ -364,8 +397,9 @@ void SimChecker::Over(int worker_pages) {
     for (const EdgeSlot& slot : s->slots) free &= slot.phase == SlotPhase::kFree;
     if (!free) Broken("edge " + s->options.name + " still has sessions or pages");
   }
-  if (!view_.coordinator->waiting.empty()) {
-    Broken("the coordinator still has " + std::to_string(view_.coordinator->waiting.size()) +
+  for (const auto& [id, s] : view_.coordinators) {
+    if (s->waiting.empty()) continue;
+    Broken("the coordinator still has " + std::to_string(s->waiting.size()) +
            " requests for routes");
   }
 }

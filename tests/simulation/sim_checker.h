@@ -41,12 +41,11 @@ namespace mortar {
 
 // The states of the honest processes that live. Liars are not in it.
 struct SimView {
-  const CoordinatorState* coordinator = nullptr;
+  std::map<NodeId, const CoordinatorState*> coordinators;
   std::map<NodeId, const EdgeState*> edges;
   std::map<NodeId, const WorkerState*> workers;
   bool Has(NodeId node) const {
-    return edges.contains(node) || workers.contains(node) ||
-           (node == kCoordinatorNode && coordinator != nullptr);
+    return edges.contains(node) || workers.contains(node) || coordinators.contains(node);
   }
 };
 
@@ -64,6 +63,7 @@ class SimChecker {
   // The first promise that was broken is kept.
   void Broken(const std::string& what);
   const std::string& broken() const { return broken_; }  // empty: none
+  int obeyed() const { return obeyed_; }  // times that a worker began to obey another coordinator
 
  private:
   // What is known of one session at one node.
@@ -88,16 +88,32 @@ class SimChecker {
     Time since{};
     std::set<std::pair<NodeId, uint64_t>> by;  // edges with their requests
   };
+  // What one coordinator heard and granted.
+  struct AtCoordinator {
+    std::map<NodeId, Time> heard;                     // of each node
+    std::map<NodeId, Missed> missed;                  // of which it heard nothing since
+    std::map<NodeId, Time> asked;                     // hops, when they were missed last
+    std::map<NodeId, std::set<NodeId>> granted_over;  // by edges: the hops that it may miss
+    Time turned{};
+  };
+  // Whom a worker obeys, and what it was to host last.
+  struct Obeying {
+    int coordinator = 0;
+    std::optional<Time> since;
+    uint64_t wanted = 0;
+  };
+  void TurnCoordinator(NodeId node, const Incoming* next);
+  void CheckObeys(NodeId node, const WorkerState& s);
   void Ran(NodeId node, const Envelope& e);
   void CheckNumber(NodeId node, const Envelope& e);
   void CheckGranted(NodeId node, const WorkerSession& session);
   void Began(NodeId edge, const Envelope& e);
   void NoteAtHops(NodeId edge, const AnyMessage& answer);
-  void NoteMissed(const Incoming& next);
+  void NoteMissed(NodeId coordinator, const Incoming& next);
   void CheckHave(NodeId node, const WorkerState& s);
   void CheckStale(NodeId node, const EdgeState& s);
   void NoteStale(NodeId node, const EdgeState& s, const AnyMessage& answer);
-  void CheckGrant(const Route& route);
+  void CheckGrant(NodeId coordinator, const Route& route);
   void CheckPrivate(NodeId from, const AnyMessage& message);
   void CheckLimits(const WorkerState& s);
   void CheckLimits(const EdgeState& s);
@@ -111,13 +127,11 @@ class SimChecker {
   std::map<NodeId, std::map<SessionId, AtHops>> at_hops_;
   std::map<NodeId, std::map<std::pair<SessionId, uint64_t>, SealTag>> sealed_;  // of each step
   std::map<SessionId, RouteGrant> granted_;
-  std::map<NodeId, Time> heard_;                     // of each node, by the coordinator
-  std::map<NodeId, Missed> missed_;                  // of which it heard nothing since
-  std::map<NodeId, Time> asked_;                     // hops, when they were missed last
-  std::map<NodeId, std::set<NodeId>> granted_over_;  // by edges: the hops that it may miss
-  Time coordinator_turned_{};
+  std::map<NodeId, AtCoordinator> at_coordinator_;
+  std::map<NodeId, Obeying> obeying_;
   WireWriter writer_;
   std::string broken_;
+  int obeyed_ = 0;
 };
 
 }  // namespace mortar

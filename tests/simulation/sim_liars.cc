@@ -189,8 +189,9 @@ SessionId LyingEdge::AnyId() {
 }
 
 void LyingEdge::OpenUngranted(NodeId worker) {
-  const Member* member =
-      view_.coordinator == nullptr ? nullptr : FindMember(*view_.coordinator, worker);
+  const Member* member = !view_.coordinators.contains(kCoordinatorNode)
+                             ? nullptr
+                             : FindMember(*view_.coordinators.at(kCoordinatorNode), worker);
   if (member == nullptr || member->key.empty()) return;
   RouteGrant grant{.session = AnyId(),
                    .edge = kLyingEdge,
@@ -250,6 +251,36 @@ void LyingWorker::Step(Time now) {
   said_ = now;
   status_.bricks = SimBricksOf(model_);
   Send(status_);
+}
+
+// --- Another worker ---
+
+void Pretender::Step(Time now) {
+  while (transport_.Poll()) {
+  }
+  if (said_ && now - *said_ < kStatusInterval) return;
+  said_ = now;
+  const LayerRange middle{s_.front, kScenarioLayers - s_.back};
+  if (hosted_.empty() || random_() % 3 == 0) {
+    const auto size = static_cast<uint64_t>(middle.size());
+    hosted_ = middle;
+    if (random_() % 2 == 0) hosted_.begin += static_cast<int>(random_() % size);
+    const auto rest = static_cast<uint64_t>(hosted_.size());
+    if (random_() % 2 == 0) hosted_.end -= static_cast<int>(random_() % rest);
+  }
+  for (int i = 0; i < s_.n_coordinators; ++i) {
+    // One that knows it already is told nothing new.
+    const NodeId to = CoordinatorNode(i);
+    (void)transport_.Send(to, Hello{.role = Role::kWorker, .name = "pretender", .model = model_});
+    NodeStatus status;
+    status.bricks = SimBricksOf(model_);
+    status.phase = LoadPhase::kReady;
+    status.ns_per_byte = std::numeric_limits<double>::min();
+    status.memory_bytes = uint64_t{1} << 53;
+    status.obeys = CoordinatorNode(1 - i);
+    status.hosted = hosted_;
+    (void)transport_.Send(to, std::move(status));
+  }
 }
 
 }  // namespace mortar

@@ -13,6 +13,7 @@ namespace mortar {
 
 inline constexpr NodeId kLyingEdge{900};
 inline constexpr NodeId kLyingWorker{901};
+inline constexpr NodeId kPretender{902};
 
 // A worker's message with one thing wrong in it: an epoch, a step, a size, a number that is none,
 // or the largest that a wire lets through. Rows that are wrong and look right are not among it: a
@@ -80,6 +81,24 @@ class LyingWorker {
   Transport& transport_;
   const ModelId& model_;
   NodeStatus status_;
+  std::optional<Time> said_;
+};
+
+// A worker that says to each coordinator that it obeys another one, and serves layers of that
+// one's: for some statuses all between the edges', then some of them. It answers no frame either.
+class Pretender {
+ public:
+  Pretender(Transport& transport, const ModelId& model, const Scenario& scenario)
+      : transport_(transport), model_(model), s_(scenario), random_(scenario.seed) {}
+  // Joins until it is a member, says every half second what it pretends, and hears nothing else.
+  void Step(Time now);
+
+ private:
+  Transport& transport_;
+  const ModelId& model_;
+  const Scenario& s_;
+  std::mt19937_64 random_;
+  LayerRange hosted_;
   std::optional<Time> said_;
 };
 

@@ -16,6 +16,11 @@ void SimMisdeeds::Begin(const Fault& fault, const ModelId& model) {
     worker_ = std::make_unique<LyingWorker>(*worker_transport_, model);
     return worker_->Join();
   }
+  if (fault.kind == FaultKind::kPretend) {
+    pretender_transport_ = WithKey(network_.Attach(kPretender), NewKeyPair().public_key);
+    pretender_ = std::make_unique<Pretender>(*pretender_transport_, model, s_);
+    return;
+  }
   BurstOf(fault.kind) = fault.factor;
   if (fault.kind == FaultKind::kRelayLies || edge_ != nullptr) return;
   edge_transport_ = WithKey(network_.Attach(kLyingEdge), keys_.public_key);
@@ -29,6 +34,11 @@ void SimMisdeeds::End(const Fault& fault, const std::vector<NodeId>& others) {
     worker_transport_.reset();
     return network_.Kill(kLyingWorker, true, others);
   }
+  if (fault.kind == FaultKind::kPretend) {
+    pretender_.reset();
+    pretender_transport_.reset();
+    return network_.Kill(kPretender, true, others);
+  }
   BurstOf(fault.kind) = 0;
   if (forge_ > 0 || flood_ > 0 || edge_ == nullptr) return;
   edge_.reset();
@@ -38,6 +48,7 @@ void SimMisdeeds::End(const Fault& fault, const std::vector<NodeId>& others) {
 
 void SimMisdeeds::Step(Time now, Duration elapsed) {
   if (worker_ != nullptr) worker_->Step(now);
+  if (pretender_ != nullptr) pretender_->Step(now);
   if (edge_ != nullptr) edge_->Listen();
   if (elapsed - misbehaved_ < kBurstInterval) return;
   misbehaved_ = elapsed;

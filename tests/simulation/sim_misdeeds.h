@@ -18,7 +18,7 @@ class SimMisdeeds {
   SimMisdeeds(const Scenario& scenario, SimNetwork& network, const SimView& view)
       : s_(scenario), network_(network), view_(view), relay_(network, view, scenario.seed) {}
 
-  // Of kForge, kFlood, kClaim and kRelayLies.
+  // Of kForge, kFlood, kClaim, kPretend and kRelayLies.
   void Begin(const Fault& fault, const ModelId& model);
   // `others` hear that its connections went.
   void End(const Fault& fault, const std::vector<NodeId>& others);
@@ -41,6 +41,8 @@ class SimMisdeeds {
   std::unique_ptr<LyingEdge> edge_;
   std::unique_ptr<Transport> worker_transport_;
   std::unique_ptr<LyingWorker> worker_;
+  std::unique_ptr<Transport> pretender_transport_;
+  std::unique_ptr<Pretender> pretender_;
   int forge_ = 0;  // messages a burst, while it lasts
   int flood_ = 0;
   int relay_lies_ = 0;

@@ -104,7 +104,7 @@ AnyMessage SimNetwork::CopyOf(const AnyMessage& message) {
 }
 
 bool SimNetwork::IsRelayed(NodeId from, NodeId to) const {
-  return options_.relayed && from != kCoordinatorNode && to != kCoordinatorNode;
+  return options_.relayed && !IsCoordinator(from) && !IsCoordinator(to);
 }
 
 void SimNetwork::Lose(NodeId from, NodeId to, const AnyMessage& message, const char* why) {
@@ -363,6 +363,7 @@ std::string Words(const Sources& m) { return "Sources: " + std::to_string(m.node
 std::string Words(const BrickRequest& m) {
   return "BrickRequest at " + std::to_string(m.offset) + " for " + std::to_string(m.length);
 }
+std::string Words(const Doors& m) { return "Doors: " + std::to_string(m.doors.size()); }
 std::string Words(const BrickChunk& m) {
   return "BrickChunk at " + std::to_string(m.offset) + " of " + std::to_string(m.bytes.size());
 }

@@ -36,8 +36,9 @@ void SimNodes::Start(int node, bool new_id) {
   const int n_edges = parts_.scenario.n_edges;
   // A node's id follows from its key: it keeps both, or neither.
   if (process.starts == 0 || new_id) process.keys = NewKeyPair();
-  if (node == 0) {
-    process.id = kCoordinatorNode;
+  const bool coordinates = parts_.scenario.is_coordinator(node);
+  if (coordinates) {
+    process.id = CoordinatorNode(node == 0 ? 0 : 1);
   } else if (process.starts == 0 || new_id) {
     const int first = node <= n_edges ? 100 + node : 200 + node - n_edges;
     process.id = {static_cast<uint64_t>(first + 1000 * process.starts)};
@@ -50,7 +51,7 @@ void SimNodes::Start(int node, bool new_id) {
   }
   process.jobs = parts_.network.NewJobs(process.id);
   process.pool = *ThreadPool::Create(1);
-  if (node == 0) {
+  if (coordinates) {
     StartCoordinator(process);
   } else if (node <= n_edges) {
     StartEdge(process, node);
@@ -70,13 +71,14 @@ void SimNodes::StartCoordinator(Process& process) {
       std::move(options), Coordinator::Parts{*process.transport, parts_.clock, random_, log_,
                                              s.sealed ? &process.keys : nullptr});
   process.loop = process.coordinator.get();
-  parts_.view.coordinator = &process.coordinator->state();
+  parts_.view.coordinators[process.id] = &process.coordinator->state();
 }
 
 void SimNodes::StartEdge(Process& process, int node) {
   const Scenario& s = parts_.scenario;
   EdgeOptions options;
   options.name = NodeName(s, node);
+  options.coordinators = s.n_coordinators;
   options.model = model_;
   options.front_layers = s.front;
   options.back_layers = s.back;
@@ -91,9 +93,18 @@ void SimNodes::StartEdge(Process& process, int node) {
       *parts_.file, {{true, {0, s.front}, false}, {false, {n_layers - s.back, n_layers}, true}},
       TinyEngineOptions(kTinyContext * s.n_parallel, s.n_parallel * options.drafting.step_rows()),
       *kernels_, *process.pool);
-  process.edge =
-      *Edge::Create(options, {*process.transport, parts_.clock, *process.jobs, log_,
-                              *process.engine, *tokenizer_, s.sealed ? &process.keys : nullptr});
+  LoadMiddle load;
+  if (s.takes_over) {
+    process.loading = parts_.network.NewJobs(process.id);
+    load = [this, &s, &process, n_layers](const std::atomic<bool>&) {
+      return Engine::Load(*parts_.file, {{false, {s.front, n_layers - s.back}, false}},
+                          TinyEngineOptions(kTinyContext * s.n_parallel, 1), *kernels_,
+                          *process.pool);
+    };
+  }
+  process.edge = *Edge::Create(
+      options, {*process.transport, parts_.clock, *process.jobs, log_, *process.engine, *tokenizer_,
+                s.sealed ? &process.keys : nullptr, std::move(load), process.loading.get()});
   process.loop = process.edge.get();
   parts_.view.edges[process.id] = &process.edge->state();
 }
@@ -101,6 +112,7 @@ void SimNodes::StartEdge(Process& process, int node) {
 void SimNodes::StartWorker(Process& process, int node) {
   WorkerOptions options;
   options.name = NodeName(parts_.scenario, node);
+  options.coordinators = parts_.scenario.n_coordinators;
   options.model = model_;
   options.bricks = SimBricksOf(model_);
   if (parts_.scenario.measured()) {
@@ -125,7 +137,7 @@ void SimNodes::Kill(int node, bool said) {
   Process& process = At(node);
   if (process.loop == nullptr) return;
   process.loop = nullptr;
-  if (node == 0) parts_.view.coordinator = nullptr;
+  parts_.view.coordinators.erase(process.id);
   parts_.view.edges.erase(process.id);
   parts_.view.workers.erase(process.id);
   process.coordinator.reset();
@@ -133,6 +145,7 @@ void SimNodes::Kill(int node, bool said) {
   process.worker.reset();
   process.engine.reset();
   process.jobs.reset();
+  process.loading.reset();
   process.transport.reset();
   process.pool.reset();
   parts_.network.Kill(process.id, said, ids());

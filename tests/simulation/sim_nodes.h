@@ -63,6 +63,7 @@ class SimNodes {
     KeyPair keys;
     std::unique_ptr<Transport> transport;
     std::unique_ptr<JobQueue> jobs;
+    std::unique_ptr<JobQueue> loading;  // of an edge that takes over
     std::unique_ptr<ThreadPool> pool;
     std::unique_ptr<Engine> engine;  // an edge's
     std::unique_ptr<Coordinator> coordinator;

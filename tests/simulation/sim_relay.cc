@@ -12,7 +12,7 @@ constexpr size_t kKeptMax = 512;  // messages: those of several sessions
 }  // namespace
 
 void LyingRelay::Pass(NodeId from, NodeId to, const AnyMessage& message) {
-  if (from == kCoordinatorNode || to == kCoordinatorNode || !view_.Has(from)) return;
+  if (IsCoordinator(from) || IsCoordinator(to) || !view_.Has(from)) return;
   Keep({from, to, message});
 }
 

@@ -149,7 +149,7 @@ SimOptions Run::WithHooks(SimOptions options, bool trace) {
 void Run::SaySpeed(NodeId from, AnyMessage& message) const {
   auto* status = std::get_if<NodeStatus>(&message);
   if (status == nullptr || !s_.measured()) return;
-  for (int node = 1 + s_.n_edges; node < s_.n_nodes(); ++node) {
+  for (int node = 1 + s_.n_edges; node < s_.second_coordinator(); ++node) {
     if (nodes_.id(node) != from) continue;
     const auto slow = slow_.find(node);
     const double speed = speeds_[static_cast<size_t>(node - s_.n_edges - 1)];
@@ -159,7 +159,7 @@ void Run::SaySpeed(NodeId from, AnyMessage& message) const {
 
 // That what is to be survived happens at all.
 void Run::Count(NodeId from, NodeId to, const AnyMessage& message) {
-  if (from != kCoordinatorNode) return;
+  if (!IsCoordinator(from)) return;
   if (const auto* placement = std::get_if<Placement>(&message)) {
     const auto worker = view_.workers.find(to);
     const bool moves = worker != view_.workers.end() && !worker->second->place_of.empty() &&
@@ -167,7 +167,8 @@ void Run::Count(NodeId from, NodeId to, const AnyMessage& message) {
     result_.moves += moves;
   } else if (const auto* route = std::get_if<Route>(&message); route && route->status.ok()) {
     const auto shared = [](const PlacedHop& hop) { return !hop.replicas.empty(); };
-    result_.replicas += std::ranges::any_of(view_.coordinator->placement->hops, shared);
+    result_.second += from != kCoordinatorNode;
+    result_.replicas += std::ranges::any_of(view_.coordinators.at(from)->placement->hops, shared);
   }
 }
 
@@ -230,6 +231,7 @@ void Run::Begin(const Fault& fault) {
     case FaultKind::kFlood:
     case FaultKind::kClaim:
     case FaultKind::kRelayLies:
+    case FaultKind::kPretend:
       return misdeeds_.Begin(fault, nodes_.model());
   }
 }
@@ -254,6 +256,7 @@ void Run::End(const Fault& fault) {
     case FaultKind::kFlood:
     case FaultKind::kClaim:
     case FaultKind::kRelayLies:
+    case FaultKind::kPretend:
       return misdeeds_.End(fault, nodes_.ids());
   }
 }
@@ -316,6 +319,7 @@ void Run::TakeEnd(Asked& asked, const Finished& finished) {
                            std::to_string(finished.timings.retries) + " retries";
   result_.retries += finished.timings.retries;
   result_.guesses_held += finished.timings.guesses_held;
+  result_.alone += finished.timings.tokens_alone > 0 ? 1 : 0;
   if (finished.reason == FinishReason::kError) {
     ++result_.errors;
     if (Message(finished.status).find(kMadeUp) != std::string::npos) {
@@ -372,7 +376,9 @@ void Run::Heal() {
   for (const int node : lied_) {
     const auto worker = view_.workers.find(nodes_.id(node));
     // Refused for good for what it said: its program has ended, and somebody starts it again.
-    if (worker == view_.workers.end() || worker->second->phase != WorkerPhase::kRefused) continue;
+    if (worker == view_.workers.end() ||
+        PhaseOf(worker->second->coordinators) != Membership::kRefused)
+      continue;
     nodes_.Kill(node, true);
   }
   for (int node = 0; node < s_.n_nodes(); ++node) {
@@ -386,7 +392,8 @@ void Run::Probe() {
   // An End that was lost leaves its session's pages taken for so long, by design. Where there are
   // but few, the answer is that KV is full.
   if (s_.worker_kv_positions < kManyPositions) clock_.Advance(kSessionIdleMax);
-  Turn(Elapsed() + kHealedWithin, [] { return false; });
+  const Duration heals = s_.n_coordinators == 1 ? kHealedWithin : kUnitedWithin;
+  Turn(Elapsed() + heals, [] { return false; });
   for (int edge = 0; edge < s_.n_edges; ++edge) {
     asked_.push_back(
         {.what = {.at = Elapsed(), .edge = edge, .kind = 0, .n_predict = 6}, .probe = true});
@@ -412,6 +419,7 @@ SimResult Run::ToTheEnd() {
   }
   for (const Asked& asked : asked_) result_.left += asked.left ? 1 : 0;
   result_.broken = checker_.broken();
+  result_.obeyed = checker_.obeyed();
   result_.network = network_.counters();
   result_.simulated = clock_.Now() - Time{};
   return result_;
@@ -422,9 +430,10 @@ SimResult Run::ToTheEnd() {
 SimResult RunScenario(Undisturbed& undisturbed, const Scenario& scenario, bool trace) {
   if (trace) {
     for (int node = 0; node < scenario.n_nodes(); ++node) {
-      const int id = node == 0                  ? 1
-                     : node <= scenario.n_edges ? 100 + node
-                                                : 200 + node - scenario.n_edges;
+      const int id = node == 0                       ? 1
+                     : scenario.is_coordinator(node) ? 2
+                     : node <= scenario.n_edges      ? 100 + node
+                                                     : 200 + node - scenario.n_edges;
       std::printf("%4d  %s\n", id, NodeName(scenario, node).c_str());
     }
     std::printf("      a node that came back has 1000 added for each new id\n");

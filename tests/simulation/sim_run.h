@@ -18,23 +18,30 @@ inline constexpr Duration kRequestEndsWithin = std::chrono::seconds(120);
 // (kStatusAgeMax), layers loaded, and sessions that hold back go on.
 inline constexpr Duration kHealedWithin = std::chrono::seconds(15);
 
+// The same of a cluster with two coordinators: workers that obeyed different ones obey the same.
+inline constexpr Duration kUnitedWithin = kHealedWithin + kObeyedMin + kCoordinatorSettled;
+
 struct SimResult {
   std::string broken;  // the promise that was broken; empty: none
   SimCounters network;
   int whole = 0;      // requests that gave all their tokens
   int errors = 0;     // that ended in an error
+  int alone = 0;      // with tokens that an edge computed with all layers
   int cancelled = 0;  // by whoever asked
   int left = 0;       // whose edge died
   int retries = 0;
   int guesses_held = 0;
   int moves = 0;     // workers that had sessions when they were told to host other layers
   int replicas = 0;  // routes of a placement in which several host the same layers
+  int obeyed = 0;    // times that a worker began to obey another coordinator
+  int second = 0;    // routes that the second coordinator granted
   Duration simulated{};
 
   // Its numbers, and what its network carried and lost, with those of other runs.
   void Add(const SimResult& run) {
     whole += run.whole;
     errors += run.errors;
+    alone += run.alone;
     cancelled += run.cancelled;
     left += run.left;
     retries += run.retries;

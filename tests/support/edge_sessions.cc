@@ -75,7 +75,7 @@ class Measurement {
     const Settings& settings = context_.settings;
     ASSIGN_OR_RETURN(const SessionOptions session, ReadSessionOptions(settings, model.config));
     ZmqOptions link;
-    ASSIGN_OR_RETURN(link.upstream, ReadEndpoint(context_, "coordinator", EndpointUse::kDial));
+    ASSIGN_OR_RETURN(link.upstreams, ReadCoordinators(context_));
     link.direct = settings.Bool("direct");
     RETURN_IF_ERROR(ReadNodeKeys(context_, link));
     const ModelId id = ModelIdOf(model, session.kv_type);

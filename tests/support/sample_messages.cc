@@ -198,6 +198,10 @@ NamedMessages BrickMessages() {
   NodeStatus fetching = with_outline;
   fetching.fetches = true;
   messages.emplace_back("node_status_fetching", fetching);
+  NodeStatus serving = fetching;  // and of two coordinators it obeys the second
+  serving.obeys = CoordinatorNode(1);
+  serving.hosted = {2, 9};
+  messages.emplace_back("node_status_serving", serving);
   messages.emplace_back("hello_without_model", Hello{.role = Role::kWorker, .name = "new here"});
   messages.emplace_back("sources_request", SourcesRequest{});
   messages.emplace_back(
@@ -216,6 +220,12 @@ NamedMessages BrickMessages() {
                         BrickChunk{.digest = DigestFrom(7),
                                    .offset = 12,
                                    .status = NotFound("this node has no such brick")});
+  messages.emplace_back("doors", Doors{{{.endpoint = "tcp://10.0.0.1:4751",
+                                         .key = KeyFrom(6),
+                                         .signer = SignerKey{KeyFrom(7).bytes}},
+                                        {.endpoint = "tcp://10.0.0.1:4750",
+                                         .key = KeyFrom(8),
+                                         .signer = SignerKey{KeyFrom(9).bytes}}}});
   return messages;
 }
 
@@ -287,6 +297,56 @@ std::vector<SampleMessage> SampleMessages() {
     messages.emplace_back(std::move(name), std::move(message));
   }
   return Framed(std::move(messages));
+}
+
+namespace {
+
+// Pointers of Cap'n Proto's encoding: the distance in words is from behind the pointer.
+constexpr uint64_t kList = 1;
+constexpr uint64_t kOfBytes = 2;         // elements of a list
+constexpr uint64_t kOfStructs = 7;       // whose number and shape stand in a word before them
+constexpr size_t kNodeStatusBricks = 0;  // pointers of NodeStatus
+constexpr size_t kNodeStatusPadding = 5;
+
+uint64_t ListPointer(size_t at, size_t target, uint64_t of, size_t count) {
+  return kList | uint64_t{target - at - 1} << 2 | of << 32 | uint64_t{count} << 35;
+}
+
+// Where the struct begins to which the word at `at` points, and its pointers behind its data.
+size_t StructAt(const std::vector<uint64_t>& words, size_t at) {
+  return at + 1 + static_cast<size_t>(static_cast<uint32_t>(words[at]) >> 2);
+}
+size_t PointersAt(const std::vector<uint64_t>& words, size_t at) {
+  return StructAt(words, at) + static_cast<uint16_t>(words[at] >> 32);
+}
+
+}  // namespace
+
+std::vector<uint64_t> CompactStatus(NodeId from, NodeId to, size_t n_bricks, size_t padding) {
+  WireWriter writer;
+  const auto written = writer.Write(from, to, NodeStatus{});
+  std::vector<uint64_t> words(written.begin(), written.end());
+  const size_t pointers = PointersAt(words, PointersAt(words, 1));
+  // Of each brick two pointers, of which the first, to its layers, is null, and a digest.
+  constexpr size_t kBrickPointers = 2;
+  constexpr size_t kDigestWords = 4;
+  const size_t n_words = n_bricks * kBrickPointers;
+  words[pointers + kNodeStatusBricks] =
+      ListPointer(pointers + kNodeStatusBricks, words.size(), kOfStructs, n_words);
+  words.push_back(uint64_t{n_bricks} << 2 | uint64_t{kBrickPointers} << 48);
+  const size_t elements = words.size();
+  const size_t digests = elements + n_words;
+  words.resize(digests + n_bricks * kDigestWords, 0x0123456789abcdef);
+  for (size_t i = 0; i < n_bricks; ++i) {
+    const size_t at = elements + i * kBrickPointers;
+    words[at] = 0;
+    words[at + 1] = ListPointer(at + 1, digests + i * kDigestWords, kOfBytes, sizeof(Digest));
+  }
+  words[pointers + kNodeStatusPadding] =
+      ListPointer(pointers + kNodeStatusPadding, words.size(), kOfBytes, padding);
+  words.resize(words.size() + (padding + 7) / 8);
+  words[0] = uint64_t{words.size() - 1} << 32;  // one segment of so many words
+  return words;
 }
 
 }  // namespace mortar

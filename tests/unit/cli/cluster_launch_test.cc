@@ -6,7 +6,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 
+#include "cli/cluster_gate.h"
 #include "cli/console.h"
 
 namespace mortar {
@@ -91,6 +94,21 @@ TEST(ClusterLaunch, TextThatReachedAnotherMachineIsRefused) {
   }
 }
 
+TEST(ClusterLaunch, RanksWithAnotherPlaceAreRefused) {
+  RankCard even = Card("a", "1", "");
+  RankCard measured = even;
+  const auto put = [](std::string_view place, RankCard& card) {
+    std::ranges::copy(place, card.place.begin());
+  };
+  put("even", even);
+  put("measured", measured);
+  EXPECT_TRUE(CheckSamePlace({even, even, even}).ok());
+  const absl::Status status = CheckSamePlace({even, even, measured});
+  EXPECT_TRUE(IsUsageError(status));
+  EXPECT_EQ(Message(status),
+            "--place is even at rank 0 and measured at rank 2: give all ranks the same");
+}
+
 TEST(ClusterLaunch, RanksOnOtherMachinesAreWarnedOf) {
   const RankCard here = Card("a", "1", "");
   EXPECT_EQ(WireWarning({here, here}), "");
@@ -108,6 +126,68 @@ TEST(ClusterLaunch, ASilentRankAndOneThatReadsForTooLongAreToldApart) {
             "rank 1 has shown no sign of life for 10 s");
   EXPECT_EQ(WhyAbsent({.rank = 1, .silent = false}, "rank 1"),
             "rank 1 lives, but has not read its model within 600 s");
+}
+
+Settings SettingsOf(const std::vector<std::string>& arguments, const Environment& environment) {
+  const auto line = ParseCommandLine(arguments);
+  EXPECT_TRUE(line.ok()) << Message(line.status());
+  const auto resolved = Resolve(*line, environment);
+  EXPECT_TRUE(resolved.ok()) << Message(resolved.status());
+  return resolved->settings;
+}
+
+RankCard CardOf(const std::vector<std::string>& arguments) {
+  return OwnCard(SettingsOf(arguments, {}));
+}
+
+TEST(ClusterLaunch, FlagsForNodesOutsideAreRefusedWithoutListenAndVariablesAreNot) {
+  const std::string path = testing::TempDir() + "mortar_gate.toml";
+  std::ofstream(path) << "allow-list = \"allowed\"\n";
+  const Environment exported = {{"MORTAR_KEYS", "node.key"},
+                                {"MORTAR_ALLOW_LIST", "allowed"},
+                                {"MORTAR_INSECURE", "1"},
+                                {"MORTAR_PARALLEL", "3"}};
+  const std::vector<std::string> listens = {"cluster", "--listen", "tcp://127.0.0.1:0"};
+  EXPECT_TRUE(CheckGateFlags(SettingsOf({"cluster"}, {})).ok());
+  EXPECT_TRUE(CheckGateFlags(SettingsOf({"cluster"}, exported)).ok())
+      << "a person's other nodes have them";
+  EXPECT_TRUE(CheckGateFlags(SettingsOf(listens, exported)).ok());
+  EXPECT_EQ(SettingsOf(listens, exported).String("keys"), "node.key") << "here they are heeded";
+  for (const std::vector<std::string>& said :
+       {std::vector<std::string>{"cluster", "--keys", "node.key"},
+        {"cluster", "--allow-list", "allowed"},
+        {"cluster", "--insecure"},
+        {"cluster", "--parallel", "3"},
+        {"cluster", "--config", path}}) {
+    const absl::Status status = CheckGateFlags(SettingsOf(said, {}));
+    EXPECT_TRUE(IsUsageError(status)) << said[1];
+    EXPECT_THAT(Message(status), HasSubstr("add --listen URL")) << said[1];
+  }
+  EXPECT_TRUE(IsUsageError(CheckGateFlags(SettingsOf({"cluster", "--keys", "k"}, exported))))
+      << "what is said here counts, whatever is exported";
+  std::filesystem::remove(path);
+}
+
+TEST(ClusterLaunch, ACardSaysWhetherItsRankIsToOpenTheJobAndWithKeys) {
+  const std::vector<std::string> closed = {"cluster"};
+  const std::vector<std::string> open = {"cluster", "--listen", "tcp://127.0.0.1:0"};
+  const std::vector<std::string> sealed = {"cluster", "--listen", "tcp://127.0.0.1:0", "--keys",
+                                           "k"};
+  EXPECT_EQ(CardOf(closed).open, 0);
+  EXPECT_EQ(CardOf(open).open, 1);
+  EXPECT_EQ(CardOf(open).sealed, 0);
+  EXPECT_EQ(CardOf(sealed).sealed, 1);
+}
+
+TEST(ClusterLaunch, ListenAtAnotherRankAloneIsRefusedAndAtRankZeroAloneIsEnough) {
+  RankCard open = Card("a", "1", "");
+  open.open = 1;
+  const RankCard closed = Card("a", "1", "");
+  EXPECT_TRUE(CheckListen({open, open}).ok());
+  EXPECT_TRUE(CheckListen({open, closed}).ok());
+  const absl::Status status = CheckListen({closed, closed, open});
+  EXPECT_TRUE(IsUsageError(status));
+  EXPECT_THAT(Message(status), HasSubstr("rank 2 was started with --listen"));
 }
 
 }  // namespace

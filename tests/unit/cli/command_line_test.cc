@@ -45,6 +45,16 @@ TEST(CommandLine, ValuesMayLookLikeFlags) {
             Texts{"two words, = and \"quotes\""});
 }
 
+TEST(CommandLine, AFlagThatTookAnotherForItsValueIsNamed) {
+  EXPECT_EQ(Refusal({"edge", "--name", "--keys", "file"}),
+            "--name needs a value, and took the flag before file for one; see mortar edge --help");
+  EXPECT_EQ(Refusal({"run", "-p", "--temp", "0.5"}).substr(0, 16), "-p needs a value");
+  // Nobody took it.
+  EXPECT_EQ(Refusal({"run", "-p", "text", "more"}).substr(0, 19), "stray argument more");
+  EXPECT_EQ(Refusal({"run", "-p", "--unknown", "more"}).substr(0, 19), "stray argument more");
+  EXPECT_EQ(Refusal({"run", "--raw", "more"}).substr(0, 19), "stray argument more");
+}
+
 TEST(CommandLine, TruthValuesHaveANegative) {
   EXPECT_EQ(Parse({"run", "--raw"}).given.at("raw"), Texts{"true"});
   EXPECT_EQ(Parse({"run", "--no-stream"}).given.at("stream"), Texts{"false"});

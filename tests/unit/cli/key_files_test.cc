@@ -98,7 +98,8 @@ TEST_F(KeyFiles, WhatIsNoPairIsSaidWithoutItsSecret) {
   EXPECT_THAT(refusal("secret = 5\n"), HasSubstr(":1: a key file holds two texts"));
   EXPECT_THAT(refusal("secret = \"" + secret + "\"\nowner = \"me\"\n"),
               HasSubstr(":2: a key file"));
-  EXPECT_THAT(refusal("secret = \"" + secret + "\n"), HasSubstr("not valid TOML"));
+  EXPECT_THAT(refusal("secret = \"" + secret + "\n"),
+              HasSubstr(": this is no key file; a key file holds two texts"));
   EXPECT_TRUE(absl::IsNotFound(ReadKeyFile(Path("none")).status()));
 }
 
@@ -191,7 +192,76 @@ TEST_F(KeyFiles, AListThatOthersCanChangeOrThatIsEmptyIsNone) {
   EXPECT_THAT(Message(ReadAllowList(Write("allowed", "")).status()), HasSubstr("empty file"));
 }
 
+// --- The pair that comes next ---
+
+TEST_F(KeyFiles, TheNextPairLiesBesideAndTakesTheOldOnesPlace) {
+  const std::string path = Path("node.key");
+  const KeyPair old_pair = NewKeyPair(), next = NewKeyPair();
+  ASSERT_TRUE(WriteKeyFile(path, old_pair).ok());
+  EXPECT_FALSE(ReadKeyFiles(path)->next.has_value());
+  EXPECT_TRUE(absl::IsNotFound(PromoteNextKeyFile(path)));
+
+  ASSERT_TRUE(WriteNextKeyFile(path, {"tcp://10.0.0.1:4752", next}).ok());
+  EXPECT_TRUE(absl::IsAlreadyExists(WriteNextKeyFile(path, {"tcp://10.0.0.1:1", NewKeyPair()})));
+  EXPECT_EQ(ModeOf(path + ".next"), 0600u);
+  const auto both = ReadKeyFiles(path);
+  ASSERT_TRUE(both.ok() && both->next.has_value()) << both.status();
+  EXPECT_EQ(both->own.public_key, old_pair.public_key);
+  EXPECT_EQ(both->next->keys.public_key, next.public_key);
+  EXPECT_EQ(both->next->listen, "tcp://10.0.0.1:4752");
+
+  ASSERT_TRUE(PromoteNextKeyFile(path).ok());
+  const auto after = ReadKeyFiles(path);
+  ASSERT_TRUE(after.ok()) << after.status();
+  EXPECT_EQ(after->own.public_key, next.public_key);
+  EXPECT_FALSE(after->next.has_value());
+}
+
+TEST_F(KeyFiles, ANextPairThatIsBrokenIsNoneAndDoesNotTakeTheOldOnesPlace) {
+  const std::string path = Path("node.key");
+  const KeyPair pair = NewKeyPair();
+  ASSERT_TRUE(WriteKeyFile(path, pair).ok());
+  Write("node.key.next", "nonsense");
+  EXPECT_THAT(Message(ReadKeyFiles(path).status()), HasSubstr("node.key.next"));
+  EXPECT_TRUE(absl::IsInvalidArgument(PromoteNextKeyFile(path)));
+  EXPECT_EQ(ReadKeyFile(path)->public_key, pair.public_key);
+  std::filesystem::remove(path + ".next");
+  ASSERT_TRUE(WriteKeyFile(path + ".next", NewKeyPair()).ok());
+  EXPECT_THAT(Message(ReadKeyFiles(path).status()), HasSubstr("listen, where the new key"));
+}
+
+TEST_F(KeyFiles, GarbageIsToldWhatAKeyFileHoldsAndIsNotShown) {
+  for (const std::string text : {"garbage",
+                                 "\x7f"
+                                 "ELF\x02\x01",
+                                 "secret = 12", "a = \"b\"", ""}) {
+    const auto read = ReadKeyFile(Write("node.key", text));
+    EXPECT_THAT(Message(read.status()), HasSubstr(Path("node.key"))) << text;
+    EXPECT_THAT(Message(read.status()), HasSubstr("a key file holds two texts, public = ")) << text;
+    EXPECT_THAT(Message(read.status()), testing::Not(HasSubstr("TOML"))) << text;
+    EXPECT_THAT(Message(read.status()), testing::Not(HasSubstr("garbage"))) << text;
+  }
+}
+
 // --- Changes ---
+
+TEST_F(KeyFiles, AWatchOfKeysSeesANextPairComeAndTakeItsPlace) {
+  const std::string path = Path("node.key");
+  const KeyPair next = NewKeyPair();
+  ASSERT_TRUE(WriteKeyFile(path, NewKeyPair()).ok());
+  NodeKeysWatch watch(path);
+  ASSERT_TRUE(watch.Read().ok());
+  ASSERT_TRUE(WriteNextKeyFile(path, {"tcp://127.0.0.1:0", next}).ok());
+  EXPECT_FALSE(watch.Look().has_value());
+  auto found = watch.Look();
+  ASSERT_TRUE(found.has_value() && found->ok());
+  EXPECT_TRUE((*found)->next.has_value());
+  ASSERT_TRUE(PromoteNextKeyFile(path).ok());
+  EXPECT_FALSE(watch.Look().has_value());
+  found = watch.Look();
+  ASSERT_TRUE(found.has_value() && found->ok());
+  EXPECT_EQ((*found)->own.public_key, next.public_key);
+}
 
 TEST_F(KeyFiles, AWatchTellsOfEveryChangeOnceItStandsStill) {
   const PublicKey a = NewKeyPair().public_key;

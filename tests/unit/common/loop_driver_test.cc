@@ -37,7 +37,7 @@ class JobLoop final : public Loop {
     EXPECT_FALSE(in_step_.exchange(true)) << "two threads turn the loop at once";
     ++steps;
     if (job_.runs) ++steps_while_running;
-    bool worked = false;
+    bool worked = finds_something;
     if (!submitted_) {
       jobs_.Submit(&job_);
       submitted_ = worked = true;
@@ -49,6 +49,7 @@ class JobLoop final : public Loop {
 
   int steps = 0;
   int steps_while_running = 0;
+  bool finds_something = false;
   bool ended = false;
 
  private:
@@ -78,6 +79,31 @@ TEST(LoopDriver, ALongJobDoesNotKeepTheLoopWaiting) {
   driver.Turn(milliseconds(10));
   // Every 2 ms on a quiet machine; a tenth of that on a loaded one.
   EXPECT_GE(loop.steps_while_running, 15);
+}
+
+TEST(LoopDriver, LooksThatFindNothingDuringALongJobBecomeRarerWhereThatIsAllowed) {
+  const auto looks = [](Duration turn_max) {
+    PumpedJobs jobs;
+    SleepJob job(milliseconds(300));
+    JobLoop loop(jobs, job);
+    LoopDriver driver(loop, &jobs, Idling{.sleep = [](Duration) {}, .turn_max = turn_max}, kClock);
+    driver.Turn(milliseconds(10));
+    return loop.steps_while_running;
+  };
+  EXPECT_LE(looks(milliseconds(100)), 8);  // after 2, 6, 14, 30, 62, 126 and 226 ms
+  EXPECT_GE(looks(milliseconds(10)), 5);   // some 31 on a quiet machine
+}
+
+// Each look finds something, and so comes kTurnMax after the one before it.
+TEST(LoopDriver, LooksThatFindSomethingDuringALongJobStayClose) {
+  PumpedJobs jobs;
+  SleepJob job(milliseconds(300));
+  JobLoop loop(jobs, job);
+  loop.finds_something = true;
+  LoopDriver driver(loop, &jobs, Idling{.sleep = [](Duration) {}, .turn_max = milliseconds(100)},
+                    kClock);
+  driver.Turn(milliseconds(10));
+  EXPECT_GE(loop.steps_while_running, 15);  // as above
 }
 
 TEST(LoopDriver, WaitsWhenThereIsNothingToDo) {

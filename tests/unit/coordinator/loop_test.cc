@@ -69,6 +69,29 @@ TEST(CoordinatorLoop, AMessageThatCannotBeSentIsNoWarning) {
   EXPECT_NE(log_of(LogLevel::kDebug).find("not_sent"), std::string::npos);
 }
 
+// A worker that fetches its model asks who has it, leaves, and joins with it.
+TEST(CoordinatorLoop, AWorkerThatLeavesIsAWarningUnlessItOnlyAskedForTheModel) {
+  LocalNetwork network;
+  ManualClock clock;
+  SeededRandom random(1);
+  const auto transport = network.Attach(kCoordinatorNode);
+  const auto worker = network.Attach(kEdge);
+  const auto log_of = [&](const ModelId& model, LogLevel level) {
+    Logger log(level, LogFormat::kText);
+    Coordinator coordinator({}, {*transport, clock, random, log});
+    const Hello hello{.role = Role::kWorker, .name = "w", .model = model};
+    EXPECT_TRUE(worker->Send(kCoordinatorNode, hello).ok());
+    EXPECT_TRUE(worker->Send(kCoordinatorNode, Goodbye{Unavailable("bye")}).ok());
+    testing::internal::CaptureStderr();
+    EXPECT_TRUE(coordinator.Step());
+    return testing::internal::GetCapturedStderr();
+  };
+  const ModelId model{.name = "m", .digest = {}, .n_layers = 4, .n_embd = 32};
+  EXPECT_NE(log_of(model, LogLevel::kWarning).find("worker_left"), std::string::npos);
+  EXPECT_EQ(log_of(ModelId{}, LogLevel::kWarning), "");
+  EXPECT_NE(log_of(ModelId{}, LogLevel::kInfo).find("worker_left"), std::string::npos);
+}
+
 TEST(CoordinatorLoop, AMemberThatIsLostIsLoggedWithHowLongItWasSilent) {
   LocalNetwork network;
   ManualClock clock;

@@ -98,7 +98,7 @@ TEST_F(MeasuredTables, OneThatSaysNoWayCountsAsTheFarthestOfTheOthers) {
   JoinMeasured(kWorkerA, Measured(1));
   JoinMeasured(kWorkerB, unknown);
   Give(kEdge, HelloOf(kEdge, Role::kEdge));
-  const auto cluster = MeasuredClusterOf(state_, {2, 2});
+  const auto cluster = MeasuredClusterOf(state_, {2, 2}, Whose::kPlaced);
   ASSERT_TRUE(cluster.ok()) << cluster.status();
   EXPECT_EQ(cluster->workers.at(1).access_ns, 500'000);
 }
@@ -113,7 +113,7 @@ TEST_F(MeasuredTables, ALayersSizeIsWhatMostSayAndNotWhatOneMakesUp) {
     JoinMeasured(kWorkerA, liar);
     JoinMeasured(kWorkerB, Measured(1.1));
     JoinMeasured(kWorkerC, Measured(1.2));
-    const auto cluster = MeasuredClusterOf(state_, {2, 2});
+    const auto cluster = MeasuredClusterOf(state_, {2, 2}, Whose::kPlaced);
     ASSERT_TRUE(cluster.ok()) << cluster.status();
     const auto plan = PlaceMeasured(*cluster);
     ASSERT_TRUE(plan.ok()) << plan.status();

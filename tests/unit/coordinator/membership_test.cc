@@ -52,6 +52,19 @@ TEST_F(CoordinatorTables, FirstHelloNamesTheModelAndAnotherModelIsRefused) {
   EXPECT_EQ(FindMember(state_, kWorkerB), nullptr);
 }
 
+TEST_F(CoordinatorTables, AModelThatWasGivenIsNotTheFirstMembersToName) {
+  state_.options.model = state_.model = model_;
+  const ModelId given = model_;
+  Join(kWorkerA, Role::kWorker);
+  Give(kWorkerA, Goodbye{Unavailable("it was stopped")});
+  ASSERT_TRUE(state_.members.empty());
+  state_.outbox.clear();
+  model_.digest.bytes[0] = 1;
+  Give(kWorkerB, HelloOf(kWorkerB, Role::kWorker));
+  EXPECT_THAT(Message(Owed<Goodbye>().status), HasSubstr("serves model m"));
+  EXPECT_EQ(*state_.model, given);
+}
+
 TEST_F(CoordinatorTables, StatusOfAStrangerAsksForAHello) {
   Give(kWorkerA, WorkerStatus());
   EXPECT_TRUE(absl::IsUnavailable(Owed<Goodbye>().status));

@@ -68,6 +68,17 @@ TEST_F(Missed, AHopIsLookedForAndGrantedOnceItIsHeard) {
   EXPECT_THAT(Granted(), ElementsAre(kWorkerA)) << "it is the link between the two that is gone";
 }
 
+TEST_F(Missed, ASteadyHopIsGrantedAgainAndNobodysWordLosesIt) {
+  state_.options.steady = {kWorkerA};
+  JoinAllAndLoad();
+  GrantOne(kEdge);
+  Give(kEdge, Misses({kWorkerA}));
+  EXPECT_TRUE(state_.outbox.empty()) << "it is not even asked";
+  now_ += kWatchedSilenceMax + milliseconds(1);
+  EXPECT_THAT(Granted(), ElementsAre(kWorkerA));
+  EXPECT_NE(FindMember(state_, kWorkerA), nullptr);
+}
+
 TEST_F(Missed, AHopThatIsSilentIsReplacedSoonerThanAnother) {
   JoinAllAndLoad();
   Join(kWorkerB, Role::kWorker);

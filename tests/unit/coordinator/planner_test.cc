@@ -295,6 +295,41 @@ TEST(Planner, FixedLayersThatFitNowhereAreSaid) {
   EXPECT_THAT(WhyNot(plan, 2), HasSubstr("instead of 7.000 ms"));
 }
 
+TEST(Planner, LayersThatNobodyMayHostAreTheReasonAndNotTheMemory) {
+  PlannerInput in = Cluster();
+  in.nodes = {Node("a", 1, 12, 1), Node("b", 1, 12, 1), Node("c", 1, 12, 1)};
+  in.nodes[0].layers_only = {2, 5};
+  in.nodes[1].layers_only = {7, 10};
+  in.nodes[2].layers_only = {0, 8};  // reaches into what the edge keeps
+  const auto reason = [&] { return Message(PlanRoute(in).status()); };
+  EXPECT_EQ(reason(),
+            "no node may host layers [5, 7): each hosts fixed layers alone; give a node that may "
+            "host these, or any");
+  in.nodes[2].layers_only = {5, 7};
+  EXPECT_TRUE(PlanRoute(in).ok());
+  // Each may be hosted, but not one behind the other.
+  in.nodes[2].layers_only = {4, 7};
+  EXPECT_THAT(reason(), HasSubstr("or other fixed layers: they must follow one another"));
+}
+
+TEST(Planner, TheKvThatTakesTheRoomIsSaidAsItIs) {
+  PlannerInput in = Cluster();
+  in.sessions = 5;
+  in.nodes = {Node("a", 1, 2, 1)};
+  EXPECT_THAT(Message(PlanRoute(in).status()), HasSubstr("the KV of 5 sessions included"));
+  in.nodes[0].kv_bytes_per_layer = 1;  // of as many as it says that it admits
+  EXPECT_THAT(Message(PlanRoute(in).status()),
+              HasSubstr("the KV of the sessions that each admits included"));
+}
+
+TEST(Planner, SaysThatTheModelDoesNotFitTheEdgeOnlyWhereItsMemoryWasAsked) {
+  PlannerInput in = Cluster();
+  in.nodes = {Node("a", 0.25, 12, 1)};
+  EXPECT_THAT(PlanOf(in).why, Not(HasSubstr("does not fit")));
+  in.edge.memory_bytes = 5 * kLayer;
+  EXPECT_THAT(PlanOf(in).why, HasSubstr("the whole model does not fit what the edge may keep"));
+}
+
 // One worker at a quarter of the others' speed, which equal parts would wait for.
 TEST(Planner, AClusterWithASlowWorkerReachesTheBestStaticSplit) {
   PlannerInput in = Cluster();

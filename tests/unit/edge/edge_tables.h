@@ -83,7 +83,7 @@ class EdgeTables : public testing::Test {
   }
   // Admits what waits, asks for its route and grants it.
   void Admit(int slot, uint8_t session) {
-    if (state_.phase == EdgePhase::kJoining) GiveFrom(kCoordinatorNode, Welcome{});
+    if (PhaseOf(state_.coordinators) == Membership::kJoining) GiveFrom(kCoordinatorNode, Welcome{});
     ASSERT_EQ(PlanNow().admit, slot);
     Give(Admitted{slot});
     Give(RouteAsked{slot});

@@ -54,6 +54,45 @@ TEST(RoundTrip, OneThatTakesLongerThanAStatusIsWaitedForAndKnown) {
   EXPECT_NE(meter.Stamp(now += milliseconds(200)), 0u) << "the next, with the next status";
 }
 
+// Of two coordinators each is asked every second: a way of three seconds is measured all the same.
+TEST(RoundTrip, OneThatTakesLongerThanTheTimeBetweenTwoSignsOfLifeIsKnown) {
+  RoundTripMeter meter;
+  const Duration life = std::chrono::seconds(1);
+  Time now{milliseconds(5)};
+  const uint64_t stamp = meter.Stamp(now, life);
+  EXPECT_TRUE(meter.measures());
+  EXPECT_EQ(meter.Stamp(now += milliseconds(500), life), 0u);
+  uint64_t sign = 0;
+  for (int i = 0; i < 2; ++i) {
+    sign = meter.Stamp(now += milliseconds(500 + i * 500), life);
+    EXPECT_NE(sign, 0u);
+    EXPECT_FALSE(meter.measures()) << "and it carries no row";
+  }
+  meter.Take(now += milliseconds(1000), stamp);
+  EXPECT_EQ(meter.ns(), 3'000'000'000u);
+  meter.Take(now, sign);
+  EXPECT_EQ(meter.ns(), 3'000'000'000u) << "a sign of life measures nothing";
+  EXPECT_NE(meter.Stamp(now, life), 0u);
+  EXPECT_TRUE(meter.measures()) << "the next sample, with the next status";
+}
+
+TEST(RoundTrip, WhatWasLostIsAskedForAgainAlsoBesideSignsOfLife) {
+  RoundTripMeter meter;
+  const Duration life = std::chrono::seconds(1);
+  Time now{milliseconds(5)};
+  const uint64_t lost = meter.Stamp(now, life);
+  for (int i = 1; i < 10; ++i) {
+    EXPECT_NE(meter.Stamp(now += life, life), 0u);
+    EXPECT_FALSE(meter.measures()) << i;
+  }
+  const uint64_t again = meter.Stamp(now += life, life);
+  EXPECT_TRUE(meter.measures());
+  meter.Take(now += milliseconds(2), lost);
+  EXPECT_EQ(meter.ns(), 0u);
+  meter.Take(now, again);
+  EXPECT_EQ(meter.ns(), 2'000'000u);
+}
+
 TEST(RoundTrip, IsAskedForSeldomOnceItIsKnown) {
   RoundTripMeter meter;
   Time now{};

@@ -95,6 +95,40 @@ TEST(Wire, AFrameCostsWhatIsSaidOfIt) {
   EXPECT_LE(EncodedBytes({.n_hops = kHopsMax - 1}) + 2 + 9, 200u);
 }
 
+// Elements of a list without fields that have their defaults: what is read is the same, and is
+// longer when it is written.
+TEST(Wire, WhatComesShorterThanItIsWrittenHereIsReadAndNotWrittenBeyondTheBound) {
+  WireWriter writer;
+  const auto some = ReadMessage(CompactStatus(NodeId{60}, NodeId{50}, 3, 10));
+  ASSERT_TRUE(some.ok()) << some.status();
+  const auto& status = std::get<NodeStatus>(some->message);
+  ASSERT_EQ(status.bricks.size(), 3u);
+  EXPECT_EQ(status.bricks[2].digest.bytes[0], 0xef);
+  EXPECT_EQ(status.padding, 10u);
+  const auto again = writer.Rewrite(some->from, some->to, some->message);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_TRUE(Same(ReadMessage(*again)->message, some->message));
+
+  const auto longest = CompactStatus(NodeId{60}, NodeId{50}, kBricksMax, kFrameRowBytesMax);
+  ASSERT_LE(longest.size() * sizeof(uint64_t), kMessageBytesMax) << "a link lets it through";
+  const auto read = ReadMessage(longest);
+  ASSERT_TRUE(read.ok()) << read.status();
+  const auto refused = writer.Rewrite(read->from, read->to, read->message);
+  EXPECT_TRUE(absl::IsInvalidArgument(refused.status()));
+  EXPECT_THAT(Message(refused.status()), HasSubstr("at most 524288 are allowed"));
+  // Nothing of it is left for the next message.
+  const auto next = writer.Write(NodeId{60}, NodeId{50}, Alive{});
+  EXPECT_EQ(std::vector<uint64_t>(next.begin(), next.end()), Bytes(Alive{}));
+}
+
+TEST(WireDeathTest, AMessageOfOurOwnBeyondTheBoundIsABug) {
+  WireWriter writer;
+  NodeStatus status;
+  status.bricks.resize(kBricksMax);
+  status.padding = kFrameRowBytesMax;
+  EXPECT_DEATH((void)writer.Write(NodeId{60}, NodeId{50}, status), "written.ok");
+}
+
 TEST(Wire, TextOfAnErrorIsCutToItsBound) {
   const std::string text(3000, 'x');
   const auto read = ReadMessage(Bytes(Goodbye{Unavailable(text)}));
@@ -272,6 +306,11 @@ TEST(Wire, AChunkKeepsItsLimitAndLiesWithinItsBrick) {
   BrickChunk both = whole;
   both.status = NotFound("and yet it comes");
   EXPECT_THAT(Refusal(Bytes(both)), HasSubstr("and code 5"));
+}
+
+TEST(Wire, RefusesDoorsOfNobody) {
+  EXPECT_EQ(Refusal(Bytes(Doors{{{"tcp://10.0.0.1:4750", {}, {}}}})), "read");
+  EXPECT_THAT(Refusal(Bytes(Doors{})), HasSubstr("doors of a node that has none"));
 }
 
 TEST(Wire, ARequestForABrickKeepsItsLimit) {

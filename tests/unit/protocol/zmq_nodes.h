@@ -67,7 +67,7 @@ class ZmqLinks : public testing::Test {
     Start(node, {.self = id,
                  .card = Card(ToString(id)),
                  .listen = listen,
-                 .upstream = coordinator_.transport->endpoint()});
+                 .upstreams = {coordinator_.transport->endpoint()}});
     Enter(node, id);
   }
   void Enter(Node& node, NodeId id) {

@@ -322,7 +322,7 @@ TEST_F(ZmqStrangers, ARelayIsNotBlamedForWhatItBringsToTheCoordinator) {
   Start(relay, {.self = NodeId{300},
                 .card = {.role = Role::kRelay, .name = "r"},
                 .listen = kLoopback,
-                .upstream = coordinator_.transport->endpoint(),
+                .upstreams = {coordinator_.transport->endpoint()},
                 .forwards = true});
   ASSERT_TRUE(Until({&relay, &coordinator_}, [&] {
     (void)relay.transport->Send(kCoordinatorNode, Hello{.role = Role::kRelay, .name = "r"});

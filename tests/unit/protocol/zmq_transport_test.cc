@@ -69,7 +69,7 @@ TEST_F(ZmqLinks, AGreetingWakesWhoeverHasAHelloWaiting) {
 TEST_F(ZmqLinks, AHelloThatWasSaidBeforeAnybodyListenedArrivesOnce) {
   const std::string endpoint = coordinator_.transport->endpoint();
   coordinator_.transport.reset();
-  Start(a_, {.self = kA, .card = Card("a"), .upstream = endpoint});
+  Start(a_, {.self = kA, .card = Card("a"), .upstreams = {endpoint}});
   for (int i = 0; i < 3; ++i) {
     EXPECT_TRUE(a_.transport->Send(kCoordinatorNode, Card("a")).ok());
     EXPECT_TRUE(absl::IsUnavailable(a_.transport->Send(kCoordinatorNode, NodeStatus{})))
@@ -100,7 +100,7 @@ TEST_F(ZmqLinks, AFrameIsCountedAsItsBytesOnTheStreamOnceAtTheSender) {
 TEST_F(ZmqLinks, NobodyThereIsSaidToWhoeverAsks) {
   const std::string endpoint = coordinator_.transport->endpoint();
   coordinator_.transport.reset();
-  Start(a_, {.self = kA, .card = Card("a"), .upstream = endpoint});
+  Start(a_, {.self = kA, .card = Card("a"), .upstreams = {endpoint}});
   EXPECT_TRUE(Until({&a_}, [&] {
     return Message(a_.transport->UpstreamStatus()) ==
            "cannot reach the coordinator at " + endpoint + ": nobody listens there";
@@ -173,13 +173,13 @@ TEST_F(ZmqLinks, ARelayThatComesBackAsAnotherNodeIsUsedAgain) {
   ZmqOptions options{.self = NodeId{500},
                      .card = {.role = Role::kRelay, .name = "relay"},
                      .listen = kLoopback,
-                     .upstream = coordinator_.transport->endpoint(),
+                     .upstreams = {coordinator_.transport->endpoint()},
                      .forwards = true};
   Start(relay, options);
   const std::string endpoint = relay.transport->endpoint();
   Start(a_, {.self = kA,
              .card = Card("a"),
-             .upstream = coordinator_.transport->endpoint(),
+             .upstreams = {coordinator_.transport->endpoint()},
              .relay = endpoint});
   ASSERT_TRUE(
       Until({&a_, &relay, &coordinator_}, [&] { return a_.transport->IsDirect(NodeId{500}); }));
@@ -194,7 +194,7 @@ TEST_F(ZmqLinks, ARelayThatComesBackAsAnotherNodeIsUsedAgain) {
 
 TEST_F(ZmqLinks, WhomTheCoordinatorRefusesHasNoLink) {
   Join(b_, kB, "");
-  Start(a_, {.self = kA, .card = Card("a"), .upstream = coordinator_.transport->endpoint()});
+  Start(a_, {.self = kA, .card = Card("a"), .upstreams = {coordinator_.transport->endpoint()}});
   ASSERT_TRUE(Until({&a_, &coordinator_}, [&] {
     (void)a_.transport->Send(kCoordinatorNode, Card("a"));
     return coordinator_.Got<Hello>(kA) != nullptr;

@@ -71,9 +71,9 @@ class ForwardedLinks : public StillLinks {
     JoinStill(b_, kB);
   }
   void JoinStill(Node& node, NodeId id) {
-    StartStill(
-        node,
-        {.self = id, .card = Card(ToString(id)), .upstream = coordinator_.transport->endpoint()});
+    StartStill(node, {.self = id,
+                      .card = Card(ToString(id)),
+                      .upstreams = {coordinator_.transport->endpoint()}});
     Enter(node, id);
   }
 };

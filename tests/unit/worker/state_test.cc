@@ -19,25 +19,25 @@ using testing::IsEmpty;
 // --- Membership ---
 
 TEST_F(WorkerTables, JoiningSaysHelloAgainUntilItIsWelcome) {
-  EXPECT_TRUE(PlanNow().send_hello);
+  EXPECT_FALSE(PlanNow().send_hello.empty());
   Give(HelloSent{});
-  EXPECT_FALSE(PlanNow().send_hello);
+  EXPECT_TRUE(PlanNow().send_hello.empty());
   now_ += kHelloInterval;
-  EXPECT_TRUE(PlanNow().send_hello);
+  EXPECT_FALSE(PlanNow().send_hello.empty());
   Join();
-  EXPECT_FALSE(PlanNow().send_hello);
-  EXPECT_TRUE(PlanNow().send_status);
+  EXPECT_TRUE(PlanNow().send_hello.empty());
+  EXPECT_FALSE(PlanNow().send_status.empty());
 }
 
 TEST_F(WorkerTables, StatusIsSentOnEachIntervalAndAtOnceWhenSomethingChanged) {
   Join();
   Give(StatusSent{});
-  EXPECT_FALSE(PlanNow().send_status);
+  EXPECT_TRUE(PlanNow().send_status.empty());
   now_ += kStatusInterval;
-  EXPECT_TRUE(PlanNow().send_status);
+  EXPECT_FALSE(PlanNow().send_status.empty());
   Give(StatusSent{});
   GiveFrom(kCoordinatorNode, PlacementOf(1, {1, 5}));
-  EXPECT_TRUE(PlanNow().send_status);
+  EXPECT_FALSE(PlanNow().send_status.empty());
   EXPECT_EQ(StatusOf(state_).placement, 1u);
   EXPECT_EQ(StatusOf(state_).phase, LoadPhase::kLoading);
 }
@@ -45,7 +45,7 @@ TEST_F(WorkerTables, StatusIsSentOnEachIntervalAndAtOnceWhenSomethingChanged) {
 TEST_F(WorkerTables, AnUnknownMemberJoinsAgainAndKeepsWhatItHosts) {
   Load();
   GiveFrom(kCoordinatorNode, Goodbye{Unavailable("not a member")});
-  EXPECT_TRUE(PlanNow().send_hello);
+  EXPECT_FALSE(PlanNow().send_hello.empty());
   Join();
   GiveFrom(kCoordinatorNode, PlacementOf(1, {1, 5}));
   EXPECT_FALSE(PlanNow().load) << "the same layers are there already";
@@ -56,25 +56,25 @@ TEST_F(WorkerTables, ACoordinatorThatDoesNotKnowItGetsOneHelloAnInterval) {
   Give(HelloSent{});
   Join();
   GiveFrom(kCoordinatorNode, Goodbye{Unavailable("in use by another connection")});
-  EXPECT_FALSE(PlanNow().send_hello);
+  EXPECT_TRUE(PlanNow().send_hello.empty());
   now_ += kHelloInterval;
-  EXPECT_TRUE(PlanNow().send_hello);
+  EXPECT_FALSE(PlanNow().send_hello.empty());
   Give(HelloSent{});
   GiveFrom(kCoordinatorNode, Goodbye{Unavailable("in use by another connection")});
-  EXPECT_FALSE(PlanNow().send_hello);
+  EXPECT_TRUE(PlanNow().send_hello.empty());
 }
 
 TEST_F(WorkerTables, ARefusedWorkerStaysRefused) {
   GiveFrom(kCoordinatorNode, Goodbye{FailedPrecondition("another model")});
-  EXPECT_EQ(state_.phase, WorkerPhase::kRefused);
-  EXPECT_EQ(Message(state_.refusal), "another model");
+  EXPECT_EQ(PhaseOf(state_.coordinators), Membership::kRefused);
+  EXPECT_EQ(Message(state_.coordinators[0].why), "another model");
   // Its status was on its way, and is answered as a stranger's.
   GiveFrom(kCoordinatorNode, Goodbye{Unavailable("say Hello first")});
   GiveFrom(kCoordinatorNode, Goodbye{PermissionDenied("not allowed")});
-  EXPECT_EQ(state_.phase, WorkerPhase::kRefused);
-  EXPECT_EQ(Message(state_.refusal), "another model");
+  EXPECT_EQ(PhaseOf(state_.coordinators), Membership::kRefused);
+  EXPECT_EQ(Message(state_.coordinators[0].why), "another model");
   now_ += seconds(60);
-  EXPECT_FALSE(PlanNow().send_hello);
+  EXPECT_TRUE(PlanNow().send_hello.empty());
 }
 
 TEST_F(WorkerTables, OnlyTheCoordinatorPlacesAndRefuses) {
@@ -82,7 +82,7 @@ TEST_F(WorkerTables, OnlyTheCoordinatorPlacesAndRefuses) {
   GiveFrom(kEdge, PlacementOf(1, {1, 5}));
   GiveFrom(kEdge, Goodbye{FailedPrecondition("go")});
   EXPECT_FALSE(PlanNow().load);
-  EXPECT_EQ(state_.phase, WorkerPhase::kJoined);
+  EXPECT_EQ(PhaseOf(state_.coordinators), Membership::kJoined);
   EXPECT_EQ(state_.counters.unexpected, 1u);
 }
 
@@ -201,7 +201,7 @@ TEST_F(WorkerTables, TokensThatRunAloneAndEarlyTellItsSpeed) {
 
 TEST_F(WorkerTables, AnEchoOfTheCoordinatorTellsItsRoundTrip) {
   Join();
-  const uint64_t stamp = state_.round_trip.Stamp(now_);
+  const uint64_t stamp = state_.coordinators[0].round_trip.Stamp(now_);
   now_ += std::chrono::milliseconds(7);
   GiveFrom(kEdge, Echo{stamp});
   EXPECT_EQ(StatusOf(state_).round_trip_ns, 0u) << "nobody else can say it";
@@ -360,81 +360,6 @@ TEST_F(WorkerTables, EndsOfUnknownSessionsPushOutOnlyOneAnother) {
   GiveFrame(Frame(1, 1, 2, 0, 1));
   EXPECT_EQ(state_.counters.ended_session, 1u);
   EXPECT_TRUE(state_.place_of.empty());
-}
-
-TEST_F(WorkerTables, ASilentSessionExpires) {
-  Load();
-  GiveFrame(Frame(1, 1, 1, 0, 4));
-  RunBatch();
-  now_ += kSessionIdleMax + seconds(1);
-  const WorkerPlan plan = PlanNow();
-  ASSERT_EQ(plan.expired.size(), 1u);
-  Give(Expired{plan.expired[0]});
-  Release();
-  EXPECT_EQ(state_.counters.expired, 1u);
-  EXPECT_EQ(state_.pages_free, kPages);
-}
-
-// --- Grants ---
-
-KeyOpened OpenedWith(SessionQuota quota) {
-  const SessionSeal seal{.session = NewSessionKey(), .own = NewSessionKey()};
-  return {.edge = kEdge, .session = Session(1), .seal = seal, .quota = quota};
-}
-
-TEST_F(WorkerTables, ASessionWhoseGrantIsOverIsEndedAlsoWhileItSpeaks) {
-  Load();
-  Give(OpenedWith({.until = now_ + seconds(10)}));
-  GiveFrame(Frame(1, 1, 1, 0, 4));
-  RunBatch();
-  state_.outbox.clear();
-  now_ += seconds(9);
-  EXPECT_TRUE(PlanNow().expired.empty());
-  now_ += seconds(2);
-  GiveFrame(Frame(1, 1, 2, 4, 1));
-  const WorkerPlan plan = PlanNow();
-  ASSERT_EQ(plan.expired.size(), 1u);
-  EXPECT_THAT(plan.batch, IsEmpty()) << "its queue goes with it";
-  Give(Expired{plan.expired[0]});
-  ASSERT_EQ(state_.outbox.size(), 1u);
-  EXPECT_TRUE(state_.outbox[0].seal.has_value());
-  EXPECT_EQ(TakeOwed<NeedRoute>().step, 2u);
-  EXPECT_FALSE(state_.place_of.contains(Session(1)));
-  Release();
-  GiveFrame(Frame(2, 1, 1, 0, 4));
-  EXPECT_EQ(RunBatch().size(), 1u) << "others go on";
-}
-
-TEST_F(WorkerTables, ASessionHasWhatItsGrantSaysAndNoMore) {
-  Load();
-  Give(OpenedWith({.positions_max = 10, .frames_max = 1}));
-  GiveFrame(Frame(1, 1, 1, 0, 11));
-  EXPECT_TRUE(absl::IsOutOfRange(TakeOwed<Rejected>().status));
-  GiveFrame(Frame(1, 1, 2, 0, 5));
-  EXPECT_TRUE(state_.outbox.empty());
-  GiveFrame(Frame(1, 1, 3, 5, 5));
-  EXPECT_TRUE(absl::IsResourceExhausted(TakeOwed<Rejected>().status)) << "one frame at a time";
-  RunBatch();
-  state_.outbox.clear();
-  GiveFrame(Frame(1, 1, 4, 5, 5));
-  EXPECT_TRUE(state_.outbox.empty());
-  RunBatch();
-  state_.outbox.clear();
-  GiveFrame(Frame(1, 1, 5, 10, 1));
-  EXPECT_TRUE(absl::IsOutOfRange(TakeOwed<Rejected>().status));
-}
-
-TEST_F(WorkerTables, ASessionQueuesAsManyBytesOfRowsAsItsGrantSays) {
-  Load();
-  Give(OpenedWith({.row_bytes_max = 5 * kWidth * sizeof(float)}));
-  GiveFrame(Frame(1, 1, 1, 0, 6));
-  EXPECT_TRUE(absl::IsResourceExhausted(TakeOwed<Rejected>().status));
-  GiveFrame(Frame(1, 1, 2, 0, 3));
-  EXPECT_TRUE(state_.outbox.empty());
-  GiveFrame(Frame(1, 1, 3, 3, 3));
-  EXPECT_TRUE(absl::IsResourceExhausted(TakeOwed<Rejected>().status)) << "with what is queued";
-  GiveFrame(Frame(1, 1, 4, 3, 2));
-  EXPECT_TRUE(state_.outbox.empty());
 }
 
 TEST_F(WorkerTables, MessagesThatNoWorkerGetsAreCounted) {
