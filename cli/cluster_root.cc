@@ -19,6 +19,9 @@ class EdgeAndCoordinator final : public Loop {
     const bool edge_worked = edge_ != nullptr && edge_->Step();
     return coordinator_.Step() || edge_worked;
   }
+  Duration Patience() const override {
+    return edge_ == nullptr ? coordinator_.Patience() : edge_->Patience();
+  }
 
  private:
   Loop* const edge_;

@@ -35,12 +35,15 @@ void LoopDriver::Turn(Duration longest) {
   if (job != nullptr) {
     RunJob(job, lock);
   } else if (!worked) {
+    const Duration patience = loop_.Patience();
     lock.unlock();
-    Idle(longest);
+    Idle(std::min(longest, patience));
   }
 }
 
 void LoopDriver::Idle(Duration longest) {
+  // A moment of waiting before a job, and no pause.
+  if (longest < kNapMin) return idling_.yield();
   const Time now = clock_.Now();
   const bool awake = last_pause_ <= idling_.awake_max && now - job_ended_ < idling_.awake_max;
   if (!awake || now < crowded_until_) {

@@ -34,6 +34,9 @@ inline constexpr Duration kTurnMax = std::chrono::milliseconds(2);
 // Where nothing comes and nobody else's messages pass through: a cancellation may wait so long.
 inline constexpr Duration kQuietTurnMax = std::chrono::milliseconds(10);
 
+// Sleepers wake no sooner: a loop that is more impatient is turned again after a yield.
+inline constexpr Duration kNapMin = std::chrono::milliseconds(1);
+
 // A yield that takes longer gave the core to somebody who computes.
 inline constexpr Duration kYieldMax = std::chrono::microseconds(200);
 // Jobs in a row that were found only after such a yield: the core is crowded.

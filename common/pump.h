@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "common/clock.h"
 #include "common/job_queue.h"
 
 namespace mortar {
@@ -14,6 +15,9 @@ class Loop {
  public:
   virtual ~Loop() = default;
   virtual bool Step() = 0;
+  // How long it may be left alone after a step that did nothing, when nothing comes: it waits for
+  // something to come, and goes on without it.
+  virtual Duration Patience() const { return Duration::max(); }
 };
 
 class Pump {

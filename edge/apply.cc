@@ -228,6 +228,7 @@ void On(EdgeState& s, Time, BackStarted& e) {
 
 void On(EdgeState& s, Time now, BackDone& e) {
   s.busy = false;
+  s.back_time = e.time;
   if (s.running.size() == 1 && s.running[0].n == 1 && s.running[0].sample &&
       s.running[0].base < kEdgeSpeedPositionsMax) {
     s.speed.Add(now, e.time, s.options.back_bytes + s.options.head_bytes);

@@ -131,6 +131,11 @@ bool Edge::Step() {
   return worked;
 }
 
+Duration Edge::Patience() const {
+  const std::optional<Time>& until = rest_->plan.gathers_until;
+  return until ? *until - rest_->parts.clock.Now() : Duration::max();
+}
+
 bool Edge::Rest::PollJobs(Time now) {
   bool any = false;
   while (Job* job = parts.jobs.PollDone()) {

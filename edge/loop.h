@@ -38,6 +38,7 @@ class Edge final : public Loop {
   ~Edge() override;
 
   bool Step() override;
+  Duration Patience() const override;
 
   // As CheckRequest. What becomes of the request comes out of PollOutput, Finished last.
   absl::StatusOr<RequestId> Submit(GenerateRequest request);

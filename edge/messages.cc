@@ -47,6 +47,7 @@ void On(EdgeState& s, Time now, NodeId from, Activation& answer) {
     return Retry(s, now, *slot, slot->at_hops, "an answer had other rows than were wanted");
   }
   frame->arrived = true;
+  s.answer_heard = now;
   frame->rows = std::move(answer.rows);
   // Whoever answers is alive: the frames behind it get their time anew.
   for (size_t i = 0; i < slot->in_flight.size(); ++i) {

@@ -16,6 +16,8 @@
 //   kMiddleIdleMax                               |
 //   a frame in flight is beyond its deadline     | its session's deadline passed
 //   engine idle, sessions are done               | release their pages
+//   engine idle, else answers of some sessions   | nothing, until no answer has come for GatherGap
+//   that decode are here, others' on their way   |
 //   engine idle, else first frames have answers  | a batch of the back layers
 //   engine idle, else positions are to be sent   | a batch of the front layers: decode first, one
 //                                                | chunk a session, round robin, rows_max, within
@@ -70,6 +72,10 @@ void PlanSessions(const EdgeState& s, Time now, EdgePlan& plan) {
   }
 }
 
+bool Decodes(const EdgeSlot& slot) {
+  return slot.phase == SlotPhase::kRunning && slot.timings.output_tokens > 0;
+}
+
 void PlanBack(const EdgeState& s, EdgePlan& plan) {
   int rows = 0;
   for (size_t i = 0; i < s.slots.size(); ++i) {
@@ -80,6 +86,19 @@ void PlanBack(const EdgeState& s, EdgePlan& plan) {
     plan.back.push_back(static_cast<int>(i));
     rows += first.rows.n();
   }
+}
+
+// Until when a token whose answer is here waits for the answers of others, which leave a worker
+// together, as its frames do there (worker/gather.cc).
+std::optional<Time> GatherUntil(const EdgeState& s, Time now) {
+  bool here = false, awaited = false;
+  for (const EdgeSlot& slot : s.slots) {
+    if (!Decodes(slot) || slot.in_flight.empty()) continue;
+    (slot.in_flight.front().arrived ? here : awaited) = true;
+  }
+  if (!here || !awaited || !s.answer_heard) return {};
+  const Time until = *s.answer_heard + GatherGap(s.back_time);
+  return until > now ? std::optional<Time>(until) : std::nullopt;
 }
 
 // Rows that the back layers need of a frame without guesses up to `end`.
@@ -96,10 +115,6 @@ StepTokens GuessesOfFrame(const EdgeState& s, const EdgeSlot& slot) {
   const int rows = static_cast<int>(std::min(slot.bytes_granted, kFrameRowBytesMax) / row_bytes);
   guesses.n = std::min(guesses.n, rows - 1);
   return guesses;
-}
-
-bool Decodes(const EdgeSlot& slot) {
-  return slot.phase == SlotPhase::kRunning && slot.timings.output_tokens > 0;
 }
 
 // A token and its guesses leave when nothing else of their session is on its way; so do short
@@ -220,6 +235,7 @@ void Plan(const EdgeState& s, Time now, EdgePlan& plan) {
   plan.release.clear();
   plan.back.clear();
   plan.front.clear();
+  plan.gathers_until.reset();
   plan.prefill_waits = false;
   PlanSessions(s, now, plan);
   PlanTakeOver(s, now, plan);
@@ -227,6 +243,8 @@ void Plan(const EdgeState& s, Time now, EdgePlan& plan) {
   PlanAdmission(s, plan);
   // What has a deadline behind it or is done changes before anything of it runs.
   if (!plan.release.empty() || !plan.deadline_passed.empty()) return;
+  plan.gathers_until = GatherUntil(s, now);
+  if (plan.gathers_until) return;
   PlanBack(s, plan);
   if (plan.back.empty()) PlanFront(s, now, plan);
 }

@@ -279,7 +279,9 @@ struct EdgeState {
   std::vector<Outgoing> outbox;   // what apply owes; the loop sends and empties it
   std::vector<Introduction> introduce;  // the same for the transport
   EdgeCounters counters;
-  SpeedMeter speed;  // of the back layers and the head
+  SpeedMeter speed;                  // of the back layers and the head
+  std::optional<Time> answer_heard;  // the newest
+  Duration back_time{};              // of the last batch of the back layers
 };
 
 // --- Events ---
@@ -376,6 +378,7 @@ struct EdgePlan {
   std::vector<int> release;
   std::vector<int> back;
   std::vector<EdgeItem> front;
+  std::optional<Time> gathers_until;  // no batch before: answers are on their way
   bool prefill_waits = false;  // `front` is decode alone, though a chunk of prefill could run
 };
 void Plan(const EdgeState& state, Time now, EdgePlan& plan);

@@ -2,6 +2,7 @@
 // answer (RESOURCE_EXHAUSTED or INVALID_ARGUMENT), never a stall.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -58,6 +59,17 @@ inline constexpr Duration kSliceTime = std::chrono::milliseconds(10);
 // beside which reading the weights for two rows at a time is little; one row would be decode's
 // cost.
 inline constexpr int kSliceRowsMin = 2;
+// Frames of decode that left a node together come some 30 us apart. Who begins with the first alone
+// reads all weights for it, and once more for the others; so a batch waits for more of them, until
+// none has come for this part of what reading the weights takes, and for kGatherGapMax at most:
+// many times what lies between two of them, and less than 2 % of a token.
+inline constexpr int kGatherGapPart = 64;
+inline constexpr Duration kGatherGapMax = std::chrono::microseconds(200);
+// Of that reading, what the oldest frame waits so at most, however many come.
+inline constexpr int kGatherPart = 8;
+inline constexpr Duration GatherGap(Duration weights) {
+  return std::min<Duration>(kGatherGapMax, weights / kGatherGapPart);
+}
 // A worker that had a decode frame within this time has a session that decodes: longer than a
 // token takes over the slowest link that people would use.
 inline constexpr Duration kDecodeRecent = std::chrono::milliseconds(500);

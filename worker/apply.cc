@@ -280,6 +280,7 @@ void On(WorkerState& s, Time, LoadDone& e) {
     s.pages_free = e.pages;
     s.positions_max = e.positions_max;
     s.weight_bytes = e.weight_bytes;
+    s.decode_time = {};  // of other layers
   }
   if (superseded) return;
   s.load = !e.status.ok()     ? LoadPhase::kFailed
@@ -318,7 +319,7 @@ RunningFrame TakeSlice(WorkerState& s, int place, int rows) {
   return slice;
 }
 
-void On(WorkerState& s, Time, BatchStarted& e) {
+void On(WorkerState& s, Time now, BatchStarted& e) {
   CHECK(!s.busy && s.running.empty());
   s.busy = true;
   bool prefill = false;
@@ -331,6 +332,7 @@ void On(WorkerState& s, Time, BatchStarted& e) {
     s.counters.rows += static_cast<uint64_t>(s.running.back().n);
     s.next_place = (place + 1) % static_cast<int>(s.places.size());
   }
+  s.batch_began = now;
   s.prefill_runs = prefill;
   const bool starved = !prefill && PrefillWaits(s);
   s.decode_streak = starved ? std::min(s.decode_streak + 1, kDecodeStreakMax) : 0;
@@ -343,6 +345,7 @@ void NoteRowTime(WorkerState& s, Duration time) {
   int rows = 0;
   for (const RunningFrame& frame : s.running) rows += frame.n;
   if (rows == 0) return;
+  if (!s.prefill_runs) s.decode_time.Add(rows, time);
   const Duration row = time / rows;
   if (s.row_time <= Duration{}) {
     s.row_time = row;
@@ -364,6 +367,7 @@ void KeepSlice(WorkerSession& session, RunningFrame& slice) {
 void On(WorkerState& s, Time now, BatchDone& e) {
   s.busy = false;
   NoteRowTime(s, e.time);
+  s.batch_ended = now;
   // One token alone: it is the reading of weights that takes its time.
   if (s.running.size() == 1 && s.running[0].envelope.n == 1 &&
       s.running[0].envelope.base < kSpeedPositionsMax) {
@@ -376,6 +380,7 @@ void On(WorkerState& s, Time now, BatchDone& e) {
     // An ended session's rows interest nobody.
     if (session.ending) continue;
     if (frame.ends_frame()) {
+      session.left = now;
       Deliver(s, frame);
     } else {
       KeepSlice(session, frame);

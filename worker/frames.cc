@@ -228,9 +228,28 @@ bool IsDecode(const WorkerSession& session, const Envelope& e) {
   return e.n <= static_cast<uint32_t>(kDecodeRowsMax) && session.frames.empty() && !session.running;
 }
 
+// A frame that came while a batch ran has been here since who knows when: it was not when that
+// began.
+void NoteTurn(const WorkerState& s, Time now, WorkerSession& session) {
+  if (session.left == Time{}) return;
+  const Duration turn = now - session.left;
+  const bool exact = !s.busy && s.batch_ended != now;
+  if (session.turn == Duration{}) {
+    session.turn = turn;
+  } else if (exact) {
+    session.turn += (turn - session.turn) / 4;
+  } else {
+    session.turn = std::clamp(session.turn, std::min(turn, s.batch_began - session.left), turn);
+  }
+}
+
 void Accept(WorkerState& s, Time now, WorkerSession& session, Activation&& frame) {
   const bool decode = IsDecode(session, frame.envelope);
-  if (decode) s.decode_heard = now;
+  if (decode) {
+    s.decode_heard = now;
+    NoteTurn(s, now, session);
+  }
+  session.decodes = decode;
   const int end = static_cast<int>(frame.envelope.base + frame.envelope.n);
   const int pages_more = std::max(0, PagesFor(end) - session.pages);
   s.pages_free -= pages_more;
@@ -239,7 +258,7 @@ void Accept(WorkerState& s, Time now, WorkerSession& session, Activation&& frame
   session.accepted_step = frame.envelope.step;
   session.queued_bytes += frame.rows.bytes();
   session.frames.push_back(
-      {.envelope = frame.envelope, .rows = std::move(frame.rows), .decode = decode});
+      {.envelope = frame.envelope, .rows = std::move(frame.rows), .heard = now, .decode = decode});
   ++s.frames_queued;
   ++s.counters.frames;
 }

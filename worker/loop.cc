@@ -85,6 +85,11 @@ bool Worker::Step() {
   return worked;
 }
 
+Duration Worker::Patience() const {
+  const std::optional<Time>& until = rest_->plan.gathers_until;
+  return until ? *until - rest_->parts.clock.Now() : Duration::max();
+}
+
 bool Worker::Rest::PollJobs(Time now) {
   bool any = false;
   while (Job* job = parts.jobs.PollDone()) {

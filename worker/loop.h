@@ -55,6 +55,7 @@ class Worker final : public Loop {
   ~Worker() override;
 
   bool Step() override;
+  Duration Patience() const override;
   const WorkerState& state() const;
 
  private:

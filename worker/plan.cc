@@ -12,6 +12,9 @@
 //                                                | session, round robin, rows_max; prefill when
 //                                                | no decode waits, and one prefill frame after
 //                                                | kDecodeStreakMax decode batches
+//   the same, and other sessions are back soon   | nothing, until they are here or late; decode of
+//                                                | at most as many as should go together: half of
+//                                                | those whose turn is long (gather.cc)
 //   the same, while a session decodes            | prefill in slices of kSliceTime, one in every
 //                                                | second batch while decode waits
 //   a session was silent for kSessionIdleMax,    | it expires (looked for with each status, and
@@ -33,16 +36,18 @@ int AddFrame(const WorkerState& s, int place, int rows_max, WorkerPlan& plan) {
   return n;
 }
 
-// Adds sessions whose oldest frame is of decode until the batch is full. Returns the rows.
-int AddDecode(const WorkerState& s, int rows, WorkerPlan& plan) {
+// Adds sessions whose oldest frame is of decode until the batch is full, at most `frames_max`.
+// Returns the rows.
+int AddDecode(const WorkerState& s, int frames_max, int rows, WorkerPlan& plan) {
   const int n_places = static_cast<int>(s.places.size());
-  for (int i = 0; i < n_places; ++i) {
+  for (int i = 0; i < n_places && frames_max > 0; ++i) {
     const int place = (s.next_place + i) % n_places;
     const WorkerSession& session = s.places[static_cast<size_t>(place)];
     if (session.frames.empty() || !session.frames.front().decode) continue;
     const int n = static_cast<int>(session.frames.front().envelope.n);
     if (rows + n > s.options.rows_max) continue;
     rows += AddFrame(s, place, n, plan);
+    --frames_max;
   }
   return rows;
 }
@@ -66,15 +71,15 @@ int AddPrefill(const WorkerState& s, Time now, int frames_max, WorkerPlan& plan)
   return rows;
 }
 
-void PlanBatch(const WorkerState& s, Time now, WorkerPlan& plan) {
+void PlanBatch(const WorkerState& s, Time now, int decode_max, WorkerPlan& plan) {
   const int n_places = static_cast<int>(s.places.size());
   const bool slices = PrefillRowsMax(s, now) < s.options.rows_max;
   if (s.decode_streak >= (slices ? 1 : kDecodeStreakMax)) {
     // Prefill has waited long enough, if any waits: it goes first this once.
-    AddDecode(s, AddPrefill(s, now, 1, plan), plan);
+    AddDecode(s, decode_max, AddPrefill(s, now, 1, plan), plan);
     return;
   }
-  AddDecode(s, 0, plan);
+  AddDecode(s, decode_max, 0, plan);
   if (plan.batch.empty()) AddPrefill(s, now, n_places, plan);
 }
 
@@ -88,7 +93,10 @@ void PlanEngine(const WorkerState& s, Time now, WorkerPlan& plan) {
     plan.load = true;
   } else {
     plan.fetch = s.wanted && !s.fetching;
-    if (s.frames_queued > 0) PlanBatch(s, now, plan);
+    if (s.frames_queued == 0) return;
+    const Gathering gathering = GatheringOf(s, now);
+    plan.gathers_until = gathering.until;
+    if (!gathering.until) PlanBatch(s, now, gathering.frames_max, plan);
   }
 }
 
@@ -131,6 +139,7 @@ void Plan(const WorkerState& s, Time now, WorkerPlan& plan) {
   plan.fetch = plan.load = false;
   plan.release.clear();
   plan.batch.clear();
+  plan.gathers_until.reset();
   plan.rows.clear();
   plan.expired.clear();
   // Often enough to look for the silent: one of the two is sent each second, whether a coordinator

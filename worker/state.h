@@ -74,6 +74,7 @@
 #include "common/speed_meter.h"
 #include "protocol/coordinators.h"
 #include "protocol/messages.h"
+#include "worker/decode_time.h"
 #include "worker/opened.h"
 #include "worker/spent_steps.h"
 
@@ -103,7 +104,8 @@ inline constexpr uint32_t kSpeedPositionsMax = 256;
 
 struct QueuedFrame {
   Envelope envelope;
-  Rows rows;            // [n, n_embd]
+  Rows rows;  // [n, n_embd]
+  Time heard{};
   bool decode = false;  // a token, with its drafts: goes before prefill, and as a whole
   int done = 0;         // of its rows have run, when it runs in slices
   Rows rows_out{};      // of those, and with room for the others
@@ -128,6 +130,9 @@ struct WorkerSession {
   size_t queued_bytes = 0;  // of their rows
   bool running = false;     // a frame of it is in the running batch
   bool ending = false;      // pages go back as soon as it does not run
+  bool decodes = false;     // its newest frame was of decode
+  Time left{};              // when the rows of its newest frame that ran left
+  Duration turn{};          // from then until its next token is here; zero: not known
   Ended sent{};             // of its frames, so far, and how long they took
   Time heard{};
 };
@@ -215,7 +220,10 @@ struct WorkerState {
   int decode_streak = 0;  // decode batches in a row while prefill waits; at most kDecodeStreakMax
   bool prefill_runs = false;         // the running batch has prefill, or the last one had
   std::optional<Time> decode_heard;  // when a decode frame came last
-  Duration row_time{};               // of a batch with prefill, for each row; zero: not known
+  DecodeTime decode_time;
+  Time batch_began{};  // the last one
+  Time batch_ended{};
+  Duration row_time{};  // of a batch with prefill, for each row; zero: not known
   std::vector<RunningFrame> running;
   std::vector<Outgoing> outbox;         // what apply owes; the loop sends and empties it
   std::vector<Introduction> introduce;  // the same for the transport
@@ -312,9 +320,16 @@ struct WorkerPlan {
   std::vector<int> release;  // places whose pages go back
   std::vector<int> batch;    // places whose oldest frame runs; rows together within rows_max
   std::vector<int> rows;     // how many of its rows, of those that have not run
+  std::optional<Time> gathers_until;  // no batch before, though frames are queued
   std::vector<int> expired;
 };
 void Plan(const WorkerState& state, Time now, WorkerPlan& plan);
+// How frames of decode go together (gather.cc).
+struct Gathering {
+  int frames_max = kWorkerSessionsMax;  // of one batch
+  std::optional<Time> until{};          // those that are here wait for others; absent: they run now
+};
+Gathering GatheringOf(const WorkerState& state, Time now);
 // Rows of prefill that a batch may have now: as many as run in kSliceTime while a session decodes.
 int PrefillRowsMax(const WorkerState& state, Time now);
 

@@ -120,6 +120,29 @@ TEST(LoopDriver, WaitsWhenThereIsNothingToDo) {
   EXPECT_EQ(waits, 1);
 }
 
+// Of a loop that waits for what is about to come: a sleeper would wake too late for it.
+TEST(LoopDriver, AnImpatientLoopIsTurnedAgainAfterAYieldAndAPatientOneSleepsNoLongerThanItSays) {
+  struct Waiting final : Loop {
+    bool Step() override { return false; }
+    Duration Patience() const override { return patience; }
+    Duration patience{};
+  } loop;
+  std::vector<Duration> sleeps;
+  int yields = 0;
+  LoopDriver driver(loop, nullptr,
+                    Idling{.sleep = [&](Duration longest) { sleeps.push_back(longest); },
+                           .yield = [&] { ++yields; }},
+                    kClock);
+  for (const Duration patience :
+       {Duration(std::chrono::microseconds(200)), Duration(std::chrono::microseconds(-5)),
+        Duration(milliseconds(3)), Duration::max()}) {
+    loop.patience = patience;
+    driver.Turn(milliseconds(10));
+  }
+  EXPECT_EQ(yields, 2);
+  EXPECT_EQ(sleeps, (std::vector<Duration>{milliseconds(3), milliseconds(10)}));
+}
+
 // Submits a job whenever it has been asked to, and is idle otherwise.
 class AskedLoop final : public Loop {
  public:
