@@ -37,13 +37,13 @@ void LoopDriver::Turn(Duration longest) {
   } else if (!worked) {
     const Duration patience = loop_.Patience();
     lock.unlock();
+    // A moment of waiting before a job is no pause.
+    if (patience < kNapMin) return idling_.yield();
     Idle(std::min(longest, patience));
   }
 }
 
 void LoopDriver::Idle(Duration longest) {
-  // A moment of waiting before a job, and no pause.
-  if (longest < kNapMin) return idling_.yield();
   const Time now = clock_.Now();
   const bool awake = last_pause_ <= idling_.awake_max && now - job_ended_ < idling_.awake_max;
   if (!awake || now < crowded_until_) {

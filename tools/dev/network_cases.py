@@ -289,7 +289,10 @@ class Cases:
         peer = run_limited([os.path.join(self.options.llama, "llama-bench"), "-m", path, "-t",
                             str(threads), "-p", "0", "-n", "8", "-r", "1", "-o", "json"],
                            EDGE_MEMORY, LLAMA_SECONDS)
-        self.say(f"small-edge: {ms:.0f} ms per token, {predicted:.0f} predicted; most memory "
+        compute = " + ".join(f"{hop['compute_ms'] / 16:.0f}" for hop in answer["wire"]["hops"])
+        self.say(f"small-edge: {ms:.0f} ms per token, {predicted:.0f} predicted; hops compute "
+                 f"{compute}, the plan "
+                 f"{[round(hop['predicted_ms_per_token']) for hop in plan['hops']]}; most memory "
                  f"{outcome.peak / 1e6:.0f} MB; llama.cpp: {peer.describe()}")
         return [Row("small-edge", f"7B shape in Q4_0, edge in 1 GB, {len(sizes)} workers: tokens/s "
                     "over the predicted ones",
