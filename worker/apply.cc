@@ -289,13 +289,6 @@ void On(WorkerState& s, Time, LoadDone& e) {
   s.load_status = std::move(e.status);
 }
 
-// Whether a frame of prefill could have been in the batch.
-bool PrefillWaits(const WorkerState& s) {
-  return std::any_of(s.places.begin(), s.places.end(), [](const WorkerSession& session) {
-    return !session.frames.empty() && !session.frames.front().decode;
-  });
-}
-
 // The next `rows` rows of a session's oldest frame, which leaves the queue with its last ones.
 RunningFrame TakeSlice(WorkerState& s, int place, int rows) {
   WorkerSession& session = s.places[static_cast<size_t>(place)];

@@ -34,6 +34,8 @@ Time LateAt(const WorkerSession& session) { return session.left + session.turn +
 Gathering GatheringOf(const WorkerState& s, Time now) {
   if (!s.decode_heard) return {};
   const Duration weights = s.decode_time.weights();
+  // Not known yet: halves alone would never show it, since all of them are of one size.
+  if (weights == Duration{}) return {};
   int here = 0, slow = 0, others = 0;  // sessions; slow: whose turn is longer than a token
   Time oldest = Time::max();           // of the frames of decode that wait
   Time until{};

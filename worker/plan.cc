@@ -95,8 +95,9 @@ void PlanEngine(const WorkerState& s, Time now, WorkerPlan& plan) {
     plan.fetch = s.wanted && !s.fetching;
     if (s.frames_queued == 0) return;
     const Gathering gathering = GatheringOf(s, now);
-    plan.gathers_until = gathering.until;
-    if (!gathering.until) PlanBatch(s, now, gathering.frames_max, plan);
+    // Prefill that waits has the engine meanwhile, or goes with the decode that is here.
+    if (!PrefillWaits(s)) plan.gathers_until = gathering.until;
+    if (!plan.gathers_until) PlanBatch(s, now, gathering.frames_max, plan);
   }
 }
 
@@ -110,6 +111,12 @@ void PlanExpired(const WorkerState& s, Time now, WorkerPlan& plan) {
 }
 
 }  // namespace
+
+bool PrefillWaits(const WorkerState& s) {
+  return std::any_of(s.places.begin(), s.places.end(), [](const WorkerSession& session) {
+    return !session.frames.empty() && !session.frames.front().decode;
+  });
+}
 
 bool NeedsFetch(const WorkerState& s) {
   return s.options.fetches && !s.fetched && s.wanted && !s.wanted->layers.empty();

@@ -330,6 +330,8 @@ struct Gathering {
   std::optional<Time> until{};          // those that are here wait for others; absent: they run now
 };
 Gathering GatheringOf(const WorkerState& state, Time now);
+// Whether a frame of prefill is the oldest of its session.
+bool PrefillWaits(const WorkerState& state);
 // Rows of prefill that a batch may have now: as many as run in kSliceTime while a session decodes.
 int PrefillRowsMax(const WorkerState& state, Time now);
 

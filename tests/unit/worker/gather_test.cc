@@ -145,6 +145,22 @@ TEST_F(WorkerGathers, APromptWaitsForNobody) {
   EXPECT_THAT(PlanNow().batch, SizeIs(1)) << "sessions that decode are away";
 }
 
+TEST_F(WorkerGathers, NoPromptWaitsWhileDecodeWouldWait) {
+  SetTurns({1, 2, 3, 4}, kSoon);
+  End(4);
+  GiveFrame(Frame(3, 1, 2, 1, 50));
+  GiveToken(1);
+  EXPECT_FALSE(PlanNow().gathers_until) << "though 2 is back soon";
+  EXPECT_THAT(PlanNow().batch, testing::Not(IsEmpty()));
+}
+
+TEST_F(WorkerGathers, UntilItKnowsWhatTheWeightsTakeItRunsWhatIsHere) {
+  state_.decode_time = {};
+  SetTurns({1, 2, 3, 4}, kLong);
+  for (const uint8_t session : {1, 2, 3}) GiveToken(session);
+  EXPECT_THAT(PlanNow().batch, SizeIs(3));
+}
+
 TEST_F(WorkerGathers, ATurnIsTheTimeBetweenItsRowsAndItsNextToken) {
   now_ = left_ + kLong;
   GiveToken(1);
